@@ -1,0 +1,1 @@
+//! Where Snapshots come from: manifest folders and standard input.

@@ -1,0 +1,1 @@
+//! The emulator on real sockets: AWS wire protocols, health checks and the data plane.

@@ -1,0 +1,1 @@
+//! Answers AwsCalls from an emulator in the same process.

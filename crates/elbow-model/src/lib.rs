@@ -1,0 +1,1 @@
+//! AWS vocabulary: typed ids and ARNs, the Stack, Facts, Observed and AwsCall.

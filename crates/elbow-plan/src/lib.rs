@@ -1,0 +1,1 @@
+//! Stack and Observed in, an ordered, explained Plan out.

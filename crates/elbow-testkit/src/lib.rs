@@ -1,0 +1,1 @@
+//! Fixtures, builders and the golden runner, for tests only.

@@ -1,0 +1,1 @@
+//! Snapshot and Facts in, Stacks, conditions and diagnostics out.
