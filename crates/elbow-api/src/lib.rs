@@ -1,1 +1,15 @@
-//! Kubernetes vocabulary: custom resources, names of annotations, labels and finalizers, and the Snapshot.
+//! Kubernetes vocabulary: custom resources, contract names, diagnostics and the Snapshot.
+//!
+//! In: objects as the API server or a manifest has them. Out: typed, ordered, recorded look-ups.
+//! Start at [`snapshot`]. Nothing here reads a file, a socket or a clock.
+
+pub mod crds;
+pub mod diagnostic;
+pub mod names;
+pub mod object;
+pub mod snapshot;
+
+pub use diagnostic::{ByteSpan, Diagnostic, Severity, SourceLocation};
+pub use names::GatewayController;
+pub use object::{Kind, NamespacedName, ObjectRef};
+pub use snapshot::{Object, Read, Reader, Snapshot};

@@ -1,1 +1,25 @@
-//! AWS vocabulary: typed ids and ARNs, the Stack, Facts, Observed and AwsCall.
+//! AWS vocabulary: what is wanted ([`stack`]), what must be known first ([`facts`]), what is there
+//! ([`observed`]) and what can be asked of AWS ([`aws_call`]).
+//!
+//! In: nothing; these are plain values. Out: types that translation, plan and the AWS adapters share.
+//! What always holds: every collection is ordered, equal values print equally, and nothing here knows
+//! a wire format or a Kubernetes type. Start at [`stack::Stack`].
+
+pub mod aws_call;
+pub mod facts;
+pub mod ids;
+pub mod observed;
+pub mod rule;
+pub mod stack;
+
+pub use aws_call::{AwsAnswer, AwsCall, AwsError, ErrorClass};
+pub use facts::{FactQuery, Facts};
+pub use ids::*;
+pub use observed::{Observed, ObservedStack};
+pub use stack::{Cause, Ref, ResourceKey, ResourceKind, Stack, StackId, StackKind};
+
+/// Tags of an AWS resource, by key.
+pub type Tags = std::collections::BTreeMap<String, String>;
+
+/// Attributes of a load balancer, listener or target group, by key.
+pub type Attributes = std::collections::BTreeMap<String, String>;

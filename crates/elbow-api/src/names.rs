@@ -1,0 +1,73 @@
+//! Names that are a contract with clusters where the AWS Load Balancer Controller (LBC) has run.
+//!
+//! A change-over finds objects, finalizers and load balancers by these strings, so each equals LBC's.
+
+/// Which of the two Gateway controllers a GatewayClass selects.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum GatewayController {
+    /// `gateway.k8s.aws/alb`: application load balancers for HTTPRoute and GRPCRoute.
+    Alb,
+    /// `gateway.k8s.aws/nlb`: network load balancers for TCPRoute, UDPRoute and TLSRoute.
+    Nlb,
+}
+
+impl GatewayController {
+    /// Value of `GatewayClass.spec.controllerName`.
+    pub const fn controller_name(self) -> &'static str {
+        match self {
+            Self::Alb => "gateway.k8s.aws/alb",
+            Self::Nlb => "gateway.k8s.aws/nlb",
+        }
+    }
+
+    /// The controller of that name, if it is one of the two.
+    pub fn from_controller_name(name: &str) -> Option<Self> {
+        [Self::Alb, Self::Nlb]
+            .into_iter()
+            .find(|c| c.controller_name() == name)
+    }
+
+    /// Finalizer on a Gateway that owns AWS resources; the same string as the controller's name.
+    pub const fn gateway_finalizer(self) -> &'static str {
+        self.controller_name()
+    }
+
+    /// Label on TargetGroupBindings: the Gateway's namespace.
+    pub const fn stack_namespace_label(self) -> &'static str {
+        match self {
+            Self::Alb => "gateway.k8s.aws.alb/stack-namespace",
+            Self::Nlb => "gateway.k8s.aws.nlb/stack-namespace",
+        }
+    }
+
+    /// Label on TargetGroupBindings: the Gateway's name.
+    pub const fn stack_name_label(self) -> &'static str {
+        match self {
+            Self::Alb => "gateway.k8s.aws.alb/stack-name",
+            Self::Nlb => "gateway.k8s.aws.nlb/stack-name",
+        }
+    }
+}
+
+/// Group of the Gateway API.
+pub const GATEWAY_GROUP: &str = "gateway.networking.k8s.io";
+/// Group of LoadBalancerConfiguration, TargetGroupConfiguration and ListenerRuleConfiguration.
+pub const CONFIGURATION_GROUP: &str = "gateway.k8s.aws";
+/// Group of TargetGroupBinding.
+pub const BINDING_GROUP: &str = "elbv2.k8s.aws";
+
+/// Finalizer on GatewayClasses.
+pub const GATEWAY_CLASS_FINALIZER: &str = "gateway.k8s.aws/gatewayclass";
+/// Finalizer on LoadBalancerConfigurations.
+pub const LOAD_BALANCER_CONFIGURATION_FINALIZER: &str =
+    "gateway.k8s.aws/loadbalancerconfigurations";
+/// Finalizer on TargetGroupConfigurations.
+pub const TARGET_GROUP_CONFIGURATION_FINALIZER: &str = "gateway.k8s.aws/targetgroupconfigurations";
+/// Finalizer on ListenerRuleConfigurations.
+pub const LISTENER_RULE_CONFIGURATION_FINALIZER: &str =
+    "gateway.k8s.aws/listenerruleconfigurations";
+/// Finalizer on TargetGroupBindings.
+pub const TARGET_GROUP_BINDING_FINALIZER: &str = "elbv2.k8s.aws/resources";

@@ -1,0 +1,579 @@
+//! What can be asked of AWS, and what comes back.
+//!
+//! An [`AwsCall`] is one request to one AWS operation. In: made by plan (changes) and by the round
+//! (look-ups). Out: carried out by an adapter, which answers with an [`AwsAnswer`] or an [`AwsError`].
+//! What always holds: a [`Ref`] in a call that reaches an adapter is [`Ref::Known`]; tags are part of
+//! the call that creates a resource, so nothing of ours ever stands there without them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::facts::{Certificate, Subnet, Vpc, ZoneType};
+use crate::ids::{
+    CertificateArn, ListenerArn, LoadBalancerArn, Port, RuleArn, SecurityGroupId, SubnetId,
+    TargetGroupArn, VpcId,
+};
+use crate::observed::{LoadBalancerState, ObservedRule, ObservedSecurityGroup, ObservedTarget};
+use crate::rule::{Action, Condition, Transform};
+use crate::stack::{
+    HealthCheck, IngressRule, IpAddressType, LoadBalancerType, Protocol, ProtocolVersion, Ref,
+    Scheme, SubnetMapping, Target, TargetFamily, TargetType,
+};
+use crate::{Attributes, Tags};
+
+/// One request to one AWS operation. The variant's name is the operation's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "operation", rename_all_fields = "camelCase")]
+#[expect(
+    missing_docs,
+    reason = "fields are the parameters of the AWS operation of that name"
+)]
+pub enum AwsCall {
+    // EC2, changes.
+    CreateSecurityGroup {
+        name: String,
+        description: String,
+        vpc_id: VpcId,
+        tags: Tags,
+    },
+    DeleteSecurityGroup {
+        group: Ref<SecurityGroupId>,
+    },
+    AuthorizeSecurityGroupIngress {
+        group: Ref<SecurityGroupId>,
+        rules: Vec<IngressRule>,
+    },
+    RevokeSecurityGroupIngress {
+        group: Ref<SecurityGroupId>,
+        rules: Vec<IngressRule>,
+    },
+    /// `CreateTags` of EC2.
+    CreateSecurityGroupTags {
+        group: Ref<SecurityGroupId>,
+        tags: Tags,
+    },
+    /// `DeleteTags` of EC2.
+    DeleteSecurityGroupTags {
+        group: Ref<SecurityGroupId>,
+        keys: BTreeSet<String>,
+    },
+
+    // ELBv2, changes.
+    CreateLoadBalancer {
+        name: String,
+        lb_type: LoadBalancerType,
+        scheme: Scheme,
+        ip_address_type: IpAddressType,
+        subnets: Vec<SubnetMapping>,
+        security_groups: Vec<Ref<SecurityGroupId>>,
+        tags: Tags,
+    },
+    DeleteLoadBalancer {
+        load_balancer: Ref<LoadBalancerArn>,
+    },
+    SetSecurityGroups {
+        load_balancer: Ref<LoadBalancerArn>,
+        security_groups: Vec<Ref<SecurityGroupId>>,
+        enforce_security_group_inbound_rules_on_private_link_traffic: Option<String>,
+    },
+    SetSubnets {
+        load_balancer: Ref<LoadBalancerArn>,
+        subnets: Vec<SubnetMapping>,
+    },
+    SetIpAddressType {
+        load_balancer: Ref<LoadBalancerArn>,
+        ip_address_type: IpAddressType,
+    },
+    ModifyLoadBalancerAttributes {
+        load_balancer: Ref<LoadBalancerArn>,
+        attributes: Attributes,
+    },
+    CreateTargetGroup {
+        name: String,
+        target_type: TargetType,
+        protocol: Protocol,
+        protocol_version: Option<ProtocolVersion>,
+        port: Port,
+        ip_address_type: TargetFamily,
+        vpc_id: VpcId,
+        health_check: HealthCheck,
+        tags: Tags,
+    },
+    /// `ModifyTargetGroup`: the health check is all that can be modified.
+    ModifyTargetGroup {
+        target_group: Ref<TargetGroupArn>,
+        health_check: HealthCheck,
+    },
+    ModifyTargetGroupAttributes {
+        target_group: Ref<TargetGroupArn>,
+        attributes: Attributes,
+    },
+    DeleteTargetGroup {
+        target_group: Ref<TargetGroupArn>,
+    },
+    RegisterTargets {
+        target_group: Ref<TargetGroupArn>,
+        targets: Vec<Target>,
+    },
+    DeregisterTargets {
+        target_group: Ref<TargetGroupArn>,
+        targets: Vec<Target>,
+    },
+    CreateListener {
+        load_balancer: Ref<LoadBalancerArn>,
+        port: Port,
+        protocol: Protocol,
+        default_action: Action,
+        default_certificate: Option<CertificateArn>,
+        ssl_policy: Option<String>,
+        alpn_policy: Option<String>,
+        tags: Tags,
+    },
+    /// `None` leaves a part as it is.
+    ModifyListener {
+        listener: Ref<ListenerArn>,
+        protocol: Option<Protocol>,
+        default_action: Option<Action>,
+        default_certificate: Option<CertificateArn>,
+        ssl_policy: Option<String>,
+        alpn_policy: Option<String>,
+    },
+    ModifyListenerAttributes {
+        listener: Ref<ListenerArn>,
+        attributes: Attributes,
+    },
+    DeleteListener {
+        listener: Ref<ListenerArn>,
+    },
+    AddListenerCertificates {
+        listener: Ref<ListenerArn>,
+        certificate: CertificateArn,
+    },
+    RemoveListenerCertificates {
+        listener: Ref<ListenerArn>,
+        certificate: CertificateArn,
+    },
+    CreateRule {
+        listener: Ref<ListenerArn>,
+        priority: u16,
+        conditions: Vec<Condition>,
+        action: Action,
+        transforms: Vec<Transform>,
+        tags: Tags,
+    },
+    /// `None` leaves a part as it is; an empty list of transforms removes them.
+    ModifyRule {
+        rule: Ref<RuleArn>,
+        conditions: Option<Vec<Condition>>,
+        action: Option<Action>,
+        transforms: Option<Vec<Transform>>,
+    },
+    /// All at once: AWS checks only that the final order has no two rules in one place.
+    SetRulePriorities {
+        priorities: Vec<RulePriority>,
+    },
+    DeleteRule {
+        rule: Ref<RuleArn>,
+    },
+    AddTags {
+        resource: TagTarget,
+        tags: Tags,
+    },
+    RemoveTags {
+        resource: TagTarget,
+        keys: BTreeSet<String>,
+    },
+
+    // ELBv2, look-ups. A list comes in pages; `marker` asks for the next.
+    DescribeLoadBalancers {
+        arns: Vec<LoadBalancerArn>,
+        marker: Option<String>,
+    },
+    DescribeLoadBalancerAttributes {
+        load_balancer: LoadBalancerArn,
+    },
+    DescribeListeners {
+        load_balancer: LoadBalancerArn,
+        marker: Option<String>,
+    },
+    DescribeListenerAttributes {
+        listener: ListenerArn,
+    },
+    DescribeListenerCertificates {
+        listener: ListenerArn,
+        marker: Option<String>,
+    },
+    DescribeRules {
+        listener: ListenerArn,
+        marker: Option<String>,
+    },
+    DescribeTargetGroups {
+        arns: Vec<TargetGroupArn>,
+        marker: Option<String>,
+    },
+    DescribeTargetGroupAttributes {
+        target_group: TargetGroupArn,
+    },
+    DescribeTargetHealth {
+        target_group: TargetGroupArn,
+    },
+    /// `DescribeTags` of ELBv2: at most 20 ARNs a call.
+    DescribeTags {
+        arns: Vec<String>,
+    },
+
+    // EC2, look-ups.
+    DescribeVpcs {
+        vpc_id: VpcId,
+    },
+    /// All subnets of the VPC.
+    DescribeSubnets {
+        vpc_id: VpcId,
+        marker: Option<String>,
+    },
+    /// All route tables of the VPC.
+    DescribeRouteTables {
+        vpc_id: VpcId,
+        marker: Option<String>,
+    },
+    DescribeAvailabilityZones,
+    /// Security groups of the VPC that carry each of these tags with this value.
+    DescribeSecurityGroups {
+        vpc_id: VpcId,
+        tags: Tags,
+        marker: Option<String>,
+    },
+
+    // ACM, look-ups.
+    /// Issued certificates of every key type.
+    ListCertificates {
+        marker: Option<String>,
+    },
+    DescribeCertificate {
+        certificate: CertificateArn,
+    },
+
+    // Resource Groups Tagging API.
+    /// ELBv2 resources that carry each of these tags with this value, of these types
+    /// (`elasticloadbalancing:loadbalancer` and the like).
+    GetResources {
+        tags: Tags,
+        resource_types: Vec<String>,
+        marker: Option<String>,
+    },
+}
+
+/// The new place of one rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RulePriority {
+    /// The rule.
+    pub rule: Ref<RuleArn>,
+    /// Its priority, 1 to 50000.
+    pub priority: u16,
+}
+
+/// An ELBv2 resource that is tagged.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(
+    missing_docs,
+    reason = "each variant is the ELBv2 resource of that name"
+)]
+pub enum TagTarget {
+    LoadBalancer(Ref<LoadBalancerArn>),
+    Listener(Ref<ListenerArn>),
+    Rule(Ref<RuleArn>),
+    TargetGroup(Ref<TargetGroupArn>),
+}
+
+impl AwsCall {
+    /// The AWS service: `ec2`, `elasticloadbalancing`, `acm` or `tagging`, as IAM and metrics spell it.
+    pub const fn service(&self) -> &'static str {
+        match self {
+            Self::CreateSecurityGroup { .. }
+            | Self::DeleteSecurityGroup { .. }
+            | Self::AuthorizeSecurityGroupIngress { .. }
+            | Self::RevokeSecurityGroupIngress { .. }
+            | Self::CreateSecurityGroupTags { .. }
+            | Self::DeleteSecurityGroupTags { .. }
+            | Self::DescribeVpcs { .. }
+            | Self::DescribeSubnets { .. }
+            | Self::DescribeRouteTables { .. }
+            | Self::DescribeAvailabilityZones
+            | Self::DescribeSecurityGroups { .. } => "ec2",
+            Self::ListCertificates { .. } | Self::DescribeCertificate { .. } => "acm",
+            Self::GetResources { .. } => "tagging",
+            _ => "elasticloadbalancing",
+        }
+    }
+
+    /// The operation's name in AWS, `CreateLoadBalancer` for example.
+    pub const fn operation(&self) -> &'static str {
+        match self {
+            Self::CreateSecurityGroup { .. } => "CreateSecurityGroup",
+            Self::DeleteSecurityGroup { .. } => "DeleteSecurityGroup",
+            Self::AuthorizeSecurityGroupIngress { .. } => "AuthorizeSecurityGroupIngress",
+            Self::RevokeSecurityGroupIngress { .. } => "RevokeSecurityGroupIngress",
+            Self::CreateSecurityGroupTags { .. } => "CreateTags",
+            Self::DeleteSecurityGroupTags { .. } => "DeleteTags",
+            Self::CreateLoadBalancer { .. } => "CreateLoadBalancer",
+            Self::DeleteLoadBalancer { .. } => "DeleteLoadBalancer",
+            Self::SetSecurityGroups { .. } => "SetSecurityGroups",
+            Self::SetSubnets { .. } => "SetSubnets",
+            Self::SetIpAddressType { .. } => "SetIpAddressType",
+            Self::ModifyLoadBalancerAttributes { .. } => "ModifyLoadBalancerAttributes",
+            Self::CreateTargetGroup { .. } => "CreateTargetGroup",
+            Self::ModifyTargetGroup { .. } => "ModifyTargetGroup",
+            Self::ModifyTargetGroupAttributes { .. } => "ModifyTargetGroupAttributes",
+            Self::DeleteTargetGroup { .. } => "DeleteTargetGroup",
+            Self::RegisterTargets { .. } => "RegisterTargets",
+            Self::DeregisterTargets { .. } => "DeregisterTargets",
+            Self::CreateListener { .. } => "CreateListener",
+            Self::ModifyListener { .. } => "ModifyListener",
+            Self::ModifyListenerAttributes { .. } => "ModifyListenerAttributes",
+            Self::DeleteListener { .. } => "DeleteListener",
+            Self::AddListenerCertificates { .. } => "AddListenerCertificates",
+            Self::RemoveListenerCertificates { .. } => "RemoveListenerCertificates",
+            Self::CreateRule { .. } => "CreateRule",
+            Self::ModifyRule { .. } => "ModifyRule",
+            Self::SetRulePriorities { .. } => "SetRulePriorities",
+            Self::DeleteRule { .. } => "DeleteRule",
+            Self::AddTags { .. } => "AddTags",
+            Self::RemoveTags { .. } => "RemoveTags",
+            Self::DescribeLoadBalancers { .. } => "DescribeLoadBalancers",
+            Self::DescribeLoadBalancerAttributes { .. } => "DescribeLoadBalancerAttributes",
+            Self::DescribeListeners { .. } => "DescribeListeners",
+            Self::DescribeListenerAttributes { .. } => "DescribeListenerAttributes",
+            Self::DescribeListenerCertificates { .. } => "DescribeListenerCertificates",
+            Self::DescribeRules { .. } => "DescribeRules",
+            Self::DescribeTargetGroups { .. } => "DescribeTargetGroups",
+            Self::DescribeTargetGroupAttributes { .. } => "DescribeTargetGroupAttributes",
+            Self::DescribeTargetHealth { .. } => "DescribeTargetHealth",
+            Self::DescribeTags { .. } => "DescribeTags",
+            Self::DescribeVpcs { .. } => "DescribeVpcs",
+            Self::DescribeSubnets { .. } => "DescribeSubnets",
+            Self::DescribeRouteTables { .. } => "DescribeRouteTables",
+            Self::DescribeAvailabilityZones => "DescribeAvailabilityZones",
+            Self::DescribeSecurityGroups { .. } => "DescribeSecurityGroups",
+            Self::ListCertificates { .. } => "ListCertificates",
+            Self::DescribeCertificate { .. } => "DescribeCertificate",
+            Self::GetResources { .. } => "GetResources",
+        }
+    }
+
+    /// Whether the call can change something.
+    pub fn is_mutating(&self) -> bool {
+        let operation = self.operation();
+        !["Describe", "List", "Get"]
+            .iter()
+            .any(|prefix| operation.starts_with(prefix))
+    }
+}
+
+/// What AWS answers to an [`AwsCall`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum AwsAnswer {
+    /// Done; there is nothing to know beyond that.
+    Done,
+    /// To `CreateSecurityGroup`.
+    SecurityGroupCreated(SecurityGroupId),
+    /// To `CreateLoadBalancer`.
+    LoadBalancerCreated(LoadBalancerDescription),
+    /// To `CreateTargetGroup`.
+    TargetGroupCreated(TargetGroupArn),
+    /// To `CreateListener`.
+    ListenerCreated(ListenerArn),
+    /// To `CreateRule`.
+    RuleCreated(RuleArn),
+    /// To `DescribeLoadBalancers`.
+    LoadBalancers(Page<LoadBalancerDescription>),
+    /// To `DescribeLoadBalancerAttributes`, `DescribeListenerAttributes` and
+    /// `DescribeTargetGroupAttributes`.
+    Attributes(Attributes),
+    /// To `DescribeListeners`.
+    Listeners(Page<ListenerDescription>),
+    /// To `DescribeListenerCertificates`: each certificate, and whether the entry is the one that
+    /// marks the default.
+    ListenerCertificates(Page<ListenerCertificate>),
+    /// To `DescribeRules`: without the default rule, tags left empty.
+    Rules(Page<ObservedRule>),
+    /// To `DescribeTargetGroups`.
+    TargetGroups(Page<TargetGroupDescription>),
+    /// To `DescribeTargetHealth`.
+    TargetHealth(Vec<ObservedTarget>),
+    /// To `DescribeTags` and `GetResources`: tags by ARN.
+    TagsByArn(Page<(String, Tags)>),
+    /// To `DescribeVpcs`: `None` when there is no such VPC.
+    Vpc(Option<Vpc>),
+    /// To `DescribeSubnets`.
+    Subnets(Page<Subnet>),
+    /// To `DescribeRouteTables`.
+    RouteTables(Page<RouteTable>),
+    /// To `DescribeAvailabilityZones`: zone types by zone name.
+    AvailabilityZones(BTreeMap<String, ZoneType>),
+    /// To `DescribeSecurityGroups`.
+    SecurityGroups(Page<ObservedSecurityGroup>),
+    /// To `ListCertificates`.
+    CertificateArns(Page<CertificateArn>),
+    /// To `DescribeCertificate`.
+    Certificate(Certificate),
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Page<T> {
+    /// What is on the page.
+    pub items: Vec<T>,
+    /// Asks for the next page; `None` on the last.
+    pub next_marker: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// The only page.
+    pub fn last(items: Vec<T>) -> Self {
+        Self {
+            items,
+            next_marker: None,
+        }
+    }
+}
+
+/// A load balancer as `DescribeLoadBalancers` reports it: without attributes, tags and listeners.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoadBalancerDescription {
+    /// Its ARN.
+    pub arn: LoadBalancerArn,
+    /// Its name.
+    pub name: String,
+    /// Its DNS name.
+    pub dns_name: String,
+    /// ALB or NLB; `None` for a type that elbow does not use.
+    pub lb_type: Option<LoadBalancerType>,
+    /// Internal or internet-facing; `None` where there is none.
+    pub scheme: Option<Scheme>,
+    /// Its state.
+    pub state: LoadBalancerState,
+    /// The VPC it belongs to.
+    pub vpc_id: Option<VpcId>,
+    /// Its address families.
+    pub ip_address_type: Option<IpAddressType>,
+    /// Its subnets.
+    pub subnets: BTreeSet<SubnetId>,
+    /// Its security groups.
+    pub security_groups: BTreeSet<SecurityGroupId>,
+    /// NLB: whether inbound rules count for PrivateLink traffic.
+    pub enforce_security_group_inbound_rules_on_private_link_traffic: Option<String>,
+}
+
+/// A listener as `DescribeListeners` reports it: without attributes, SNI list, tags and rules.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListenerDescription {
+    /// Its ARN.
+    pub arn: ListenerArn,
+    /// Its port.
+    pub port: Port,
+    /// Its protocol; `None` for one that elbow does not use.
+    pub protocol: Option<Protocol>,
+    /// Its default actions, by order.
+    pub default_actions: Vec<Action>,
+    /// The default certificate.
+    pub default_certificate: Option<CertificateArn>,
+    /// The security policy.
+    pub ssl_policy: Option<String>,
+    /// The ALPN policy.
+    pub alpn_policy: Option<String>,
+}
+
+/// One entry of `DescribeListenerCertificates`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListenerCertificate {
+    /// The certificate.
+    pub arn: CertificateArn,
+    /// Whether this entry marks the default certificate, which may be listed a second time as an SNI
+    /// certificate.
+    pub is_default: bool,
+}
+
+/// A target group as `DescribeTargetGroups` reports it: without attributes, tags and targets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetGroupDescription {
+    /// Its ARN.
+    pub arn: TargetGroupArn,
+    /// Its name.
+    pub name: String,
+    /// What its targets are; `None` for a type that elbow does not use.
+    pub target_type: Option<TargetType>,
+    /// Protocol towards targets; `None` for one that elbow does not use.
+    pub protocol: Option<Protocol>,
+    /// ALB: HTTP version towards targets.
+    pub protocol_version: Option<ProtocolVersion>,
+    /// Its port.
+    pub port: Option<Port>,
+    /// Its address family.
+    pub ip_address_type: TargetFamily,
+    /// The VPC it belongs to.
+    pub vpc_id: Option<VpcId>,
+    /// Its health check; `None` for one that elbow cannot express.
+    pub health_check: Option<HealthCheck>,
+    /// Load balancers that use it.
+    pub load_balancers: BTreeSet<LoadBalancerArn>,
+}
+
+/// A route table, as far as it decides whether a subnet is public.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteTable {
+    /// Whether it is the VPC's main table, which serves all subnets without one of their own.
+    pub main: bool,
+    /// Subnets it is associated with.
+    pub subnets: BTreeSet<SubnetId>,
+    /// Whether it has a route to an internet gateway.
+    pub reaches_internet_gateway: bool,
+}
+
+/// What kind of failure an [`AwsError`] is; it decides what happens next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorClass {
+    /// Too many calls; the same call succeeds later.
+    Throttled,
+    /// The credentials may not do this.
+    Denied,
+    /// A quota is used up.
+    Quota,
+    /// Something else holds the resource, or has changed it; observe again.
+    Conflict,
+    /// What the call names is not there (any more).
+    NotFound,
+    /// The parameters are wrong; the same call fails again.
+    Invalid,
+    /// AWS or the way to it failed; the same call may succeed, and this one may have taken effect.
+    Transient,
+}
+
+/// A call that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AwsError {
+    /// What kind of failure it is.
+    pub class: ErrorClass,
+    /// AWS's error code, `TooManyRules` for example.
+    pub code: String,
+    /// AWS's message.
+    pub message: String,
+}
+
+impl std::fmt::Display for AwsError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)
+    }
+}
+
+impl std::error::Error for AwsError {}

@@ -1,0 +1,136 @@
+//! Facts: what has to be looked up in AWS before a Stack can be built.
+//!
+//! Translation never calls out. It reads [`Facts`]; what is missing it asks for as [`FactQuery`]s, the
+//! driver fetches and translation runs again. A fact is `None` until it was fetched, and stays apart
+//! from "fetched, and there is none".
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::Tags;
+use crate::ids::{CertificateArn, SecurityGroupId, SubnetId, VpcId};
+use crate::stack::{Scheme, StackId};
+
+/// Something to look up.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FactQuery {
+    /// The cluster's VPC: [`Facts::vpc`].
+    Vpc,
+    /// All subnets of the VPC: [`Facts::subnets`].
+    Subnets,
+    /// Which subnets of the VPC have a route to an internet gateway: [`Facts::public_subnets`].
+    PublicSubnets,
+    /// Zone types of the region's availability zones: [`Facts::zones`].
+    AvailabilityZones,
+    /// Security groups of the VPC by their tag `Name`: [`Facts::security_groups_by_name`].
+    SecurityGroupsByName(String),
+    /// All issued certificates of the account: [`Facts::certificates`].
+    Certificates,
+    /// The load balancer that carries the tags of this Stack: [`Facts::load_balancers`].
+    LoadBalancerOf(StackId),
+}
+
+/// What has been looked up.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Facts {
+    /// The cluster's VPC.
+    pub vpc: Option<Vpc>,
+    /// All subnets of the VPC, by id.
+    pub subnets: Option<BTreeMap<SubnetId, Subnet>>,
+    /// Subnets whose effective route table has a route to an internet gateway.
+    pub public_subnets: Option<BTreeSet<SubnetId>>,
+    /// Availability zones by name.
+    pub zones: Option<BTreeMap<String, ZoneType>>,
+    /// Ids of the security groups with this tag `Name`, sorted.
+    pub security_groups_by_name: BTreeMap<String, Vec<SecurityGroupId>>,
+    /// Issued certificates by ARN.
+    pub certificates: Option<BTreeMap<CertificateArn, Certificate>>,
+    /// The load balancer of a Stack, if there is one.
+    pub load_balancers: BTreeMap<StackId, Option<ExistingLoadBalancer>>,
+}
+
+impl Facts {
+    /// Whether this has been looked up.
+    pub fn has(&self, query: &FactQuery) -> bool {
+        match query {
+            FactQuery::Vpc => self.vpc.is_some(),
+            FactQuery::Subnets => self.subnets.is_some(),
+            FactQuery::PublicSubnets => self.public_subnets.is_some(),
+            FactQuery::AvailabilityZones => self.zones.is_some(),
+            FactQuery::SecurityGroupsByName(name) => {
+                self.security_groups_by_name.contains_key(name)
+            }
+            FactQuery::Certificates => self.certificates.is_some(),
+            FactQuery::LoadBalancerOf(stack) => self.load_balancers.contains_key(stack),
+        }
+    }
+}
+
+/// A VPC.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Vpc {
+    /// Its id.
+    pub id: VpcId,
+    /// Associated IPv4 blocks.
+    pub ipv4_cidrs: Vec<String>,
+    /// Associated IPv6 blocks.
+    pub ipv6_cidrs: Vec<String>,
+}
+
+/// A subnet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Subnet {
+    /// Its id.
+    pub id: SubnetId,
+    /// Name of its availability zone.
+    pub availability_zone: String,
+    /// Its IPv4 block.
+    pub ipv4_cidr: String,
+    /// Associated IPv6 blocks.
+    pub ipv6_cidrs: Vec<String>,
+    /// Free IPv4 addresses.
+    pub available_ip_address_count: i32,
+    /// ARN of the Outpost it lies on.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub outpost_arn: Option<String>,
+    /// Its tags.
+    pub tags: Tags,
+}
+
+/// What kind of place an availability zone is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ZoneType {
+    /// An availability zone proper.
+    AvailabilityZone,
+    /// A Local Zone.
+    LocalZone,
+    /// A Wavelength zone.
+    WavelengthZone,
+}
+
+/// A certificate of ACM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Certificate {
+    /// Names it is valid for, wildcards included.
+    pub domains: BTreeSet<String>,
+    /// ARN of the private authority that issued it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub certificate_authority_arn: Option<String>,
+}
+
+/// What translation needs to know of a load balancer that is already there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExistingLoadBalancer {
+    /// Its scheme: only a load balancer of the wanted scheme passes its subnets on.
+    pub scheme: Scheme,
+    /// Its subnets.
+    pub subnets: BTreeSet<SubnetId>,
+}

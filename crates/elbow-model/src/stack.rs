@@ -1,0 +1,686 @@
+//! The Stack: the AWS resources that one Gateway asks for.
+//!
+//! In: built by translation. Out: read by the planner, which compares it with what is observed.
+//! What always holds: resources are keyed by the resource id that LBC would give them, nothing refers
+//! to a resource outside the Stack but by its AWS id, except the security group that all Stacks of a
+//! cluster share, and the same objects give the same Stack whatever order they came in.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{
+    CertificateArn, LoadBalancerArn, Port, PrefixListId, ResourceId, SecurityGroupId, SubnetId,
+    TargetGroupArn, VpcId,
+};
+use crate::rule::{Action, Condition, Transform};
+use crate::{Attributes, Tags};
+
+/// What a Stack was made from; it decides the prefix of the tracking tags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StackKind {
+    /// What all Stacks of a cluster share: the backend security group.
+    Cluster,
+    /// A Gateway of the class controller `gateway.k8s.aws/alb`.
+    AlbGateway,
+    /// A Gateway of the class controller `gateway.k8s.aws/nlb`.
+    NlbGateway,
+}
+
+impl StackKind {
+    /// Prefix of the tags `<prefix>/stack` and `<prefix>/resource`.
+    pub const fn tag_prefix(self) -> &'static str {
+        match self {
+            Self::Cluster => "elbv2.k8s.aws",
+            Self::AlbGateway => "gateway.k8s.aws.alb",
+            Self::NlbGateway => "gateway.k8s.aws.nlb",
+        }
+    }
+}
+
+/// Tag key that carries the cluster's name on everything elbow owns.
+pub const CLUSTER_TAG: &str = "elbv2.k8s.aws/cluster";
+
+/// Which Stack.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct StackId {
+    /// What it was made from.
+    pub kind: StackKind,
+    /// Namespace of the Gateway; empty for the cluster's own.
+    pub namespace: String,
+    /// Name of the Gateway; empty for the cluster's own.
+    pub name: String,
+}
+
+impl StackId {
+    /// The Stack of what all others share.
+    pub const CLUSTER: Self = Self {
+        kind: StackKind::Cluster,
+        namespace: String::new(),
+        name: String::new(),
+    };
+
+    /// The Stack of a Gateway.
+    pub fn new(kind: StackKind, namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self {
+            kind,
+            namespace: namespace.into(),
+            name: name.into(),
+        }
+    }
+
+    /// Value of the tag `<prefix>/stack`.
+    pub fn tag_value(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+
+    /// Key of the tag that names the Stack.
+    pub fn stack_tag(&self) -> String {
+        format!("{}/stack", self.kind.tag_prefix())
+    }
+
+    /// Key of the tag that names the resource within the Stack.
+    pub fn resource_tag(&self) -> String {
+        format!("{}/resource", self.kind.tag_prefix())
+    }
+
+    /// The tags that prove a resource to be this Stack's.
+    pub fn tracking_tags(&self, cluster_name: &str, resource: &ResourceId) -> Tags {
+        let mut tags = Tags::from([
+            (CLUSTER_TAG.to_owned(), cluster_name.to_owned()),
+            (self.resource_tag(), resource.as_str().to_owned()),
+        ]);
+        if self.kind != StackKind::Cluster {
+            tags.insert(self.stack_tag(), self.tag_value());
+        }
+        tags
+    }
+}
+
+impl fmt::Display for StackId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            StackKind::Cluster => f.write_str("cluster"),
+            StackKind::AlbGateway | StackKind::NlbGateway => {
+                write!(f, "{}/{}", self.namespace, self.name)
+            }
+        }
+    }
+}
+
+/// Kind of an AWS resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(
+    missing_docs,
+    reason = "each variant is the ELBv2 or EC2 resource of that name"
+)]
+pub enum ResourceKind {
+    SecurityGroup,
+    LoadBalancer,
+    TargetGroup,
+    Listener,
+    ListenerRule,
+}
+
+impl fmt::Display for ResourceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SecurityGroup => "security group",
+            Self::LoadBalancer => "load balancer",
+            Self::TargetGroup => "target group",
+            Self::Listener => "listener",
+            Self::ListenerRule => "rule",
+        })
+    }
+}
+
+/// One resource of one Stack.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ResourceKey {
+    /// The Stack.
+    pub stack: StackId,
+    /// The resource's kind.
+    pub kind: ResourceKind,
+    /// The resource's id within the Stack.
+    pub id: ResourceId,
+}
+
+impl fmt::Display for ResourceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} of {}", self.kind, self.id, self.stack)
+    }
+}
+
+/// An id that is known, or that of a resource which a Stack or an earlier step provides.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Ref<T> {
+    /// The id itself.
+    Known(T),
+    /// The id of this resource, once it exists.
+    Of(ResourceKey),
+}
+
+impl<T> Ref<T> {
+    /// The id, if it is known.
+    pub fn known(&self) -> Option<&T> {
+        match self {
+            Self::Known(id) => Some(id),
+            Self::Of(_) => None,
+        }
+    }
+}
+
+impl<T> From<T> for Ref<T> {
+    fn from(id: T) -> Self {
+        Self::Known(id)
+    }
+}
+
+impl<T: fmt::Display> fmt::Display for Ref<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(id) => id.fmt(f),
+            Self::Of(key) => write!(f, "({} {})", key.kind, key.id),
+        }
+    }
+}
+
+/// A Kubernetes object because of which a resource is as it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Cause {
+    /// The object's kind, `HTTPRoute` for example.
+    pub kind: String,
+    /// The object's namespace; empty for an object of the cluster.
+    pub namespace: String,
+    /// The object's name.
+    pub name: String,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.namespace.is_empty() {
+            write!(f, "{} {}", self.kind, self.name)
+        } else {
+            write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
+        }
+    }
+}
+
+/// The AWS resources that one Gateway asks for.
+///
+/// A Stack without a load balancer asks for nothing: its Gateway is gone or takes no effect at all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stack {
+    /// Which Stack.
+    pub id: StackId,
+    /// The cluster's name, for the tracking tags.
+    pub cluster_name: String,
+    /// Security groups that the Stack owns. Of a Gateway: `ManagedLBSecurityGroup` or none.
+    /// Of the cluster: `backend-sg` or none.
+    pub security_groups: BTreeMap<ResourceId, SecurityGroup>,
+    /// The load balancer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load_balancer: Option<LoadBalancer>,
+    /// Listeners by port, which is how ELBv2 tells them apart.
+    pub listeners: BTreeMap<Port, Listener>,
+    /// Target groups by resource id.
+    pub target_groups: BTreeMap<ResourceId, TargetGroup>,
+}
+
+impl Stack {
+    /// A Stack that asks for nothing.
+    pub fn empty(id: StackId, cluster_name: impl Into<String>) -> Self {
+        Self {
+            id,
+            cluster_name: cluster_name.into(),
+            security_groups: BTreeMap::new(),
+            load_balancer: None,
+            listeners: BTreeMap::new(),
+            target_groups: BTreeMap::new(),
+        }
+    }
+
+    /// The key of one of the Stack's resources.
+    pub fn key(&self, kind: ResourceKind, id: &ResourceId) -> ResourceKey {
+        ResourceKey {
+            stack: self.id.clone(),
+            kind,
+            id: id.clone(),
+        }
+    }
+
+    /// Whether the load balancer uses the security group that all Stacks of the cluster share.
+    pub fn uses_backend_security_group(&self) -> bool {
+        let key = ResourceKey {
+            stack: StackId::CLUSTER,
+            kind: ResourceKind::SecurityGroup,
+            id: ResourceId::new(BACKEND_SECURITY_GROUP),
+        };
+        self.load_balancer
+            .as_ref()
+            .is_some_and(|lb| lb.security_groups.contains(&Ref::Of(key)))
+    }
+}
+
+/// Resource id of a load balancer.
+pub const LOAD_BALANCER: &str = "LoadBalancer";
+/// Resource id of a Gateway's own security group.
+pub const MANAGED_SECURITY_GROUP: &str = "ManagedLBSecurityGroup";
+/// Resource id of the security group that all Stacks of a cluster share as traffic source.
+pub const BACKEND_SECURITY_GROUP: &str = "backend-sg";
+
+/// A security group that elbow owns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SecurityGroup {
+    /// Group name, used when it is created only.
+    pub name: String,
+    /// Description, used when it is created only.
+    pub description: String,
+    /// The VPC it belongs to.
+    pub vpc_id: VpcId,
+    /// All ingress rules; others on the group are revoked. `None`: the rules are not managed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ingress: Option<Vec<IngressRule>>,
+    /// All tags, tracking tags included.
+    pub tags: Tags,
+    /// Because of which objects.
+    pub causes: Vec<Cause>,
+}
+
+/// One ingress rule of a security group: one protocol, one port range, one source.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IngressRule {
+    /// `tcp`, `udp`, `icmp`, `icmpv6`, a protocol number, or `-1` for all.
+    pub protocol: String,
+    /// First port, or ICMP type; absent for all protocols.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from_port: Option<i32>,
+    /// Last port, or ICMP code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to_port: Option<i32>,
+    /// From where.
+    pub source: IngressSource,
+}
+
+/// From where an ingress rule lets traffic in.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum IngressSource {
+    /// An IPv4 block.
+    Ipv4(String),
+    /// An IPv6 block.
+    Ipv6(String),
+    /// A managed prefix list.
+    PrefixList(PrefixListId),
+    /// Members of a security group.
+    SecurityGroup(SecurityGroupId),
+}
+
+/// Type of a load balancer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LoadBalancerType {
+    /// ALB.
+    Application,
+    /// NLB.
+    Network,
+}
+
+impl LoadBalancerType {
+    /// The type as ELBv2 spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Application => "application",
+            Self::Network => "network",
+        }
+    }
+}
+
+/// From where a load balancer can be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scheme {
+    /// From within the VPC.
+    Internal,
+    /// From the internet.
+    InternetFacing,
+}
+
+impl Scheme {
+    /// The scheme as ELBv2 spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Internal => "internal",
+            Self::InternetFacing => "internet-facing",
+        }
+    }
+}
+
+/// Address families of a load balancer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IpAddressType {
+    /// IPv4 only.
+    Ipv4,
+    /// Both families.
+    Dualstack,
+    /// Both families, with public IPv6 and private IPv4 addresses.
+    DualstackWithoutPublicIpv4,
+}
+
+impl IpAddressType {
+    /// The type as ELBv2 spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ipv4 => "ipv4",
+            Self::Dualstack => "dualstack",
+            Self::DualstackWithoutPublicIpv4 => "dualstack-without-public-ipv4",
+        }
+    }
+}
+
+/// A load balancer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoadBalancer {
+    /// Name, used when it is created only.
+    pub name: String,
+    /// ALB or NLB; a change replaces the load balancer.
+    #[serde(rename = "type")]
+    pub lb_type: LoadBalancerType,
+    /// Internal or internet-facing; a change replaces the load balancer.
+    pub scheme: Scheme,
+    /// Address families.
+    pub ip_address_type: IpAddressType,
+    /// Subnets, one for each availability zone.
+    pub subnets: Vec<SubnetMapping>,
+    /// Security groups in the order in which they are sent; empty for an NLB that has none.
+    pub security_groups: Vec<Ref<SecurityGroupId>>,
+    /// NLB: whether inbound rules count for PrivateLink traffic, `on` or `off`; `None` leaves it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enforce_security_group_inbound_rules_on_private_link_traffic: Option<String>,
+    /// Attributes that are set; others are left as they are.
+    pub attributes: Attributes,
+    /// All tags, tracking tags included.
+    pub tags: Tags,
+    /// Because of which objects.
+    pub causes: Vec<Cause>,
+}
+
+/// A subnet of a load balancer, with its addresses if they are chosen.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SubnetMapping {
+    /// The subnet.
+    pub subnet_id: SubnetId,
+    /// NLB, internet-facing: allocation id of an Elastic IP address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allocation_id: Option<String>,
+    /// NLB, internal: the private IPv4 address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub private_ipv4_address: Option<String>,
+    /// NLB, dualstack: the IPv6 address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ipv6_address: Option<String>,
+}
+
+impl SubnetMapping {
+    /// A subnet whose addresses AWS chooses.
+    pub fn of(subnet_id: SubnetId) -> Self {
+        Self {
+            subnet_id,
+            allocation_id: None,
+            private_ipv4_address: None,
+            ipv6_address: None,
+        }
+    }
+}
+
+/// Protocol of a listener or target group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[expect(
+    missing_docs,
+    reason = "each variant is the ELBv2 protocol of that name"
+)]
+pub enum Protocol {
+    Http,
+    Https,
+    Tcp,
+    Tls,
+    Udp,
+    TcpUdp,
+}
+
+impl Protocol {
+    /// The protocol as ELBv2 spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "HTTP",
+            Self::Https => "HTTPS",
+            Self::Tcp => "TCP",
+            Self::Tls => "TLS",
+            Self::Udp => "UDP",
+            Self::TcpUdp => "TCP_UDP",
+        }
+    }
+
+    /// Whether clients present themselves to it with TLS.
+    pub const fn is_secure(self) -> bool {
+        matches!(self, Self::Https | Self::Tls)
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A listener with its rules.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listener {
+    /// Protocol.
+    pub protocol: Protocol,
+    /// What happens when no rule matches.
+    pub default_action: Action,
+    /// HTTPS and TLS: all certificates, the default one first. Each, the default one too, is also kept
+    /// in the listener's SNI list, as LBC does.
+    pub certificates: Vec<CertificateArn>,
+    /// HTTPS and TLS: the security policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ssl_policy: Option<String>,
+    /// TLS: the ALPN policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alpn_policy: Option<String>,
+    /// Attributes that are set; others are left as they are.
+    pub attributes: Attributes,
+    /// All tags, tracking tags included.
+    pub tags: Tags,
+    /// Rules in the order in which they are evaluated; the first has priority 1.
+    pub rules: Vec<Rule>,
+    /// Because of which objects.
+    pub causes: Vec<Cause>,
+}
+
+/// A listener rule; its priority is its place in [`Listener::rules`], counted from 1.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rule {
+    /// Conditions in the order in which they are sent.
+    pub conditions: Vec<Condition>,
+    /// What happens to a request that matches.
+    pub action: Action,
+    /// Changes of the request, in the order in which they are sent.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub transforms: Vec<Transform>,
+    /// All tags, tracking tags included. The resource tag is `<port>:<priority>`.
+    pub tags: Tags,
+    /// Because of which objects.
+    pub causes: Vec<Cause>,
+}
+
+/// What a target is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TargetType {
+    /// An instance and its NodePort.
+    Instance,
+    /// An address, a pod's as a rule.
+    Ip,
+}
+
+impl TargetType {
+    /// The type as ELBv2 spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Instance => "instance",
+            Self::Ip => "ip",
+        }
+    }
+}
+
+/// Version of HTTP towards the targets of an ALB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[expect(
+    missing_docs,
+    reason = "each variant is the ELBv2 protocol version of that name"
+)]
+pub enum ProtocolVersion {
+    #[serde(rename = "HTTP1")]
+    Http1,
+    #[serde(rename = "HTTP2")]
+    Http2,
+    #[serde(rename = "GRPC")]
+    Grpc,
+}
+
+impl ProtocolVersion {
+    /// The version as ELBv2 spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http1 => "HTTP1",
+            Self::Http2 => "HTTP2",
+            Self::Grpc => "GRPC",
+        }
+    }
+}
+
+/// Address family of a target group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TargetFamily {
+    /// IPv4.
+    Ipv4,
+    /// IPv6.
+    Ipv6,
+}
+
+impl TargetFamily {
+    /// The family as ELBv2 spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ipv4 => "ipv4",
+            Self::Ipv6 => "ipv6",
+        }
+    }
+}
+
+/// A target group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetGroup {
+    /// Name, used when it is created only.
+    pub name: String,
+    /// What its targets are; a change replaces the group.
+    pub target_type: TargetType,
+    /// Protocol towards targets; a change replaces the group.
+    pub protocol: Protocol,
+    /// ALB: HTTP version towards targets; a change replaces the group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol_version: Option<ProtocolVersion>,
+    /// Port of the group, used when it is created only; each target is registered with its own.
+    pub port: Port,
+    /// Address family, used when it is created only.
+    pub ip_address_type: TargetFamily,
+    /// The VPC it belongs to.
+    pub vpc_id: VpcId,
+    /// The health check, complete.
+    pub health_check: HealthCheck,
+    /// Attributes that are set; others are left as they are.
+    pub attributes: Attributes,
+    /// All tags, tracking tags included.
+    pub tags: Tags,
+    /// The targets that are to be registered.
+    pub targets: Vec<Target>,
+    /// Because of which objects.
+    pub causes: Vec<Cause>,
+}
+
+/// The health check of a target group, with every default filled in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthCheck {
+    /// A port, or `traffic-port`.
+    pub port: String,
+    /// HTTP, HTTPS or TCP.
+    pub protocol: Protocol,
+    /// Path; absent for TCP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Codes that count as healthy; absent for TCP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub matcher: Option<Matcher>,
+    /// Seconds between checks.
+    pub interval_seconds: i32,
+    /// Seconds until a check without an answer has failed.
+    pub timeout_seconds: i32,
+    /// Passed checks in a row after which an unhealthy target is healthy.
+    pub healthy_threshold_count: i32,
+    /// Failed checks in a row after which a target is unhealthy.
+    pub unhealthy_threshold_count: i32,
+}
+
+/// Codes that count as healthy.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Matcher {
+    /// HTTP status codes, `200-399` for example.
+    HttpCode(String),
+    /// gRPC status codes, `12` for example.
+    GrpcCode(String),
+}
+
+/// A target: an instance id or an address, and a port.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// Instance id or address.
+    pub id: String,
+    /// Port.
+    pub port: Port,
+    /// `all` for an address outside the VPC, else absent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub availability_zone: Option<String>,
+}
+
+/// A load balancer by name: what a status or a table shows of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoadBalancerAddress {
+    /// Its ARN.
+    pub arn: LoadBalancerArn,
+    /// Its DNS name.
+    pub dns_name: String,
+}
+
+/// ARNs of target groups by resource id, for objects that name them.
+pub type TargetGroupArns = BTreeMap<ResourceId, TargetGroupArn>;
