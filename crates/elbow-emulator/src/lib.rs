@@ -1,1 +1,130 @@
 //! AWS as a pure state machine: ELBv2, EC2, ACM, STS and the routing decisions of ALB and NLB.
+//!
+//! In: a [`Config`], a world ([`Emulator::add_vpc`] and its like), requests with the time at which
+//! they arrive. Out: responses and errors as AWS would give them, and read access for a data plane.
+//! Always: the same configuration and the same calls give the same answers, byte for byte; nothing
+//! here reads a clock, draws a random number or looks at the environment; a parameter that is not
+//! acted on is refused by name.
+//!
+//! Start at [`Emulator::handle`].
+
+pub mod acm;
+mod blob;
+mod calls;
+mod config;
+pub mod ec2;
+pub mod elbv2;
+mod error;
+pub mod generated;
+mod ids;
+pub mod operation;
+pub mod shape;
+mod sts;
+mod tagging;
+mod time;
+pub mod unmodelled;
+pub mod validate;
+pub mod world;
+
+pub use blob::Blob;
+pub use calls::{Call, CallLog};
+pub use config::{Config, HealthMode, Latencies, Quotas};
+pub use error::{ApiError, Fault};
+pub use operation::{Operation, Request, Response, Service};
+pub use time::Timestamp;
+
+use ids::IdSource;
+
+/// One emulated account in one region.
+#[derive(Debug)]
+pub struct Emulator {
+    pub(crate) config: Config,
+    pub(crate) ids: IdSource,
+    pub(crate) elbv2: elbv2::State,
+    pub(crate) ec2: ec2::State,
+    pub(crate) acm: acm::State,
+    /// Counts what the data plane serves from besides ELBv2's state: certificates.
+    other_revision: u64,
+    calls: CallLog,
+}
+
+impl Emulator {
+    /// An account that holds nothing.
+    pub fn new(config: Config) -> Self {
+        Self {
+            ids: IdSource::new(config.seed),
+            config,
+            elbv2: elbv2::State::default(),
+            ec2: ec2::State::default(),
+            acm: acm::State::default(),
+            other_revision: 0,
+            calls: CallLog::default(),
+        }
+    }
+
+    /// Answers one request as AWS would.
+    ///
+    /// Time only moves forward: `now` before an earlier call's is taken as it is, and whatever had
+    /// fallen due by then stays done.
+    pub fn handle(&mut self, now: Timestamp, request: impl Into<Request>) -> Result<Response, ApiError> {
+        let request = request.into();
+        self.advance(now);
+        let operation = request.operation();
+        let result = self.dispatch(now, operation, request);
+        let error = result.as_ref().err().map(|error| error.code.clone());
+        self.calls.record(Call { at: now, service: operation.service, operation: operation.name, error });
+        result
+    }
+
+    fn dispatch(
+        &mut self,
+        now: Timestamp,
+        operation: &Operation,
+        request: Request,
+    ) -> Result<Response, ApiError> {
+        let value = request.to_value();
+        validate::check(operation, &value)?;
+        unmodelled::refuse(operation, &value)?;
+        match request {
+            Request::ElbV2(request) => self.elbv2(now, request).map(Response::ElbV2),
+            Request::Ec2(request) => self.ec2(now, request).map(Response::Ec2),
+            Request::Acm(request) => self.acm(now, request).map(Response::Acm),
+            Request::Sts(request) => self.sts(&request).map(Response::Sts),
+            Request::Tagging(request) => self.tagging(now, request).map(Response::Tagging),
+        }
+    }
+
+    /// Lets happen what falls due up to `now`: load balancers become active, drained targets go.
+    pub fn advance(&mut self, now: Timestamp) {
+        self.elbv2_advance(now);
+    }
+
+    /// When something falls due next; `None` while nothing is under way.
+    pub fn next_event(&self) -> Option<Timestamp> {
+        self.elbv2_next_event()
+    }
+
+    /// Grows whenever what the data plane serves may have changed.
+    pub fn revision(&self) -> u64 {
+        self.elbv2.revision() + self.other_revision
+    }
+
+    /// The requests so far: how many of each operation, and the latest ones in order.
+    pub fn calls(&self) -> &CallLog {
+        &self.calls
+    }
+
+    /// What the emulator was made from.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The next request id: a UUID, the same for the same seed and calls.
+    pub fn next_request_id(&mut self) -> String {
+        self.ids.uuid()
+    }
+
+    pub(crate) fn touch(&mut self) {
+        self.other_revision += 1;
+    }
+}
