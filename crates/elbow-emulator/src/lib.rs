@@ -12,6 +12,7 @@ pub mod acm;
 mod blob;
 mod calls;
 mod config;
+pub mod dataplane;
 pub mod ec2;
 pub mod elbv2;
 mod error;
