@@ -5,7 +5,7 @@
 //! to a resource outside the Stack but by its AWS id, except the security group that all Stacks of a
 //! cluster share, and the same objects give the same Stack whatever order they came in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -228,6 +228,11 @@ pub struct Stack {
     pub load_balancer: Option<LoadBalancer>,
     /// Listeners by port, which is how ELBv2 tells them apart.
     pub listeners: BTreeMap<Port, Listener>,
+    /// Ports whose listener cannot be decided at present, since no certificate is found for example.
+    /// A listener that is there is left as it is, with its rules; none is created. Disjoint from the
+    /// keys of `listeners`.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty", default)]
+    pub undecided_listeners: BTreeSet<Port>,
     /// Target groups by resource id.
     pub target_groups: BTreeMap<ResourceId, TargetGroup>,
 }
@@ -241,6 +246,7 @@ impl Stack {
             security_groups: BTreeMap::new(),
             load_balancer: None,
             listeners: BTreeMap::new(),
+            undecided_listeners: BTreeSet::new(),
             target_groups: BTreeMap::new(),
         }
     }
