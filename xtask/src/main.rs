@@ -3,9 +3,15 @@
 //! Each command lives in its own module; `main` is the table of contents.
 
 mod awsmodels;
+mod build_budget;
+mod ci;
+mod command;
 mod crds;
+mod tidy;
 
+use std::io::Write as _;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
@@ -20,15 +26,33 @@ struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    Ci(ci::Args),
+    /// Check what the repository promises about itself: dependency direction, purity, habits
+    Tidy,
+    BuildBudget(build_budget::Args),
     /// Generate the emulator's wire types from AWS's service models
     AwsModels(awsmodels::Args),
     /// Write the definitions of the custom resources to deploy/crds
     Crds,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Args::parse().command {
-        Command::AwsModels(args) => awsmodels::run(&args),
+fn main() -> ExitCode {
+    match run(&Args::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell when standard error is gone.
+            drop(writeln!(std::io::stderr(), "error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &Command) -> anyhow::Result<()> {
+    match command {
+        Command::Ci(args) => ci::run(&workspace_root()?, args),
+        Command::Tidy => tidy::run(&workspace_root()?),
+        Command::BuildBudget(args) => build_budget::run(&workspace_root()?, args),
+        Command::AwsModels(args) => awsmodels::run(args),
         Command::Crds => crds::run(&workspace_root()?),
     }
 }

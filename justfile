@@ -1,0 +1,37 @@
+# Short names for commands that need no `just`: the logic is in xtask/.
+
+# List the recipes
+default:
+    @just --list --unsorted
+
+# Run the examples: load balancers on this machine
+local dir="examples":
+    cargo run --release --locked -p elbow -- local -f {{ dir }}
+
+# Everything that must hold before a change is merged, as the CI server runs it
+ci *stages:
+    cargo xtask ci {{ stages }}
+
+# The quick half of it, for the time between edits
+check:
+    cargo xtask ci format tidy lint
+
+# All tests of all crates
+test:
+    cargo xtask ci test doctest
+
+# Accept what the golden cases print now; the commit says why
+update-golden:
+    ELBOW_UPDATE_GOLDEN=1 cargo test --workspace
+
+# Rewrite the files that are generated from our own types: custom resources
+generate:
+    cargo xtask crds
+
+# Translate and plan 100 Gateways with 100 routes each, cold and after one change
+bench:
+    cargo bench --locked --workspace
+
+# Time and memory of a cold build of the quick start
+build-budget:
+    cargo xtask build-budget

@@ -1,0 +1,180 @@
+//! `cargo xtask ci`: every check, by one command, on a machine that has rustup, Python and a C compiler.
+//!
+//! In: the names of stages, or none for all of them. Out: what the stages print, then a table of how
+//! each of them ended and how long it took.
+//! Always: people and the CI server run the same stages by the same code; a stage that fails does not
+//! keep the next ones from running; tools that a stage needs are installed under the target folder.
+
+mod tools;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+
+use crate::command::succeed;
+use crate::tidy;
+
+/// Runs all checks, or the named ones.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Which checks to run; all of them, in this order, when none is named
+    #[arg(value_enum)]
+    stages: Vec<Stage>,
+}
+
+/// A check. The order is that of a run: what is cheap and tells much comes first, and the tests that
+/// take a whole server come last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Stage {
+    /// The code is formatted as rustfmt does it
+    Format,
+    /// The repository keeps its habits
+    Tidy,
+    /// clippy has nothing to say
+    Lint,
+    /// All tests of all crates, golden cases included
+    Test,
+    /// The examples in the documentation compile and hold
+    Doctest,
+    /// Licences, sources and duplicates of what we depend on
+    Dependencies,
+    /// boto3 and the AWS command line against the emulator
+    AwsClients,
+}
+
+/// How a stage ended.
+struct Outcome {
+    stage: Stage,
+    took: Duration,
+    failure: Option<anyhow::Error>,
+}
+
+pub(crate) fn run(root: &Path, args: &Args) -> anyhow::Result<()> {
+    let stages = if args.stages.is_empty() {
+        <Stage as clap::ValueEnum>::value_variants()
+    } else {
+        &args.stages
+    };
+    let outcomes = stages
+        .iter()
+        .map(|stage| {
+            writeln!(std::io::stderr(), "\n=== {}", name(*stage))?;
+            let start = Instant::now();
+            let failure = run_stage(root, *stage).err();
+            Ok(Outcome {
+                stage: *stage,
+                took: start.elapsed(),
+                failure,
+            })
+        })
+        .collect::<std::io::Result<Vec<Outcome>>>()?;
+    print_table(&outcomes)?;
+    let n_failed = outcomes.iter().filter(|row| row.failure.is_some()).count();
+    ensure!(
+        n_failed == 0,
+        "{n_failed} of {} checks failed",
+        outcomes.len()
+    );
+    Ok(())
+}
+
+fn run_stage(root: &Path, stage: Stage) -> anyhow::Result<()> {
+    let cargo = |arguments: &[&str]| succeed(cargo(root).args(arguments));
+    match stage {
+        Stage::Format => cargo(&["fmt", "--all", "--check"]),
+        Stage::Tidy => tidy::run(root),
+        Stage::Lint => cargo(&[
+            "clippy",
+            "--locked",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "--deny=warnings",
+        ]),
+        Stage::Test => {
+            let nextest = tools::NEXTEST.path(&target_folder(root)?)?;
+            succeed(
+                within(root, nextest)
+                    .args(["nextest", "run", "--locked", "--workspace"])
+                    .args(["--profile", "ci"]),
+            )
+        }
+        Stage::Doctest => cargo(&["test", "--locked", "--workspace", "--doc"]),
+        Stage::Dependencies => {
+            let deny = tools::DENY.path(&target_folder(root)?)?;
+            // Advisories need a database from the network, and a new one would stop unrelated work.
+            succeed(
+                within(root, deny)
+                    .args(["--locked", "check", "--hide-inclusion-graph"])
+                    .args(["bans", "licenses", "sources"]),
+            )
+        }
+        Stage::AwsClients => aws_clients(root),
+    }
+}
+
+fn aws_clients(root: &Path) -> anyhow::Result<()> {
+    let folder = root.join("e2e/aws-clients");
+    let target = target_folder(root)?;
+    let python = tools::python(&target, &folder.join("requirements.txt"))?;
+    // The tests start what they test; here it is compiled, so that no test waits for the compiler.
+    succeed(cargo(root).args(["build", "--locked", "--workspace", "--bins", "--examples"]))?;
+    succeed(
+        within(root, python)
+            .args(["-m", "pytest", "-q", "-p", "no:cacheprovider"])
+            .arg(folder)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("CARGO_TARGET_DIR", &target),
+    )
+}
+
+fn print_table(outcomes: &[Outcome]) -> std::io::Result<()> {
+    // Beside the stages' own messages, so that the last lines of standard output stay the tests'.
+    let mut screen = std::io::stderr();
+    writeln!(screen, "\n=== summary")?;
+    for row in outcomes {
+        let seconds = row.took.as_secs_f64();
+        match &row.failure {
+            None => writeln!(screen, "ok      {seconds:7.1} s  {}", name(row.stage))?,
+            Some(error) => {
+                writeln!(
+                    screen,
+                    "FAILED  {seconds:7.1} s  {}: {error:#}",
+                    name(row.stage)
+                )?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The stage as it is written on the command line.
+fn name(stage: Stage) -> String {
+    clap::ValueEnum::to_possible_value(&stage)
+        .map(|value| value.get_name().to_owned())
+        .unwrap_or_default()
+}
+
+fn cargo(root: &Path) -> Command {
+    within(root, PathBuf::from(env!("CARGO")))
+}
+
+/// A command that runs at the top of the repository.
+fn within(root: &Path, program: PathBuf) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(root);
+    command
+}
+
+/// Where cargo builds, and so where our tools and their downloads go.
+pub(crate) fn target_folder(root: &Path) -> anyhow::Result<PathBuf> {
+    let metadata = cargo_metadata::MetadataCommand::new()
+        .manifest_path(root.join("Cargo.toml"))
+        .no_deps()
+        .exec()
+        .context("cannot read the workspace's metadata")?;
+    Ok(metadata.target_directory.into_std_path_buf())
+}
