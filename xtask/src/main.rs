@@ -7,6 +7,7 @@ mod build_budget;
 mod ci;
 mod command;
 mod crds;
+mod schemas;
 mod tidy;
 
 use std::io::Write as _;
@@ -34,6 +35,8 @@ enum Command {
     AwsModels(awsmodels::Args),
     /// Write the definitions of the custom resources to deploy/crds
     Crds,
+    /// Write the schemas that manifests are validated against; needs `go` and the network
+    Schemas,
 }
 
 fn main() -> ExitCode {
@@ -54,6 +57,7 @@ fn run(command: &Command) -> anyhow::Result<()> {
         Command::BuildBudget(args) => build_budget::run(&workspace_root()?, args),
         Command::AwsModels(args) => awsmodels::run(args),
         Command::Crds => crds::run(&workspace_root()?),
+        Command::Schemas => schemas::run(&workspace_root()?),
     }
 }
 

@@ -1,1 +1,28 @@
-//! Where Snapshots come from: manifest folders and standard input.
+//! Where Snapshots come from: manifest folders, files and standard input.
+//!
+//! In: YAML and JSON texts. Out: a [`elbow_api::Snapshot`] of the objects that an API server would
+//! accept, a diagnostic with file, line and column for each that it would refuse, and the place of every
+//! field. A text goes through the modules in this order:
+//!
+//! ```text
+//! source ─> yaml (scalar) ─> node ─> schema + validate (rules, suggest) ─> object ─> loaded
+//! ```
+//!
+//! Start at [`load`].
+
+mod loaded;
+mod node;
+mod object;
+mod rules;
+mod scalar;
+mod schema;
+mod source;
+mod suggest;
+mod text;
+mod validate;
+mod yaml;
+
+pub use loaded::Loaded;
+pub use object::derived_uid;
+pub use source::{Input, STDIN, load};
+pub use text::Text;
