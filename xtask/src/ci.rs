@@ -7,6 +7,7 @@
 
 mod tools;
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -41,8 +42,9 @@ enum Stage {
     Doctest,
     /// Licences, sources and duplicates of what we depend on
     Dependencies,
-    /// boto3 and the AWS command line against the emulator
-    AwsClients,
+    /// The programs as their users meet them: boto3 and the AWS command line against the emulator,
+    /// sockets against its load balancers
+    E2e,
 }
 
 /// How a stage ended.
@@ -112,23 +114,48 @@ fn run_stage(root: &Path, stage: Stage) -> anyhow::Result<()> {
                     .args(["bans", "licenses", "sources"]),
             )
         }
-        Stage::AwsClients => aws_clients(root),
+        Stage::E2e => end_to_end(root),
     }
 }
 
-fn aws_clients(root: &Path) -> anyhow::Result<()> {
-    let folder = root.join("e2e/aws-clients");
+/// Runs each folder of `e2e/` that holds Python tests.
+fn end_to_end(root: &Path) -> anyhow::Result<()> {
+    let folder = root.join("e2e");
     let target = target_folder(root)?;
     let python = tools::python(&target, &folder.join("requirements.txt"))?;
     // The tests start what they test; here it is compiled, so that no test waits for the compiler.
     succeed(cargo(root).args(["build", "--locked", "--workspace", "--bins", "--examples"]))?;
-    succeed(
-        within(root, python)
-            .args(["-m", "pytest", "-q", "-p", "no:cacheprovider"])
-            .arg(folder)
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .env("CARGO_TARGET_DIR", &target),
-    )
+    let suites = suites(&folder)?;
+    ensure!(!suites.is_empty(), "no tests below {}", folder.display());
+    let failures: Vec<String> = suites
+        .iter()
+        .filter_map(|suite| {
+            // A process for each, so that helper modules of one are not taken for those of another.
+            let mut pytest = within(root, python.clone());
+            pytest
+                .args(["-m", "pytest", "-q", "-p", "no:cacheprovider"])
+                .arg(suite)
+                .env("PYTHONDONTWRITEBYTECODE", "1")
+                .env("CARGO_TARGET_DIR", &target)
+                .env("ELBOW_BIN", target.join("debug/elbow"));
+            succeed(&mut pytest).err().map(|error| format!("{error:#}"))
+        })
+        .collect();
+    ensure!(failures.is_empty(), "{}", failures.join("; "));
+    Ok(())
+}
+
+/// Folders directly below `folder` that hold a Python test, in the order of their names.
+fn suites(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut suites = BTreeSet::new();
+    for entry in walkdir::WalkDir::new(folder).min_depth(2).max_depth(2) {
+        let entry = entry.with_context(|| format!("cannot list {}", folder.display()))?;
+        let name = entry.file_name().to_string_lossy();
+        if name.starts_with("test_") && name.ends_with(".py") {
+            suites.extend(entry.path().parent().map(Path::to_owned));
+        }
+    }
+    Ok(suites.into_iter().collect())
 }
 
 fn print_table(outcomes: &[Outcome]) -> std::io::Result<()> {

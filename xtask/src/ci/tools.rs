@@ -59,7 +59,6 @@ impl CargoTool {
         if let Some(features) = self.features {
             install.args(["--no-default-features", "--features", features]);
         }
-        // Our toolchain file does not reach a folder outside the repository, where the target may be.
         succeed(&mut install).with_context(|| format!("cannot install {}", self.name))?;
         Ok(program)
     }
