@@ -54,8 +54,6 @@ pub struct Latencies {
     /// From `DeleteLoadBalancer` until its network interfaces are gone; until then its security
     /// groups cannot be deleted.
     pub eni_release_ms: u64,
-    /// From a tag change until the tagging API shows it.
-    pub tag_index_ms: u64,
 }
 
 impl Latencies {
@@ -67,7 +65,6 @@ impl Latencies {
             application_target_registration_ms: 0,
             network_target_registration_ms: 0,
             eni_release_ms: 0,
-            tag_index_ms: 0,
         }
     }
 
@@ -81,7 +78,6 @@ impl Latencies {
             application_target_registration_ms: 5_000,
             network_target_registration_ms: 90_000,
             eni_release_ms: 120_000,
-            tag_index_ms: 5_000,
         }
     }
 }

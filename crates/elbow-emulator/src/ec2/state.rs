@@ -21,9 +21,11 @@ pub(crate) struct State {
     pub(crate) internet_gateways: BTreeMap<String, InternetGateway>,
     pub(crate) route_tables: BTreeMap<String, RouteTable>,
     pub(crate) instances: BTreeMap<String, Instance>,
-    /// Interfaces of instances and free-standing ones; those of load balancers are derived from
-    /// ELBv2's state when they are asked for.
+    /// Interfaces of instances.
     pub(crate) interfaces: BTreeMap<String, Interface>,
+    /// Interfaces of load balancers, by load balancer ARN and subnet id: brought in line with
+    /// ELBv2's state before each EC2 operation (see `super::interfaces`).
+    pub(crate) elb_interfaces: BTreeMap<(String, String), ElbInterface>,
     pub(crate) security_groups: BTreeMap<String, SecurityGroup>,
     /// Elastic IPs, by allocation id.
     pub(crate) addresses: BTreeMap<String, Address>,
@@ -72,10 +74,14 @@ pub(crate) struct RouteTable {
     pub(crate) tags: Tags,
 }
 
+/// Where an instance stands in its life; the passing states between are left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum InstanceState {
+pub enum InstanceState {
+    /// Takes traffic.
     Running,
+    /// Can be started again.
     Stopped,
+    /// Gone for good.
     Terminated,
 }
 
@@ -116,12 +122,16 @@ pub(crate) struct Interface {
     pub(crate) tags: Tags,
 }
 
+/// What is remembered of a load balancer's interface; the rest is read from the load balancer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ElbInterface {
+    pub(crate) private_ip: Ipv4Addr,
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Address {
     pub(crate) allocation_id: String,
     pub(crate) public_ip: Ipv4Addr,
-    /// The interface it is associated with, outside of load balancers.
-    pub(crate) interface_id: Option<String>,
     pub(crate) tags: Tags,
 }
 
@@ -173,6 +183,17 @@ pub(crate) enum Peer {
     Group(String),
 }
 
+impl Subnet {
+    /// Its addresses without those that AWS keeps: the first four and the last one.
+    pub(crate) fn usable_addresses(&self) -> impl Iterator<Item = Ipv4Addr> + use<> {
+        let (first, last) = (
+            u32::from(self.cidr.network()),
+            u32::from(self.cidr.broadcast()),
+        );
+        (first.saturating_add(4)..last).map(Ipv4Addr::from)
+    }
+}
+
 impl State {
     /// The zone names that have a subnet, in order.
     pub(crate) fn zones(&self) -> BTreeSet<&str> {
@@ -218,8 +239,7 @@ impl State {
             .find(holds)
     }
 
-    /// IPv4 addresses of the subnet that interfaces in this state take (those of load balancers
-    /// are not in it).
+    /// IPv4 addresses of the subnet that interfaces take, those of load balancers among them.
     pub(crate) fn addresses_in_use(&self, subnet_id: &str) -> BTreeSet<Ipv4Addr> {
         let interfaces = self
             .interfaces
@@ -231,7 +251,7 @@ impl State {
             .collect()
     }
 
-    /// How many IPv4 addresses of the subnet are free, load balancers aside.
+    /// How many IPv4 addresses of the subnet are free.
     pub(crate) fn free_addresses(&self, subnet: &Subnet) -> usize {
         // AWS keeps the first four addresses and the last one of each subnet.
         let size = 1_usize << (32 - subnet.cidr.prefix_len());
