@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 
 use crate::ci::target_folder;
-use crate::command::succeed;
+use crate::command::{cargo, succeed};
 
 /// What a newcomer waits without giving up, on 2 cores.
 const TIME_BUDGET: Duration = Duration::from_mins(5);
@@ -39,15 +39,10 @@ pub(crate) struct Args {
 pub(crate) fn run(root: &Path, args: &Args) -> anyhow::Result<()> {
     let folder = target_folder(root)?.join("build-budget");
     remove(&folder)?;
-    succeed(
-        Command::new(env!("CARGO"))
-            .current_dir(root)
-            .args(["fetch", "--locked"]),
-    )?;
+    succeed(cargo(root).args(["fetch", "--locked"]))?;
 
-    let mut build = Command::new(env!("CARGO"));
+    let mut build = cargo(root);
     build
-        .current_dir(root)
         .args([
             "build",
             "--release",

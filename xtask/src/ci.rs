@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 
-use crate::command::succeed;
+use crate::command::{cargo, succeed};
 use crate::tidy;
 
 /// Runs all checks, or the named ones.
@@ -84,11 +84,11 @@ pub(crate) fn run(root: &Path, args: &Args) -> anyhow::Result<()> {
 }
 
 fn run_stage(root: &Path, stage: Stage) -> anyhow::Result<()> {
-    let cargo = |arguments: &[&str]| succeed(cargo(root).args(arguments));
+    let with_cargo = |arguments: &[&str]| succeed(cargo(root).args(arguments));
     match stage {
-        Stage::Format => cargo(&["fmt", "--all", "--check"]),
+        Stage::Format => with_cargo(&["fmt", "--all", "--check"]),
         Stage::Tidy => tidy::run(root),
-        Stage::Lint => cargo(&[
+        Stage::Lint => with_cargo(&[
             "clippy",
             "--locked",
             "--workspace",
@@ -97,16 +97,16 @@ fn run_stage(root: &Path, stage: Stage) -> anyhow::Result<()> {
             "--deny=warnings",
         ]),
         Stage::Test => {
-            let nextest = tools::NEXTEST.path(&target_folder(root)?)?;
+            let nextest = tools::NEXTEST.path(root, &target_folder(root)?)?;
             succeed(
                 within(root, nextest)
                     .args(["nextest", "run", "--locked", "--workspace"])
                     .args(["--profile", "ci"]),
             )
         }
-        Stage::Doctest => cargo(&["test", "--locked", "--workspace", "--doc"]),
+        Stage::Doctest => with_cargo(&["test", "--locked", "--workspace", "--doc"]),
         Stage::Dependencies => {
-            let deny = tools::DENY.path(&target_folder(root)?)?;
+            let deny = tools::DENY.path(root, &target_folder(root)?)?;
             // Advisories need a database from the network, and a new one would stop unrelated work.
             succeed(
                 within(root, deny)
@@ -183,10 +183,6 @@ fn name(stage: Stage) -> String {
     clap::ValueEnum::to_possible_value(&stage)
         .map(|value| value.get_name().to_owned())
         .unwrap_or_default()
-}
-
-fn cargo(root: &Path) -> Command {
-    within(root, PathBuf::from(env!("CARGO")))
 }
 
 /// A command that runs at the top of the repository.

@@ -3,9 +3,17 @@
 //! In: a prepared command. Out: its success, or its standard output.
 //! Always: a program that fails or cannot be started is an error that names it.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, bail, ensure};
+
+/// The cargo that runs us, of the toolchain that the repository pins.
+pub(crate) fn cargo(root: &Path) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root);
+    command
+}
 
 /// Runs a command with our own input and outputs; an exit status other than 0 is an error.
 pub(crate) fn succeed(command: &mut Command) -> anyhow::Result<()> {

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use anyhow::Context;
 
-use crate::command::succeed;
+use crate::command::{cargo, succeed};
 
 /// A cargo command from crates.io.
 pub(super) struct CargoTool {
@@ -38,22 +38,22 @@ impl CargoTool {
     /// The program, built and installed below `target` first where it is missing.
     ///
     /// The build takes the debug profile: the tools run for seconds, and are built on each new machine.
-    pub(super) fn path(&self, target: &Path) -> anyhow::Result<PathBuf> {
-        let root = target
+    pub(super) fn path(&self, root: &Path, target: &Path) -> anyhow::Result<PathBuf> {
+        let home = target
             .join("tools")
             .join(format!("{}-{}", self.name, self.version));
-        let program = root
+        let program = home
             .join("bin")
             .join(self.name)
             .with_extension(std::env::consts::EXE_EXTENSION);
         if program.exists() {
             return Ok(program);
         }
-        let mut install = Command::new(env!("CARGO"));
+        let mut install = cargo(root);
         install
             .args(["install", "--locked", "--debug", self.name])
             .args(["--version", self.version, "--root"])
-            .arg(&root)
+            .arg(&home)
             // Apart from our own build: the two would share nothing and rebuild each other's crates.
             .env("CARGO_TARGET_DIR", target.join("tools/build"));
         if let Some(features) = self.features {

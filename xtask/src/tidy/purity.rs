@@ -6,7 +6,6 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::Context;
 
@@ -70,8 +69,7 @@ pub(super) fn check_trees(root: &Path) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for krate in PURE {
         let tree = command::output(
-            Command::new(env!("CARGO"))
-                .current_dir(root)
+            command::cargo(root)
                 .args(["tree", "--locked", "--edges", "normal", "--prefix", "none"])
                 .args(["--format", "{p}", "--package", krate]),
         )
