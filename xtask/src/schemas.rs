@@ -119,10 +119,9 @@ fn compact(schema: &Value) -> Value {
     let mut kept = Map::new();
     for (key, value) in fields {
         let value = match key.as_str() {
-            "description" | "title" | "$schema" | "$defs" => continue,
-            // The one use of it is the format of an address of a Gateway, which load balancers of AWS
-            // do not take in any case.
-            "oneOf" => continue,
+            // The one use of oneOf is the format of an address of a Gateway, which load balancers of
+            // AWS do not take in any case.
+            "description" | "title" | "$schema" | "$defs" | "oneOf" => continue,
             "properties" => {
                 let properties = value.as_object().into_iter().flatten();
                 properties

@@ -37,8 +37,9 @@ pub(crate) fn identify(kind: Kind, root: &Node) -> Option<ObjectRef> {
 /// Reads a document of a kind.
 pub(crate) fn read(kind: Kind, schema: &Schema, root: &Node) -> Result<Object, Vec<Violation>> {
     let (mut value, mut violations) = validate::check(schema, root);
-    violations.extend(check_metadata(kind, root));
+    violations.extend(check_metadata(kind, schema, root));
     if !violations.is_empty() {
+        violations.sort_by_key(|violation| violation.span);
         return Err(violations);
     }
     if let Some(this) = identify(kind, root) {
@@ -91,10 +92,19 @@ fn complete(this: &ObjectRef, value: &mut Value) {
     }
 }
 
+const LABEL: &str =
+    "use at most 63 lower-case letters, digits and hyphens, with a letter or digit at both ends";
+const SUBDOMAIN: &str = "use at most 253 lower-case letters, digits, hyphens and dots, with a letter or digit at both ends of each part";
+
 /// What the API server checks in the metadata of every object.
-fn check_metadata(kind: Kind, root: &Node) -> Vec<Violation> {
+fn check_metadata(kind: Kind, schema: &Schema, root: &Node) -> Vec<Violation> {
     let Some(metadata) = root.get("metadata") else {
-        return missing(root, "metadata");
+        let is_reported = schema.required.iter().any(|name| name == "metadata");
+        return if is_reported {
+            Vec::new()
+        } else {
+            missing(root, "metadata")
+        };
     };
     let mut violations = Vec::new();
     let mut check = |key: &str, is_valid: fn(&str) -> bool, expected: &str| {
@@ -113,8 +123,6 @@ fn check_metadata(kind: Kind, root: &Node) -> Vec<Violation> {
             });
         }
     };
-    const LABEL: &str = "use at most 63 lower-case letters, digits and hyphens, with a letter or digit at both ends";
-    const SUBDOMAIN: &str = "use at most 253 lower-case letters, digits, hyphens and dots, with a letter or digit at both ends of each part";
     check("namespace", |text| text.is_empty() || is_label(text), LABEL);
     if matches!(kind, Kind::Namespace | Kind::Service) {
         check("name", is_label, LABEL);

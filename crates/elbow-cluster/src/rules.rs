@@ -17,7 +17,8 @@ use serde_json::Value;
 /// A rule and what to say when it is broken.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Rule {
-    pub(crate) rule: String,
+    #[serde(rename = "rule")]
+    pub(crate) expression: String,
     #[serde(default)]
     pub(crate) message: String,
     #[serde(skip)]
@@ -55,8 +56,8 @@ impl Rule {
         let mut context = Context::with_env(environment());
         context.add_variable_from_value("self", value.clone());
         // Neither is part of CEL's own library here. Where one is, the error says so and it is used.
-        let _: Result<_, _> = context.add_function("duration", duration);
-        let _: Result<_, _> = context.add_function("isIP", is_ip);
+        drop(context.add_function("duration", |text: Arc<String>| duration(&text)));
+        drop(context.add_function("isIP", |text: Arc<String>| is_ip(&text)));
         match program.execute(&context) {
             Ok(CelValue::Bool(true)) => Verdict::Holds,
             Ok(CelValue::Bool(false)) => Verdict::Broken,
@@ -65,13 +66,13 @@ impl Rule {
     }
 
     fn is_about_change(&self) -> bool {
-        self.rule.contains("oldSelf")
+        self.expression.contains("oldSelf")
     }
 
     fn program(&self) -> Option<&Program> {
         self.program
             .0
-            .get_or_init(|| environment().compile(&self.rule).ok())
+            .get_or_init(|| environment().compile(&self.expression).ok())
             .as_ref()
     }
 
@@ -86,21 +87,21 @@ fn environment() -> Arc<Env> {
     let environment = ENVIRONMENT.get_or_init(|| {
         let mut environment = Env::stdlib();
         // It only fails for a function that is declared already, which then serves as well.
-        let _: Result<_, _> = environment.add_extension(extensions::strings);
+        drop(environment.add_extension(extensions::strings));
         Arc::new(environment)
     });
     Arc::clone(environment)
 }
 
 /// Whether a string is an IP address.
-fn is_ip(text: Arc<String>) -> bool {
+fn is_ip(text: &str) -> bool {
     text.parse::<IpAddr>().is_ok()
 }
 
 /// A Gateway API duration such as `1h30m` in milliseconds: the rules only compare durations.
-fn duration(text: Arc<String>) -> i64 {
+fn duration(text: &str) -> i64 {
     let mut total = 0_i64;
-    let mut rest = text.as_str();
+    let mut rest = text;
     while let Some(end) = rest.find(|c: char| !c.is_ascii_digit()) {
         let number: i64 = rest[..end].parse().unwrap_or_default();
         let unit_end = rest[end..]
@@ -232,7 +233,7 @@ mod tests {
         ];
         for (text, value, expected) in rows {
             let rule = Rule {
-                rule: text.to_owned(),
+                expression: text.to_owned(),
                 message: String::new(),
                 program: Compiled::default(),
             };

@@ -133,10 +133,8 @@ pub(crate) fn find(kind: Kind) -> &'static Definition {
     static NONE: OnceLock<Definition> = OnceLock::new();
     let index = Kind::ALL.iter().position(|k| *k == kind);
     let cell = index.and_then(|i| DEFINITIONS.get(i)).unwrap_or(&NONE);
-    cell.get_or_init(|| match generated(kind) {
-        Some(text) => read(kind, text),
-        None => own(kind),
-    })
+    let generated = GENERATED.iter().find(|(of, _)| *of == kind);
+    cell.get_or_init(|| generated.map_or_else(|| own(kind), |(_, text)| read(kind, text)))
 }
 
 /// The schema of `metadata`, which is the same for every kind.
@@ -147,29 +145,33 @@ pub(crate) fn metadata() -> &'static Schema {
     })
 }
 
-fn generated(kind: Kind) -> Option<&'static str> {
-    Some(match kind {
-        Kind::Namespace => include_str!("schemas/namespaces.json"),
-        Kind::Node => include_str!("schemas/nodes.json"),
-        Kind::Service => include_str!("schemas/services.json"),
-        Kind::EndpointSlice => include_str!("schemas/endpointslices.json"),
-        Kind::Pod => include_str!("schemas/pods.json"),
-        Kind::Secret => include_str!("schemas/secrets.json"),
-        Kind::GatewayClass => include_str!("schemas/gatewayclasses.json"),
-        Kind::Gateway => include_str!("schemas/gateways.json"),
-        Kind::ListenerSet => include_str!("schemas/listenersets.json"),
-        Kind::HttpRoute => include_str!("schemas/httproutes.json"),
-        Kind::GrpcRoute => include_str!("schemas/grpcroutes.json"),
-        Kind::TlsRoute => include_str!("schemas/tlsroutes.json"),
-        Kind::TcpRoute => include_str!("schemas/tcproutes.json"),
-        Kind::UdpRoute => include_str!("schemas/udproutes.json"),
-        Kind::ReferenceGrant => include_str!("schemas/referencegrants.json"),
-        Kind::LoadBalancerConfiguration
-        | Kind::TargetGroupConfiguration
-        | Kind::ListenerRuleConfiguration
-        | Kind::TargetGroupBinding => return None,
-    })
-}
+/// The generated schemas.
+const GENERATED: [(Kind, &str); 15] = [
+    (Kind::Namespace, include_str!("schemas/namespaces.json")),
+    (Kind::Node, include_str!("schemas/nodes.json")),
+    (Kind::Service, include_str!("schemas/services.json")),
+    (
+        Kind::EndpointSlice,
+        include_str!("schemas/endpointslices.json"),
+    ),
+    (Kind::Pod, include_str!("schemas/pods.json")),
+    (Kind::Secret, include_str!("schemas/secrets.json")),
+    (
+        Kind::GatewayClass,
+        include_str!("schemas/gatewayclasses.json"),
+    ),
+    (Kind::Gateway, include_str!("schemas/gateways.json")),
+    (Kind::ListenerSet, include_str!("schemas/listenersets.json")),
+    (Kind::HttpRoute, include_str!("schemas/httproutes.json")),
+    (Kind::GrpcRoute, include_str!("schemas/grpcroutes.json")),
+    (Kind::TlsRoute, include_str!("schemas/tlsroutes.json")),
+    (Kind::TcpRoute, include_str!("schemas/tcproutes.json")),
+    (Kind::UdpRoute, include_str!("schemas/udproutes.json")),
+    (
+        Kind::ReferenceGrant,
+        include_str!("schemas/referencegrants.json"),
+    ),
+];
 
 /// Shape of the generated files.
 #[derive(Deserialize)]
@@ -286,7 +288,7 @@ mod tests {
                         assert!(pattern.regex().is_some(), "{path}: {}", pattern.text);
                     }
                     for rule in &schema.rules {
-                        assert!(rule.compiles(), "{path}: {}", rule.rule);
+                        assert!(rule.compiles(), "{path}: {}", rule.expression);
                     }
                 });
             }

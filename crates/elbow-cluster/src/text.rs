@@ -11,7 +11,7 @@ use elbow_api::{ByteSpan, SourceLocation};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text {
     name: String,
-    text: Arc<str>,
+    content: Arc<str>,
     /// Byte offset of the start of each line.
     lines: Vec<usize>,
 }
@@ -23,7 +23,7 @@ impl Text {
             .collect();
         Self {
             name,
-            text: text.into(),
+            content: text.into(),
             lines,
         }
     }
@@ -35,22 +35,22 @@ impl Text {
 
     /// The whole text.
     pub fn as_str(&self) -> &str {
-        &self.text
+        &self.content
     }
 
     /// The line and column of a span.
     pub fn locate(&self, span: ByteSpan) -> SourceLocation {
-        let start = span.start.min(self.text.len());
+        let start = span.start.min(self.content.len());
         let line = self.lines.partition_point(|&l| l <= start).max(1);
         let line_start = self.lines.get(line - 1).copied().unwrap_or_default();
-        let before = self.text.get(line_start..start).unwrap_or_default();
+        let before = self.content.get(line_start..start).unwrap_or_default();
         SourceLocation {
             source: self.name.clone(),
             line,
             column: before.chars().count() + 1,
             span: ByteSpan {
                 start,
-                end: span.end.clamp(start, self.text.len()),
+                end: span.end.clamp(start, self.content.len()),
             },
         }
     }

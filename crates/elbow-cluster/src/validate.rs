@@ -177,16 +177,13 @@ impl Checker {
         let value = number.as_f64().unwrap_or_default();
         let mut number = number.clone();
         if schema.type_ == Some(Type::Integer) {
-            match whole(&number) {
-                Some(i) => number = i.into(),
-                None => {
-                    let message = format!(
-                        "`{}` must be an integer of 64 bits, not {number}",
-                        self.path
-                    );
-                    self.report("wrong-type", mark, message);
-                    return Value::Null;
-                }
+            if let Some(i) = whole(&number) {
+                number = i.into();
+            } else {
+                let path = &self.path;
+                let message = format!("`{path}` must be an integer of 64 bits, not {number}");
+                self.report("wrong-type", mark, message);
+                return Value::Null;
             }
         }
         let (low, high) = match schema.format.as_deref() {

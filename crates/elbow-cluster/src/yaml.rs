@@ -97,8 +97,13 @@ fn document(text: &str, chunk: ByteSpan) -> Vec<Result<Node, Vec<Problem>>> {
         documents,
         ..
     } = builder;
-    if let Err(problem) = result {
-        problems.push(problem);
+    problems.extend(result.err());
+    if content.contains("{{") {
+        for problem in &mut problems {
+            let hint =
+                "this looks like a template: render it first, with `helm template` for example";
+            problem.hint = Some(hint.to_owned());
+        }
     }
     if problems.is_empty() {
         documents.into_iter().map(Ok).collect()
@@ -366,18 +371,11 @@ impl<'t> Builder<'t> {
             start: self.base + start,
             end: self.base + start + width,
         };
-        let info = error.info();
-        let hint = if self.content.contains("{{") {
-            Some("this looks like a template: render it first, with `helm template` for example")
-        } else if info.contains("tab") || rest.starts_with('\t') {
-            Some("indent with spaces, since YAML does not take tabs")
-        } else {
-            None
-        };
-        Problem {
-            hint: hint.map(str::to_owned),
-            ..problem("yaml-syntax", span, info)
+        let mut problem = problem("yaml-syntax", span, error.info());
+        if problem.message.contains("tab") || rest.starts_with('\t') {
+            problem.hint = Some("indent with spaces, since YAML does not take tabs".to_owned());
         }
+        problem
     }
 }
 
@@ -412,6 +410,3 @@ fn scalar_data(text: String, style: ScalarStyle, tag: Option<&Tag>) -> Data {
         _ => Data::String(text),
     }
 }
-
-#[cfg(test)]
-mod tests;
