@@ -59,6 +59,11 @@ impl Loaded {
         self.texts.values().map(Arc::as_ref)
     }
 
+    /// Whether no object of a kind that elbow uses was found, not even a wrong one.
+    pub fn is_empty(&self) -> bool {
+        self.origins.is_empty()
+    }
+
     pub(crate) fn add_text(&mut self, text: Text) -> Arc<Text> {
         let text = Arc::new(text);
         self.texts.insert(text.name().to_owned(), Arc::clone(&text));

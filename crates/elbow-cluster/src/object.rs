@@ -6,7 +6,7 @@
 
 use std::sync::OnceLock;
 
-use elbow_api::{Kind, Object, ObjectRef};
+use elbow_api::{ByteSpan, Kind, Object, ObjectRef, Severity};
 use regex::Regex;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -34,27 +34,41 @@ pub(crate) fn identify(kind: Kind, root: &Node) -> Option<ObjectRef> {
     Some(ObjectRef::new(kind, namespace, name))
 }
 
-/// Reads a document of a kind.
-pub(crate) fn read(kind: Kind, schema: &Schema, root: &Node) -> Result<Object, Vec<Violation>> {
+/// Reads a document of a kind. There is no object if a violation is an error.
+pub(crate) fn read(kind: Kind, schema: &Schema, root: &Node) -> (Option<Object>, Vec<Violation>) {
     let (mut value, mut violations) = validate::check(schema, root);
     violations.extend(check_metadata(kind, schema, root));
-    if !violations.is_empty() {
-        violations.sort_by_key(|violation| violation.span);
-        return Err(violations);
+    violations.sort_by_key(|violation| violation.span);
+    if violations
+        .iter()
+        .any(|violation| violation.severity == Severity::Error)
+    {
+        return (None, violations);
     }
     if let Some(this) = identify(kind, root) {
         complete(&this, &mut value);
     }
-    decode(kind, value).map_err(|error| {
-        let field = field_path(error.path());
-        vec![Violation {
-            code: "wrong-form",
-            span: root.find(&field),
-            message: format!("`{field}` cannot be read: {}", error.inner()),
-            field,
-            hint: None,
-        }]
-    })
+    match decode(kind, value) {
+        Ok(object) => (Some(object), violations),
+        Err(error) => {
+            let field = field_path(error.path());
+            let message = format!("`{field}` cannot be read: {}", error.inner());
+            violations.push(wrong_form(root.find(&field), field, message, None));
+            (None, violations)
+        }
+    }
+}
+
+fn wrong_form(span: ByteSpan, field: String, message: String, hint: Option<&str>) -> Violation {
+    let hint = hint.map(str::to_owned);
+    Violation {
+        severity: Severity::Error,
+        code: "wrong-form",
+        field,
+        span,
+        message,
+        hint,
+    }
 }
 
 /// The UID that an object gets which has none: the same one for the same kind, namespace and name, since
@@ -96,6 +110,8 @@ const LABEL: &str =
     "use at most 63 lower-case letters, digits and hyphens, with a letter or digit at both ends";
 const SUBDOMAIN: &str = "use at most 253 lower-case letters, digits, hyphens and dots, with a letter or digit at both ends of each part";
 
+const LABEL_PART: &str = "use at most 63 letters, digits, hyphens, underscores and dots, with a letter or digit at both ends";
+
 /// What the API server checks in the metadata of every object.
 fn check_metadata(kind: Kind, schema: &Schema, root: &Node) -> Vec<Violation> {
     let Some(metadata) = root.get("metadata") else {
@@ -114,13 +130,13 @@ fn check_metadata(kind: Kind, schema: &Schema, root: &Node) -> Vec<Violation> {
         if !is_valid(text) {
             let mut field = "metadata".to_owned();
             push_key(&mut field, key);
-            violations.push(Violation {
-                code: "wrong-form",
-                span: root.find(&field),
-                message: format!("`{field}` cannot be `{text}`"),
-                hint: Some(expected.to_owned()),
+            let message = format!("`{field}` cannot be `{text}`");
+            violations.push(wrong_form(
+                root.find(&field),
                 field,
-            });
+                message,
+                Some(expected),
+            ));
         }
     };
     check("namespace", |text| text.is_empty() || is_label(text), LABEL);
@@ -138,6 +154,7 @@ fn check_metadata(kind: Kind, schema: &Schema, root: &Node) -> Vec<Violation> {
 
 fn missing(node: &Node, field: &str) -> Vec<Violation> {
     vec![Violation {
+        severity: Severity::Error,
         code: "missing-field",
         field: field.to_owned(),
         span: node.mark(),
@@ -171,13 +188,9 @@ fn check_labels(root: &Node, metadata: &Node) -> Vec<Violation> {
             } else {
                 ("the key of", label.key_span)
             };
-            violations.push(Violation {
-                code: "wrong-form",
-                span,
-                message: format!("{what} the label `{}` is not one that Kubernetes takes", label.key),
-                hint: Some("use at most 63 letters, digits, hyphens, underscores and dots, with a letter or digit at both ends".to_owned()),
-                field,
-            });
+            let key = &label.key;
+            let message = format!("{what} the label `{key}` is not one that Kubernetes takes");
+            violations.push(wrong_form(span, field, message, Some(LABEL_PART)));
         }
     }
     violations

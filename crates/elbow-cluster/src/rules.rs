@@ -37,36 +37,48 @@ impl std::fmt::Debug for Compiled {
 
 /// What a rule says about a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+enum Verdict {
     Holds,
     Broken,
     /// The rule does not apply, or this engine cannot tell.
     Unknown,
 }
 
+/// The rules that a value breaks.
+pub(crate) fn broken<'r>(rules: &'r [Rule], value: &Value) -> Vec<&'r Rule> {
+    if rules.is_empty() {
+        return Vec::new();
+    }
+    let context = context(value);
+    rules
+        .iter()
+        .filter(|rule| rule.judge(&context) == Verdict::Broken)
+        .collect()
+}
+
+/// What a rule can see: the value as `self`, and the functions that Kubernetes adds to CEL's own.
+fn context(value: &Value) -> Context<'static, 'static> {
+    let mut context = Context::with_env(environment());
+    context.add_variable_from_value("self", to_cel(value));
+    // Where CEL's own library has the function after all, adding fails and that one is used.
+    drop(context.add_function("duration", |text: Arc<String>| duration(&text)));
+    drop(context.add_function("isIP", |text: Arc<String>| is_ip(&text)));
+    context
+}
+
 impl Rule {
-    /// Judges a value.
-    pub(crate) fn judge(&self, value: &CelValue) -> Verdict {
-        if self.is_about_change() {
+    fn judge(&self, context: &Context<'_, '_>) -> Verdict {
+        if self.expression.contains("oldSelf") {
             return Verdict::Unknown;
         }
         let Some(program) = self.program() else {
             return Verdict::Unknown;
         };
-        let mut context = Context::with_env(environment());
-        context.add_variable_from_value("self", value.clone());
-        // Neither is part of CEL's own library here. Where one is, the error says so and it is used.
-        drop(context.add_function("duration", |text: Arc<String>| duration(&text)));
-        drop(context.add_function("isIP", |text: Arc<String>| is_ip(&text)));
-        match program.execute(&context) {
+        match program.execute(context) {
             Ok(CelValue::Bool(true)) => Verdict::Holds,
             Ok(CelValue::Bool(false)) => Verdict::Broken,
             _ => Verdict::Unknown,
         }
-    }
-
-    fn is_about_change(&self) -> bool {
-        self.expression.contains("oldSelf")
     }
 
     fn program(&self) -> Option<&Program> {
@@ -121,7 +133,7 @@ fn duration(text: &str) -> i64 {
 
 /// Turns a JSON value into one of CEL, with the names that Kubernetes gives to fields that are words of
 /// CEL. See <https://kubernetes.io/docs/reference/using-api/cel/#escaping>.
-pub(crate) fn to_cel(value: &Value) -> CelValue {
+fn to_cel(value: &Value) -> CelValue {
     match value {
         Value::Null => CelValue::Null,
         Value::Bool(b) => CelValue::Bool(*b),
@@ -237,7 +249,7 @@ mod tests {
                 message: String::new(),
                 program: Compiled::default(),
             };
-            assert_eq!(rule.judge(&to_cel(&value)), expected, "{text} on {value}");
+            assert_eq!(rule.judge(&context(&value)), expected, "{text} on {value}");
         }
     }
 }

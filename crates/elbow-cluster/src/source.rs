@@ -59,9 +59,10 @@ pub fn load(inputs: &[Input]) -> Loaded {
         match input {
             Input::Folder(folder) => loader.folder(folder),
             Input::File(file) => loader.file(file),
-            Input::Stdin(bytes) => loader.bytes(STDIN.to_owned(), bytes),
+            Input::Stdin(bytes) => loader.stdin(bytes),
         }
     }
+    loader.nothing_of_use();
     loader.loaded
 }
 
@@ -117,6 +118,27 @@ impl Loader {
                     "files that end in .yaml, .yml or .json are read, in folders of it as well",
                 ),
             );
+        }
+    }
+
+    fn stdin(&mut self, bytes: &[u8]) {
+        if bytes.trim_ascii().is_empty() {
+            let message = "nothing came from standard input";
+            self.report(Diagnostic::warning("no-manifests", message));
+        }
+        self.bytes(STDIN.to_owned(), bytes);
+    }
+
+    /// Says so when there were objects and none is of a kind that elbow uses.
+    fn nothing_of_use(&mut self) {
+        let n_passed_over: usize = self.loaded.passed_over.values().sum();
+        if n_passed_over > 0 && self.loaded.is_empty() {
+            let kinds: Vec<_> = self.loaded.passed_over.keys().map(String::as_str).collect();
+            let message = format!(
+                "nothing here is of a kind that elbow uses: {}",
+                kinds.join(", ")
+            );
+            self.report(Diagnostic::warning("no-objects", message));
         }
     }
 
@@ -296,7 +318,7 @@ impl Loader {
         }
         let Some(this) = object::identify(kind, &root) else {
             // Without a name there is nothing to call it by, and the check says that.
-            for violation in object::read(kind, schema, &root).err().unwrap_or_default() {
+            for violation in object::read(kind, schema, &root).1 {
                 self.violation(text, violation, None);
             }
             return;
@@ -314,15 +336,12 @@ impl Loader {
             self.report(diagnostic);
             return;
         }
-        match object::read(kind, schema, &root) {
-            Ok(object) => {
-                self.loaded.snapshot.apply(&object);
-            }
-            Err(violations) => {
-                for violation in violations {
-                    self.violation(text, violation, Some(&this));
-                }
-            }
+        let (object, violations) = object::read(kind, schema, &root);
+        for violation in violations {
+            self.violation(text, violation, Some(&this));
+        }
+        if let Some(object) = object {
+            self.loaded.snapshot.apply(&object);
         }
         self.loaded.add_origin(this, text.name(), root);
     }
@@ -335,6 +354,7 @@ impl Loader {
     ) {
         let mut diagnostic = Diagnostic::error(violation.code, violation.message)
             .located(text.locate(violation.span));
+        diagnostic.severity = violation.severity;
         diagnostic.object = object.cloned();
         diagnostic.hint = violation.hint;
         diagnostic.field = (!violation.field.is_empty()).then_some(violation.field);

@@ -5,21 +5,23 @@
 //! none may stand, defaults are filled in, types and bounds are checked, and rules last, if all else is
 //! well.
 //!
-//! In `status` nothing is refused for being unknown: a cluster wrote it, perhaps one of another version.
+//! A wrong `status` refuses nothing: a cluster wrote it, perhaps one of another version. Fields of it that
+//! are unknown are dropped, and one that is wrong in another way is dropped as a whole, with a warning.
 
 use std::collections::BTreeSet;
 
-use elbow_api::ByteSpan;
+use elbow_api::{ByteSpan, Severity};
 use serde_json::{Map, Number, Value};
 
 use crate::node::{Data, Entry, Node, push_index, push_key};
-use crate::rules::{Verdict, to_cel};
+use crate::rules;
 use crate::schema::{self, ListType, Schema, Type};
 use crate::suggest::nearest;
 
 /// Something that the API server would refuse.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Violation {
+    pub(crate) severity: Severity,
     pub(crate) code: &'static str,
     pub(crate) field: String,
     pub(crate) span: ByteSpan,
@@ -28,6 +30,8 @@ pub(crate) struct Violation {
 }
 
 /// Checks a whole object.
+///
+/// The value is what an API server would store, provided that no violation is an error.
 pub(crate) fn check(schema: &Schema, root: &Node) -> (Value, Vec<Violation>) {
     let mut checker = Checker {
         path: String::new(),
@@ -36,9 +40,10 @@ pub(crate) fn check(schema: &Schema, root: &Node) -> (Value, Vec<Violation>) {
     };
     let value = checker.value(schema, root, root.mark());
     let mut violations = checker.violations;
-    if violations.is_empty() {
+    if violations.iter().all(|v| v.severity != Severity::Error) {
         judge(schema, &value, &mut String::new(), &mut |field, message| {
             violations.push(Violation {
+                severity: Severity::Error,
                 code: "broken-rule",
                 field: field.to_owned(),
                 span: root.find(field),
@@ -52,18 +57,16 @@ pub(crate) fn check(schema: &Schema, root: &Node) -> (Value, Vec<Violation>) {
 
 /// Applies the rules of a schema and of all schemas in it.
 fn judge(schema: &Schema, value: &Value, path: &mut String, report: &mut impl FnMut(&str, &str)) {
-    if !schema.rules.is_empty() {
-        let cel = to_cel(value);
-        for rule in &schema.rules {
-            if rule.judge(&cel) == Verdict::Broken {
-                report(path, &rule.message);
-            }
-        }
+    for rule in rules::broken(&schema.rules, value) {
+        report(path, &rule.message);
     }
     let length = path.len();
     match value {
         Value::Object(fields) => {
             for (name, value) in fields {
+                if length == 0 && name == "status" {
+                    continue;
+                }
                 let child = schema
                     .properties
                     .get(name)
@@ -107,6 +110,7 @@ impl Checker {
         hint: Option<String>,
     ) {
         self.violations.push(Violation {
+            severity: Severity::Error,
             code,
             field: self.path.clone(),
             span,
@@ -143,7 +147,7 @@ impl Checker {
         };
         let hint = match (expected, found) {
             (Type::String, Data::Bool(_)) => Some(
-                "put it in quotes: without them, words such as `on`, `off`, `yes` and `no` are booleans",
+                "put it in quotes: without them, words such as `on`, `off`, `y` and `no` are booleans",
             ),
             (Type::String, Data::Number(_)) => Some("put it in quotes"),
             (Type::Integer | Type::Number | Type::Boolean, Data::String(_)) => {
@@ -294,6 +298,7 @@ impl Checker {
                 let mut path = self.path.clone();
                 push_index(&mut path, index);
                 self.violations.push(Violation {
+                    severity: Severity::Error,
                     code: "duplicate-item",
                     span: item.mark(),
                     message: format!("`{path}` repeats {key} of an earlier item"),
@@ -330,10 +335,12 @@ impl Checker {
             };
             match child {
                 Some(child) => {
-                    self.in_status |= is_root && key == "status";
-                    let value = self.value(child, node, mark);
-                    self.in_status &= !is_root;
-                    object.insert(key.clone(), value);
+                    let value = if is_root && key == "status" {
+                        self.status(child, node, mark)
+                    } else {
+                        Some(self.value(child, node, mark))
+                    };
+                    object.extend(value.map(|value| (key.clone(), value)));
                 }
                 None if free_form => {
                     object.insert(key.clone(), plain(node));
@@ -364,6 +371,24 @@ impl Checker {
             mark,
         );
         Value::Object(object)
+    }
+
+    fn status(&mut self, schema: &Schema, node: &Node, mark: ByteSpan) -> Option<Value> {
+        let before = self.violations.len();
+        self.in_status = true;
+        let value = self.value(schema, node, mark);
+        self.in_status = false;
+        let first = self.violations.drain(before..).next();
+        let Some(first) = first else {
+            return Some(value);
+        };
+        self.violations.push(Violation {
+            severity: Severity::Warning,
+            code: "status-ignored",
+            message: format!("the status is ignored: {}", first.message),
+            ..first
+        });
+        None
     }
 
     fn unknown_field(&mut self, schema: &Schema, entries: &[Entry], key: &str, span: ByteSpan) {

@@ -80,7 +80,7 @@ fn refused_objects_say_why_and_where() {
         (
             "a word that is a boolean",
             load_balancer("spec:\n  listenerConfigurations:\n  - protocolPort: HTTPS:443\n    mutualAuthentication:\n      mode: off\n"),
-            &["error wrong-type 9:13 `spec.listenerConfigurations[0].mutualAuthentication.mode` must be a string, not a boolean (put it in quotes: without them, words such as `on`, `off`, `yes` and `no` are booleans)"],
+            &["error wrong-type 9:13 `spec.listenerConfigurations[0].mutualAuthentication.mode` must be a string, not a boolean (put it in quotes: without them, words such as `on`, `off`, `y` and `no` are booleans)"],
         ),
         (
             "pattern",
@@ -215,8 +215,27 @@ fn what_is_passed_over_is_counted_and_near_misses_are_mentioned() {
             "warning unknown-kind 14:7 there is no kind `HttpRoute` in group `gateway.networking.k8s.io` (did you mean `HTTPRoute`?)",
             "note not-an-object 31:1 this looks like an object but has no `apiVersion` and `kind`",
             "note not-an-object 34:1 this looks like an object but has no `kind`",
+            "warning no-objects nothing here is of a kind that elbow uses: BackendTLSPolicy, Deployment, HttpRoute, Kustomization",
         ]
     );
+}
+
+#[test]
+fn a_wrong_status_is_dropped_and_refuses_nothing() {
+    let loaded = load_text(
+        "apiVersion: v1\nkind: Node\nmetadata: {name: node}\nspec: {podCIDR: 10.0.0.0/24}\nstatus:\n  addresses: none\n",
+    );
+    assert_eq!(
+        lines(&loaded),
+        [
+            "warning status-ignored 6:14 the status is ignored: `status.addresses` must be a list, not a string"
+        ]
+    );
+    let objects = loaded.snapshot.objects();
+    let elbow_api::Object::Node(node) = &objects[0] else {
+        panic!("{objects:?}")
+    };
+    assert!(node.status.is_none() && node.spec.is_some());
 }
 
 #[test]

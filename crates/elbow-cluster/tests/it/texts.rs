@@ -17,8 +17,7 @@ fn check(text: &str, expected_objects: &[&str], expected_lines: &[&str]) {
 #[test]
 fn documents_are_found_however_they_are_separated() {
     let rows = [
-        ("", &[][..]),
-        ("# nothing but a comment\n", &[]),
+        ("# nothing but a comment\n", &[][..]),
         ("---\n---\n", &[]),
         (SERVICE, &["Service default/a"]),
         (&format!("---\n{SERVICE}\n...\n"), &["Service default/a"]),
@@ -52,6 +51,15 @@ fn documents_are_found_however_they_are_separated() {
     for (text, expected) in rows {
         check(text, expected, &[]);
     }
+}
+
+#[test]
+fn nothing_at_all_is_a_warning() {
+    check(
+        "",
+        &[],
+        &["warning no-manifests nothing came from standard input"],
+    );
 }
 
 #[test]
