@@ -44,6 +44,9 @@ pub struct Emulator {
     pub(crate) elbv2: elbv2::State,
     pub(crate) ec2: ec2::State,
     pub(crate) acm: acm::State,
+    /// Request ids have a source of their own, so that resource ids do not depend on how requests
+    /// arrive.
+    request_ids: IdSource,
     /// Counts what the data plane serves from besides ELBv2's state: certificates.
     other_revision: u64,
     calls: CallLog,
@@ -54,6 +57,7 @@ impl Emulator {
     pub fn new(config: Config) -> Self {
         Self {
             ids: IdSource::new(config.seed),
+            request_ids: IdSource::new(!config.seed),
             config,
             elbv2: elbv2::State::default(),
             ec2: ec2::State::default(),
@@ -67,32 +71,56 @@ impl Emulator {
     ///
     /// Time only moves forward: `now` before an earlier call's is taken as it is, and whatever had
     /// fallen due by then stays done.
-    pub fn handle(&mut self, now: Timestamp, request: impl Into<Request>) -> Result<Response, ApiError> {
-        let request = request.into();
-        self.advance(now);
-        let operation = request.operation();
-        let result = self.dispatch(now, operation, request);
-        let error = result.as_ref().err().map(|error| error.code.clone());
-        self.calls.record(Call { at: now, service: operation.service, operation: operation.name, error });
-        result
-    }
-
-    fn dispatch(
+    pub fn handle(
         &mut self,
         now: Timestamp,
-        operation: &Operation,
-        request: Request,
+        request: impl Into<Request>,
     ) -> Result<Response, ApiError> {
-        let value = request.to_value();
-        validate::check(operation, &value)?;
-        unmodelled::refuse(operation, &value)?;
-        match request {
+        let request = request.into();
+        let operation = request.operation();
+        let checked = check(operation, &request.to_value());
+        self.answer(now, operation, checked.map(|()| request))
+    }
+
+    /// Answers one request that came over a wire: a value keyed by member names.
+    pub fn handle_value(
+        &mut self,
+        now: Timestamp,
+        operation: &'static Operation,
+        request: serde_json::Value,
+    ) -> Result<Response, ApiError> {
+        let checked = check(operation, &request).and_then(|()| {
+            // What has passed the check fits the type, unless a value is of another kind than its
+            // shape says; codecs do not make such values.
+            Request::from_value(operation, request)
+                .map_err(|error| ApiError::sender("SerializationException", error.to_string()))
+        });
+        self.answer(now, operation, checked)
+    }
+
+    /// Does what a request that has passed its checks asks for, and logs the call.
+    fn answer(
+        &mut self,
+        now: Timestamp,
+        operation: &'static Operation,
+        request: Result<Request, ApiError>,
+    ) -> Result<Response, ApiError> {
+        self.advance(now);
+        let result = request.and_then(|request| match request {
             Request::ElbV2(request) => self.elbv2(now, request).map(Response::ElbV2),
             Request::Ec2(request) => self.ec2(now, request).map(Response::Ec2),
             Request::Acm(request) => self.acm(now, request).map(Response::Acm),
             Request::Sts(request) => self.sts(&request).map(Response::Sts),
             Request::Tagging(request) => self.tagging(now, request).map(Response::Tagging),
-        }
+        });
+        let error = result.as_ref().err().map(|error| error.code.clone());
+        self.calls.record(Call {
+            at: now,
+            service: operation.service,
+            operation: operation.name,
+            error,
+        });
+        result
     }
 
     /// Lets happen what falls due up to `now`: load balancers become active, drained targets go.
@@ -122,10 +150,16 @@ impl Emulator {
 
     /// The next request id: a UUID, the same for the same seed and calls.
     pub fn next_request_id(&mut self) -> String {
-        self.ids.uuid()
+        self.request_ids.uuid()
     }
 
     pub(crate) fn touch(&mut self) {
         self.other_revision += 1;
     }
+}
+
+/// What is checked before an operation runs: the form, and that all of it is acted on.
+fn check(operation: &Operation, request: &serde_json::Value) -> Result<(), ApiError> {
+    validate::check(operation, request)?;
+    unmodelled::refuse(operation, request)
 }

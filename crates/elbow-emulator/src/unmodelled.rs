@@ -24,7 +24,8 @@ pub fn of(service: Service) -> &'static [Unmodelled] {
         Service::ElbV2 => crate::elbv2::UNMODELLED,
         Service::Ec2 => crate::ec2::UNMODELLED,
         Service::Acm => crate::acm::UNMODELLED,
-        Service::Sts | Service::Tagging => &[],
+        Service::Tagging => crate::tagging::UNMODELLED,
+        Service::Sts => &[],
     }
 }
 

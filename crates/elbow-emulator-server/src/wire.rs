@@ -1,0 +1,195 @@
+//! AWS's wire protocols on one HTTP endpoint: Query (ELBv2, STS), EC2 Query, JSON 1.1 (ACM,
+//! tagging).
+//!
+//! In: HTTP requests. Out: HTTP responses in the protocol of the service that was asked.
+//! Always: the service is the one that the signature names; a service, operation or parameter that
+//! is not modelled is refused by name; each response has a request id.
+//!
+//! Start at [`serve_api`].
+
+mod errors;
+mod json;
+mod query;
+mod request;
+#[cfg(test)]
+mod tests;
+mod xml;
+
+use std::convert::Infallible;
+use std::io;
+
+use elbow_emulator::{Operation, Response as Answer, Service};
+use http::{Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::shared::SharedEmulator;
+use errors::WireError;
+use request::Call;
+
+/// How a service speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Query,
+    Ec2,
+    Json,
+}
+
+impl Protocol {
+    fn of(service: Service) -> Self {
+        match service {
+            Service::ElbV2 | Service::Sts => Self::Query,
+            Service::Ec2 => Self::Ec2,
+            Service::Acm | Service::Tagging => Self::Json,
+        }
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Query => "text/xml",
+            Self::Ec2 => "text/xml;charset=UTF-8",
+            Self::Json => "application/x-amz-json-1.1",
+        }
+    }
+}
+
+/// The path at which the calls so far can be read, one JSON object a line.
+const CALLS_PATH: &str = "/_emulator/calls";
+
+/// Answers AWS API calls on a listener until `shutdown`, then finishes the calls under way.
+///
+/// `GET /_emulator/calls` answers with the call log, which is no AWS operation: one JSON object a
+/// line, with `at` (milliseconds), `service`, `operation` and `error`.
+pub async fn serve_api(
+    shared: SharedEmulator,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    let connections = TaskTracker::new();
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) if is_transient(&error) => continue,
+                Err(error) => return Err(error),
+            },
+            () = shutdown.cancelled() => break,
+        };
+        let (shared, shutdown) = (shared.clone(), shutdown.clone());
+        connections.spawn(async move {
+            let service = service_fn(move |request| {
+                let shared = shared.clone();
+                async move { Ok::<_, Infallible>(answer(&shared, request).await) }
+            });
+            let connection = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service);
+            tokio::pin!(connection);
+            let result = tokio::select! {
+                result = connection.as_mut() => result,
+                () = shutdown.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = result {
+                tracing::debug!(%error, "API connection ended early");
+            }
+        });
+    }
+    connections.close();
+    connections.wait().await;
+    Ok(())
+}
+
+/// A client that gave up, or too many open files: the next accept may succeed.
+fn is_transient(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
+}
+
+async fn answer(shared: &SharedEmulator, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    if request.uri().path() == CALLS_PATH {
+        return respond(StatusCode::OK, "application/x-ndjson", call_log(shared));
+    }
+    let (region, id) =
+        shared.with(|emulator, _| (emulator.config().region.clone(), emulator.next_request_id()));
+    let result = match request::read(request, &region).await {
+        Ok(call) => act(shared, &call),
+        Err(error) => Err(error),
+    };
+    let mut response = match result {
+        Ok((operation, value)) => success(operation, &value, &id),
+        Err(WireError { protocol, error }) => {
+            let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST);
+            let body = errors::body(protocol, &error, &id);
+            let mut response = respond(status, protocol.content_type(), body);
+            if protocol == Protocol::Json
+                && let Ok(code) = error.code.parse()
+            {
+                response.headers_mut().insert("x-amzn-errortype", code);
+            }
+            response
+        }
+    };
+    if let Ok(id) = id.parse() {
+        response.headers_mut().insert("x-amzn-requestid", id);
+    }
+    response
+}
+
+fn act(shared: &SharedEmulator, call: &Call) -> Result<(&'static Operation, Value), WireError> {
+    let protocol = Protocol::of(call.operation.service);
+    let value = call
+        .value()
+        .map_err(|error| WireError { protocol, error })?;
+    let result = shared.with(|emulator, now| emulator.handle_value(now, call.operation, value));
+    let answer: Answer = result.map_err(|error| WireError { protocol, error })?;
+    Ok((call.operation, answer.to_value()))
+}
+
+fn success(operation: &'static Operation, value: &Value, id: &str) -> Response<Full<Bytes>> {
+    let protocol = Protocol::of(operation.service);
+    let body = match protocol {
+        Protocol::Query => xml::query_response(operation, value, id),
+        Protocol::Ec2 => xml::ec2_response(operation, value, id),
+        Protocol::Json => json::print(operation.output, value).to_string(),
+    };
+    respond(StatusCode::OK, protocol.content_type(), body)
+}
+
+fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    let content_type = header::HeaderValue::from_static(content_type);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, content_type);
+    response
+}
+
+fn call_log(shared: &SharedEmulator) -> String {
+    shared.with(|emulator, _| {
+        let mut lines = String::new();
+        for call in emulator.calls().latest() {
+            let line = serde_json::json!({
+                "at": call.at.as_millis(),
+                "service": call.service.name(),
+                "operation": call.operation,
+                "error": call.error,
+            });
+            lines.push_str(&line.to_string());
+            lines.push('\n');
+        }
+        lines
+    })
+}
