@@ -5,6 +5,7 @@
 //! Always: every check runs, and findings come in the order of their files.
 
 mod direction;
+mod links;
 mod modules;
 mod purity;
 mod text;
@@ -64,6 +65,14 @@ pub(crate) struct SourceFile {
     text: String,
 }
 
+impl SourceFile {
+    fn has_extension(&self, extension: &str) -> bool {
+        Path::new(&self.path)
+            .extension()
+            .is_some_and(|found| found == extension)
+    }
+}
+
 /// Runs every check on the repository at `root`.
 pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
     let files = source_files(root)?;
@@ -74,6 +83,7 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
         .context("cannot read the workspace's metadata")?;
     let mut findings = text::check(&files);
     findings.extend(modules::check(&files));
+    findings.extend(links::check(&files));
     findings.extend(direction::check(&metadata));
     findings.extend(purity::check_settings(&files));
     findings.extend(purity::check_trees(root)?);

@@ -11,7 +11,7 @@ use super::{Finding, SourceFile};
 pub(super) fn check(files: &[SourceFile]) -> Vec<Finding> {
     let rust: BTreeMap<&str, &str> = files
         .iter()
-        .filter(|file| is_rust(&file.path) && !file.path.contains("/testdata/"))
+        .filter(|file| file.has_extension("rs") && !file.path.contains("/testdata/"))
         .map(|file| (file.path.as_str(), file.text.as_str()))
         .collect();
     rust.keys()
@@ -24,11 +24,6 @@ pub(super) fn check(files: &[SourceFile]) -> Vec<Finding> {
             )
         })
         .collect()
-}
-
-pub(super) fn is_rust(path: &str) -> bool {
-    path.rsplit_once('.')
-        .is_some_and(|(_, extension)| extension == "rs")
 }
 
 /// Whether cargo compiles the file without being told to.

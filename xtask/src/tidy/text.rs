@@ -3,7 +3,6 @@
 //! In: the files. Out: each line or file that breaks a habit.
 //! Always: generated code and test data are exempt from what only people are asked to do.
 
-use super::modules::is_rust;
 use super::{Finding, SourceFile};
 
 /// Nobody holds a longer file in mind; split it by concept.
@@ -68,7 +67,7 @@ fn check_file(file: &SourceFile) -> Vec<Finding> {
     if PROSE_AND_CODE.iter().any(|end| file.path.ends_with(end)) {
         check_white_space(file, &mut findings);
     }
-    if is_rust(&file.path) {
+    if file.has_extension("rs") {
         check_header_and_length(file, &mut findings);
         check_calls(file, &mut findings);
         check_errors(file, &mut findings);
