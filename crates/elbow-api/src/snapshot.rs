@@ -44,7 +44,7 @@ pub enum Read {
 macro_rules! kinds {
     ($( $kind:ident, $type:ty, $map:ident, $doc:literal; )*) => {
         /// An object of a kind that elbow uses.
-        #[derive(Debug, Clone)]
+        #[derive(Debug, Clone, PartialEq)]
         pub enum Object {
             $( #[doc = $doc] $kind(Arc<$type>), )*
         }
