@@ -1,1 +1,53 @@
-//! Stack and Observed in, an ordered, explained Plan out.
+//! The desired [`Stack`](elbow_model::Stack) and what is observed go in, an ordered, explained
+//! [`Plan`] comes out.
+//!
+//! ```text
+//! Stack ─┐
+//! Observed ─┼─> pairing ─> security groups ─> load balancer ─> target groups ─> listeners ─> removals ─> Policy ─> Plan
+//! Policy ─┘     (which is which)                                  (order, handover)
+//! ```
+//!
+//! What always holds, for every plan (checked by [`lint`], which each test runs on each plan it makes):
+//! - the plan leaves no choice to who carries it out: steps run in list order, a step runs only if all
+//!   steps in its `after` succeeded, and a failure holds up nothing that does not depend on it;
+//! - additions come before removals, and targets are healthy before traffic moves to them;
+//! - a request that the old and the new configuration answer alike is answered alike at every moment
+//!   between two steps ([`order`](crate) holds the argument, a property test replays it);
+//! - nothing is touched whose tags do not prove that it is ours;
+//! - after the plan was carried out, planning again is empty;
+//! - it can stop anywhere: whatever part was carried out, planning again leads on from there.
+//!
+//! Start at [`plan_stack`]; the data is in [`plan`](mod@plan); a new hazard goes into [`hazards`].
+
+mod compare;
+mod draft;
+mod handover;
+pub mod hazards;
+
+pub mod lint;
+mod listener;
+mod load_balancer;
+mod names;
+mod order;
+mod overlap;
+mod pairing;
+pub mod plan;
+pub mod policy;
+mod refs;
+
+pub mod render;
+mod rules;
+mod security_group;
+mod stack;
+mod tags;
+mod target_group;
+mod targets;
+
+pub use hazards::Hazard;
+
+pub use lint::{Violation, lint};
+pub use plan::{Action, Change, Held, Plan, Step, StepId, StepKind, Unowned, Wait};
+pub use policy::Policy;
+pub use refs::{Provided, resolve};
+pub use stack::{ClusterView, Input, plan, plan_stack};
+pub use targets::{are_drained, are_healthy, plan_targets};

@@ -1,0 +1,129 @@
+//! Policy: which steps of a plan are carried out.
+//!
+//! In: a plan. Out: the same plan, in which the steps that the policy forbids are held, with their
+//! reason, and with them whatever depends on them. No step is dropped: what is not done is shown.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use elbow_model::ResourceKind;
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{Action, Held, Plan, Step};
+use crate::rules::is_warm_up_id;
+
+/// What may be done, and what counts as too much.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Policy {
+    /// Which steps are carried out.
+    pub mode: Mode,
+    /// What becomes of a load balancer that is protected from deletion.
+    pub deletion_protection: DeletionProtection,
+    /// Tag keys that others manage: neither set nor removed.
+    pub external_managed_tags: BTreeSet<String>,
+    /// The account's quotas.
+    pub quotas: Quotas,
+}
+
+/// Which steps are carried out.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// All.
+    #[default]
+    Sync,
+    /// All but those that delete a resource.
+    UpsertOnly,
+    /// None.
+    DryRun,
+}
+
+/// What becomes of a load balancer whose attribute `deletion_protection.enabled` is set.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeletionProtection {
+    /// It stays.
+    #[default]
+    Respect,
+    /// Protection is turned off, then it is deleted; this is what LBC does.
+    TurnOff,
+}
+
+/// Quotas of the account that a plan is held against. They can be raised, hence they are settings; the
+/// defaults are those of <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html>
+/// and <https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html>.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Quotas {
+    /// Rules per load balancer, without default rules.
+    pub rules_max: usize,
+    /// Listeners per load balancer.
+    pub listeners_max: usize,
+    /// Certificates per load balancer, without default certificates.
+    pub certificates_max: usize,
+    /// Targets per target group.
+    pub targets_max: usize,
+    /// Inbound rules per security group.
+    pub ingress_rules_max: usize,
+}
+
+impl Default for Quotas {
+    fn default() -> Self {
+        Self {
+            rules_max: 100,
+            listeners_max: 50,
+            certificates_max: 25,
+            targets_max: 1000,
+            ingress_rules_max: 60,
+        }
+    }
+}
+
+impl Policy {
+    /// Holds the steps that the policy forbids, and those that come after a held one.
+    pub fn apply(&self, mut plan: Plan) -> Plan {
+        let mut held = BTreeMap::new();
+        for step in &mut plan.steps {
+            if step.held.is_none() {
+                step.held = self.forbids(step).or_else(|| {
+                    let first = step.after.iter().find(|id| held.contains_key(*id))?;
+                    // The root is what somebody can do something about.
+                    let root = match held.get(first) {
+                        Some(Some(root)) => *root,
+                        _ => *first,
+                    };
+                    Some(Held::After { step: root })
+                });
+            }
+            match &step.held {
+                None => {}
+                Some(Held::After { step: root }) => {
+                    held.insert(step.id, Some(*root));
+                }
+                Some(_) => {
+                    held.insert(step.id, None);
+                }
+            }
+        }
+        plan
+    }
+
+    fn forbids(&self, step: &Step) -> Option<Held> {
+        match self.mode {
+            Mode::DryRun => Some(Held::DryRun),
+            Mode::UpsertOnly if step.action == Action::Delete && !is_scaffold(step) => {
+                Some(Held::UpsertOnly)
+            }
+            Mode::Sync | Mode::UpsertOnly => None,
+        }
+    }
+}
+
+/// Whether the step only takes down what the planner put up to keep target groups in use.
+fn is_scaffold(step: &Step) -> bool {
+    step.resource.kind == ResourceKind::ListenerRule && is_warm_up_id(&step.resource.id)
+}

@@ -1,0 +1,184 @@
+//! Targets: which are registered and deregistered, and when a group counts as healthy or drained.
+//!
+//! In: the targets that are wanted and those that are registered. Out: calls of at most
+//! [`TARGETS_PER_CALL`] targets. What always holds: targets are registered before others are
+//! deregistered; a target that is draining counts as gone.
+//!
+//! Targets are a lane of their own: a changed EndpointSlice needs [`plan_targets`], which looks at nothing
+//! but groups that are there already.
+
+use std::collections::BTreeMap;
+
+use elbow_model::ids::{ResourceId, TargetGroupArn};
+use elbow_model::observed::{ObservedTarget, ObservedTargetGroup, TargetState};
+use elbow_model::stack::{Target, TargetGroup};
+use elbow_model::{AwsCall, ObservedStack, Ref, ResourceKind, Stack, StackId};
+
+use crate::draft::Draft;
+use crate::hazards::Hazard;
+use crate::pairing::Pairing;
+use crate::plan::{Action, Plan, StepId};
+use crate::policy::Policy;
+
+/// As many as LBC sends at once; AWS documents no limit.
+pub(crate) const TARGETS_PER_CALL: usize = 200;
+
+/// Whether traffic can move to these targets: all have been checked, and one is healthy. A group that is
+/// not in use stays `unused` and never gets there.
+pub fn are_healthy(targets: &[ObservedTarget]) -> bool {
+    let mut states = targets
+        .iter()
+        .map(|t| t.state)
+        .filter(|s| *s != TargetState::Draining);
+    targets.iter().any(|t| t.state == TargetState::Healthy)
+        && states.all(|state| state != TargetState::Initial)
+}
+
+/// Whether no target of the group has anything left to do.
+pub fn are_drained(targets: &[ObservedTarget]) -> bool {
+    targets.iter().all(|t| t.state == TargetState::Unused)
+}
+
+/// Plans the targets of the groups that are there, and nothing else.
+pub fn plan_targets(stack: &Stack, observed: &ObservedStack, policy: &Policy) -> Plan {
+    let pairing = Pairing::new(stack, observed);
+    let mut draft = Draft::new(&stack.id);
+    for (id, desired) in &stack.target_groups {
+        if let Some(Some(group)) = pairing.groups.get(id) {
+            change_targets(&mut draft, &stack.id, id, desired, group, policy);
+        }
+    }
+    policy.apply(draft.finish(Vec::new()))
+}
+
+/// Registers what is missing in a group that is there, then deregisters what is not wanted.
+pub(crate) fn change_targets(
+    draft: &mut Draft,
+    stack: &StackId,
+    id: &ResourceId,
+    desired: &TargetGroup,
+    observed: &ObservedTargetGroup,
+    policy: &Policy,
+) -> Vec<StepId> {
+    let key = |target: &Target| (target.id.clone(), target.port);
+    let registered: BTreeMap<_, &ObservedTarget> = observed
+        .targets
+        .iter()
+        .filter(|t| t.state != TargetState::Draining)
+        .map(|t| (key(&t.target), t))
+        .collect();
+    let mut missing: Vec<&Target> = desired
+        .targets
+        .iter()
+        .filter(|target| !registered.contains_key(&key(target)))
+        .collect();
+    missing.sort();
+    missing.dedup();
+    let mut surplus: Vec<&Target> = registered
+        .iter()
+        .filter(|(found, _)| !desired.targets.iter().any(|target| key(target) == **found))
+        .map(|(_, t)| &t.target)
+        .collect();
+    surplus.sort();
+
+    let group = Group {
+        stack,
+        id,
+        name: &observed.name,
+        arn: observed.arn.clone().into(),
+        desired: Some(desired),
+    };
+    let steps = register(draft, &group, &missing, policy);
+    deregister(
+        draft,
+        &group,
+        &surplus,
+        "they are no longer endpoints of the backend",
+        &steps,
+    );
+    steps
+}
+
+/// A target group that steps are about.
+pub(crate) struct Group<'a> {
+    pub(crate) stack: &'a StackId,
+    pub(crate) id: &'a ResourceId,
+    pub(crate) name: &'a str,
+    pub(crate) arn: Ref<TargetGroupArn>,
+    pub(crate) desired: Option<&'a TargetGroup>,
+}
+
+impl Group<'_> {
+    pub(crate) fn key(&self) -> elbow_model::ResourceKey {
+        elbow_model::ResourceKey {
+            stack: self.stack.clone(),
+            kind: ResourceKind::TargetGroup,
+            id: self.id.clone(),
+        }
+    }
+}
+
+/// Registers targets.
+pub(crate) fn register(
+    draft: &mut Draft,
+    group: &Group<'_>,
+    targets: &[&Target],
+    policy: &Policy,
+) -> Vec<StepId> {
+    let wanted = group.desired.map_or(0, |desired| desired.targets.len());
+    let too_many = (wanted > policy.quotas.targets_max).then(|| Hazard::ExceedsQuota {
+        quota: "Targets per Target Group".to_owned(),
+        limit: policy.quotas.targets_max,
+        wanted,
+    });
+    let mut steps = Vec::new();
+    for chunk in targets.chunks(TARGETS_PER_CALL) {
+        let id = draft
+            .step(Action::Register, group.key(), group.name)
+            .reason("they are endpoints of the backend")
+            .causes(group.desired.map_or(&[], |desired| &desired.causes))
+            .changes(chunk.iter().map(|t| target_change(t, true)).collect())
+            .hazards(too_many.clone().filter(|_| steps.is_empty()))
+            .call(AwsCall::RegisterTargets {
+                target_group: group.arn.clone(),
+                targets: chunk.iter().map(|t| (*t).clone()).collect(),
+            });
+        steps.push(id);
+    }
+    steps
+}
+
+/// Deregisters targets.
+pub(crate) fn deregister(
+    draft: &mut Draft,
+    group: &Group<'_>,
+    targets: &[&Target],
+    reason: &str,
+    after: &[StepId],
+) -> Vec<StepId> {
+    let mut steps = Vec::new();
+    for chunk in targets.chunks(TARGETS_PER_CALL) {
+        let id = draft
+            .step(Action::Deregister, group.key(), group.name)
+            .reason(reason)
+            .causes(group.desired.map_or(&[], |desired| &desired.causes))
+            .changes(chunk.iter().map(|t| target_change(t, false)).collect())
+            .after(after.iter().copied())
+            .call(AwsCall::DeregisterTargets {
+                target_group: group.arn.clone(),
+                targets: chunk.iter().map(|t| (*t).clone()).collect(),
+            });
+        steps.push(id);
+    }
+    steps
+}
+
+fn target_change(target: &Target, added: bool) -> crate::plan::Change {
+    let text = Some(format!("{}:{}", target.id, target.port));
+    let (before, after) = if added { (None, text) } else { (text, None) };
+    crate::plan::Change {
+        field: "target".to_owned(),
+        before,
+        after,
+    }
+}
