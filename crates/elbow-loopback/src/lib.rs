@@ -1,1 +1,55 @@
-//! Answers AwsCalls from an emulator in the same process.
+//! Answers [`AwsCall`]s from an emulator in the same process.
+//!
+//! In: a call, the time. Out: the answer or the classified error that the adapter over HTTP would give
+//! for the same account. What always holds: one call is one request to the emulator, and nothing of
+//! the emulator's shapes leaves this crate. Start at [`answer`]; [`world`] builds the account that
+//! `elbow local` starts from.
+
+mod classify;
+mod convert;
+pub mod world;
+
+use elbow_emulator::{Emulator, Timestamp};
+use elbow_model::{AwsAnswer, AwsCall, AwsError};
+
+pub use classify::{classify, error};
+
+/// Carries out one call.
+///
+/// A VPC that does not exist is an answer (`None`), as the model wants it, and no error.
+pub fn answer(
+    emulator: &mut Emulator,
+    now: Timestamp,
+    call: &AwsCall,
+) -> Result<AwsAnswer, AwsError> {
+    let request = convert::requests::request(call)?;
+    match emulator.handle(now, request) {
+        Ok(response) => convert::responses::answer(call, response),
+        Err(refusal)
+            if matches!(call, AwsCall::DescribeVpcs { .. })
+                && refusal.code == "InvalidVpcID.NotFound" =>
+        {
+            Ok(AwsAnswer::Vpc(None))
+        }
+        Err(refusal) => Err(error(&refusal.code, refusal.status, refusal.message)),
+    }
+}
+
+/// An emulator that answers calls, for drivers that want one value to hold.
+#[derive(Debug)]
+pub struct Loopback {
+    /// The account. The data plane and the wire protocols may use it at the same time.
+    pub emulator: Emulator,
+}
+
+impl Loopback {
+    /// Answers from this emulator.
+    pub fn new(emulator: Emulator) -> Self {
+        Self { emulator }
+    }
+
+    /// Carries out one call: [`answer`].
+    pub fn answer(&mut self, now: Timestamp, call: &AwsCall) -> Result<AwsAnswer, AwsError> {
+        answer(&mut self.emulator, now, call)
+    }
+}

@@ -1,0 +1,491 @@
+//! The world that `elbow local` starts from: what manifests take for granted, made up.
+//!
+//! In: an empty account and what the manifests name ([`Wanted`]). Out: a VPC with three zones, tagged
+//! subnets that are public and private, nodes, and whatever was named; and a list of all of it, so
+//! that nothing is made up in silence. What always holds: the same wishes give the same ids, and an
+//! id that a manifest names is taken as it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use elbow_emulator::Emulator;
+use elbow_emulator::acm::CertificatePem;
+use elbow_emulator::world::{
+    AddressSpec, CertificateSpec, InstanceSpec, RouteTableSpec, SecurityGroupSpec, SubnetSpec,
+    VpcSpec, WorldError,
+};
+use elbow_model::{CertificateArn, SecurityGroupId, VpcId};
+use ipnet::Ipv4Net;
+
+/// The network that eksctl gives a cluster, so that addresses in examples look familiar.
+const DEFAULT_CIDR: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(192, 168, 0, 0), 16);
+
+/// Zones by their letter. EKS clusters span three as a rule; more are used only where a manifest
+/// lists that many subnets for one load balancer.
+const ZONE_LETTERS: [char; 6] = ['a', 'b', 'c', 'd', 'e', 'f'];
+const ZONES: usize = 3;
+
+/// Most entries of a made-up prefix list; they count against the rules of a security group.
+const PREFIX_LIST_ENTRIES_MAX: usize = 10;
+
+/// What manifests name or take for granted.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// The cluster's name, for subnet tags and instance names.
+    pub cluster_name: String,
+    /// The VPC's id, if it is given.
+    pub vpc_id: Option<VpcId>,
+    /// The VPC's network; 192.168.0.0/16 when left out. At least a /18.
+    pub cidr: Option<Ipv4Net>,
+    /// Subnets that a load balancer's configuration names.
+    pub subnets: Vec<WantedSubnet>,
+    /// Security groups that are named by id (`sg-…`) or by their tag `Name`.
+    pub security_groups: BTreeSet<String>,
+    /// Certificates.
+    pub certificates: Vec<WantedCertificate>,
+    /// Nodes.
+    pub nodes: Vec<WantedNode>,
+    /// Elastic IPs, by allocation id.
+    pub allocation_ids: BTreeSet<String>,
+    /// Managed prefix lists, by id.
+    pub prefix_lists: BTreeSet<String>,
+}
+
+/// A subnet that a configuration names, or selects by tags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedSubnet {
+    /// Its id (`subnet-…`), or the value of its tag `Name`; made up when left out.
+    pub identifier: Option<String>,
+    /// Its place in the load balancer's list: subnets of one load balancer lie in different zones.
+    pub place: usize,
+    /// Whether the load balancer that uses it is reached from the internet.
+    pub reach: Reach,
+    /// Tags it is selected by.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// From where a subnet can be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reach {
+    /// From the internet: its route table leads to an internet gateway.
+    Public,
+    /// From within the VPC.
+    Private,
+}
+
+/// A certificate that a manifest names, with what a stand-in for it serves.
+#[derive(Debug, Clone)]
+pub struct WantedCertificate {
+    /// Its ARN; made up when left out.
+    pub arn: Option<CertificateArn>,
+    /// The names it is for, at least one.
+    pub domains: Vec<String>,
+    /// Certificate, chain and key.
+    pub pem: CertificatePem,
+}
+
+/// A node of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedNode {
+    /// The node's name.
+    pub name: String,
+    /// Its instance id, from its provider id; made up when left out.
+    pub instance_id: Option<String>,
+    /// Its zone, if that is known.
+    pub zone: Option<String>,
+    /// Its address; another is chosen when it does not lie in the VPC.
+    pub address: Option<Ipv4Addr>,
+}
+
+/// What was made up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct World {
+    /// The VPC.
+    pub vpc_id: VpcId,
+    /// Zones by name.
+    pub zones: Vec<String>,
+    /// The VPC's way to the internet.
+    pub internet_gateway_id: String,
+    /// Subnets, in the order in which they were made.
+    pub subnets: Vec<MadeSubnet>,
+    /// Instance ids by node name.
+    pub instances: BTreeMap<String, String>,
+    /// Everything, in the order in which it was made.
+    pub made_up: Vec<MadeUp>,
+}
+
+/// A subnet that was made up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MadeSubnet {
+    /// Its id.
+    pub id: String,
+    /// Its zone.
+    pub zone: String,
+    /// Its network.
+    pub cidr: Ipv4Net,
+    /// Whether it is public.
+    pub reach: Reach,
+}
+
+/// One thing that was made up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MadeUp {
+    /// What it is, `certificate` for example.
+    pub kind: &'static str,
+    /// Its id or ARN.
+    pub id: String,
+    /// What is worth knowing about it.
+    pub note: String,
+}
+
+impl fmt::Display for MadeUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.id)?;
+        if self.note.is_empty() {
+            Ok(())
+        } else {
+            write!(f, " ({})", self.note)
+        }
+    }
+}
+
+/// Builds the world.
+pub fn build(emulator: &mut Emulator, wanted: &Wanted) -> Result<World, WorldError> {
+    let mut builder = Builder::start(emulator, wanted)?;
+    builder.default_subnets()?;
+    builder.wanted_subnets()?;
+    builder.routes()?;
+    builder.security_groups()?;
+    builder.nodes()?;
+    builder.addresses()?;
+    builder.certificates()?;
+    Ok(builder.world)
+}
+
+/// Adds what a changed folder names in addition to a world that stands already. What exists stays;
+/// [`World::made_up`] of the result is what was added.
+pub fn extend(
+    emulator: &mut Emulator,
+    world: &World,
+    wanted: &Wanted,
+) -> Result<World, WorldError> {
+    let mut builder = Builder::resume(emulator, world, wanted);
+    builder.wanted_subnets()?;
+    builder.routes()?;
+    builder.security_groups()?;
+    builder.nodes()?;
+    builder.addresses()?;
+    builder.certificates()?;
+    Ok(builder.world)
+}
+
+struct Builder<'a> {
+    emulator: &'a mut Emulator,
+    wanted: &'a Wanted,
+    cidr: Ipv4Net,
+    world: World,
+    /// Public subnets that have no route table yet.
+    unrouted: BTreeSet<String>,
+}
+
+impl<'a> Builder<'a> {
+    fn start(emulator: &'a mut Emulator, wanted: &'a Wanted) -> Result<Self, WorldError> {
+        let cidr = wanted.cidr.unwrap_or(DEFAULT_CIDR);
+        let name = format!("{}/VPC", wanted.cluster_name);
+        let vpc_id = emulator.add_vpc(VpcSpec {
+            id: wanted.vpc_id.as_ref().map(ToString::to_string),
+            tags: tags([("Name", name.as_str())]),
+            ..VpcSpec::new(cidr)
+        })?;
+        let internet_gateway_id = emulator.add_internet_gateway(&vpc_id, None)?;
+        let region = emulator.config().region.clone();
+        let zones = ZONE_LETTERS
+            .iter()
+            .take(ZONES)
+            .map(|letter| format!("{region}{letter}"));
+        let world = World {
+            zones: zones.collect(),
+            internet_gateway_id,
+            subnets: Vec::new(),
+            vpc_id: VpcId::new(vpc_id.clone()),
+            instances: BTreeMap::new(),
+            made_up: Vec::new(),
+        };
+        let mut builder = Self {
+            emulator,
+            wanted,
+            cidr,
+            world,
+            unrouted: BTreeSet::new(),
+        };
+        builder.note("VPC", vpc_id.clone(), cidr.to_string());
+        Ok(builder)
+    }
+
+    fn resume(emulator: &'a mut Emulator, world: &World, wanted: &'a Wanted) -> Self {
+        let cidr = wanted.cidr.unwrap_or(DEFAULT_CIDR);
+        let world = World {
+            made_up: Vec::new(),
+            ..world.clone()
+        };
+        Self {
+            emulator,
+            wanted,
+            cidr,
+            world,
+            unrouted: BTreeSet::new(),
+        }
+    }
+
+    fn note(&mut self, kind: &'static str, id: impl Into<String>, note: impl Into<String>) {
+        self.world.made_up.push(MadeUp {
+            kind,
+            id: id.into(),
+            note: note.into(),
+        });
+    }
+
+    fn vpc(&self) -> String {
+        self.world.vpc_id.to_string()
+    }
+
+    /// A public and a private subnet in each zone, tagged as eksctl tags them.
+    fn default_subnets(&mut self) -> Result<(), WorldError> {
+        let cluster_tag = format!("kubernetes.io/cluster/{}", self.wanted.cluster_name);
+        let halves = [
+            (Reach::Public, "Public", "kubernetes.io/role/elb"),
+            (Reach::Private, "Private", "kubernetes.io/role/internal-elb"),
+        ];
+        let mut blocks = eighths(self.cidr).into_iter();
+        for (reach, name, role) in halves {
+            for zone in self.world.zones.clone() {
+                let Some(cidr) = blocks.next() else { continue };
+                let title = format!(
+                    "{}/Subnet{name}{}",
+                    self.wanted.cluster_name,
+                    zone.to_uppercase()
+                );
+                let spec = SubnetSpec {
+                    map_public_ip: reach == Reach::Public,
+                    tags: tags([(role, "1"), (&cluster_tag, "shared"), ("Name", &title)]),
+                    ..SubnetSpec::new(self.vpc(), zone, cidr)
+                };
+                self.subnet(spec, reach)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Subnets that manifests name. They carry no role tag: discovery is not to find them.
+    fn wanted_subnets(&mut self) -> Result<(), WorldError> {
+        let mut blocks = spare_blocks(self.cidr).into_iter();
+        for wanted in &self.wanted.subnets {
+            let region = self.emulator.config().region.clone();
+            let letter = ZONE_LETTERS[wanted.place % ZONE_LETTERS.len()];
+            let id = wanted
+                .identifier
+                .clone()
+                .filter(|id| id.starts_with("subnet-"));
+            let mut tags = wanted.tags.clone();
+            if let Some(name) = wanted.identifier.clone().filter(|_| id.is_none()) {
+                tags.insert("Name".to_owned(), name);
+            }
+            loop {
+                let Some(cidr) = blocks.next() else {
+                    return Err(WorldError::Full(self.vpc()));
+                };
+                // Blocks that an earlier call of `extend` used are taken.
+                if self.is_taken(cidr) {
+                    continue;
+                }
+                let zone = format!("{region}{letter}");
+                let spec = SubnetSpec {
+                    id: id.clone(),
+                    map_public_ip: wanted.reach == Reach::Public,
+                    tags: tags.clone(),
+                    ..SubnetSpec::new(self.vpc(), zone, cidr)
+                };
+                match self.subnet(spec, wanted.reach) {
+                    Err(WorldError::Exists(_)) | Ok(()) => break,
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn subnet(&mut self, spec: SubnetSpec, reach: Reach) -> Result<(), WorldError> {
+        let (zone, cidr) = (spec.zone.clone(), spec.cidr);
+        let id = self.emulator.add_subnet(spec)?;
+        let word = match reach {
+            Reach::Public => "public",
+            Reach::Private => "private",
+        };
+        self.note("subnet", id.clone(), format!("{word}, {zone}, {cidr}"));
+        if reach == Reach::Public {
+            self.unrouted.insert(id.clone());
+        }
+        self.world.subnets.push(MadeSubnet {
+            id,
+            zone,
+            cidr,
+            reach,
+        });
+        Ok(())
+    }
+
+    /// One route table for the new public subnets; private ones use the VPC's main table, which
+    /// knows the VPC only.
+    fn routes(&mut self) -> Result<(), WorldError> {
+        if self.unrouted.is_empty() {
+            return Ok(());
+        }
+        let spec = RouteTableSpec {
+            subnets: std::mem::take(&mut self.unrouted),
+            internet_gateway_id: Some(self.world.internet_gateway_id.clone()),
+            ..RouteTableSpec::new(self.vpc())
+        };
+        self.emulator.add_route_table(spec)?;
+        Ok(())
+    }
+
+    fn security_groups(&mut self) -> Result<(), WorldError> {
+        for named in &self.wanted.security_groups {
+            let id = named
+                .starts_with("sg-")
+                .then(|| SecurityGroupId::new(named));
+            let spec = SecurityGroupSpec {
+                id: id.as_ref().map(ToString::to_string),
+                name: named.trim_start_matches("sg-").to_owned(),
+                description: "Stand-in for a security group that a manifest names".to_owned(),
+                vpc_id: self.vpc(),
+                tags: tags([("Name", named.as_str())]),
+            };
+            if let Some(id) = unless_there(self.emulator.add_security_group(spec))? {
+                self.note("security group", id, format!("named {named}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn nodes(&mut self) -> Result<(), WorldError> {
+        for node in &self.wanted.nodes {
+            if self.world.instances.contains_key(&node.name) {
+                continue;
+            }
+            let Some(place) = self.place_of(node) else {
+                continue;
+            };
+            let spec = InstanceSpec {
+                id: node.instance_id.clone(),
+                private_ip: node.address.filter(|address| place.cidr.contains(address)),
+                tags: tags([("Name", node.name.as_str())]),
+                ..InstanceSpec::new(place.id.clone())
+            };
+            let zone = place.zone.clone();
+            if let Some(id) = unless_there(self.emulator.add_instance(spec))? {
+                self.note(
+                    "instance",
+                    id.clone(),
+                    format!("node {}, {zone}", node.name),
+                );
+                self.world.instances.insert(node.name.clone(), id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a node stands: in the subnet of its address, or a private one of its zone.
+    fn place_of(&self, node: &WantedNode) -> Option<&MadeSubnet> {
+        let by_address = node.address.and_then(|address| {
+            self.world
+                .subnets
+                .iter()
+                .find(|s| s.cidr.contains(&address))
+        });
+        let private = || {
+            self.world
+                .subnets
+                .iter()
+                .filter(|s| s.reach == Reach::Private)
+        };
+        let by_zone = || private().find(|s| node.zone.as_ref().is_none_or(|zone| *zone == s.zone));
+        by_address.or_else(by_zone).or_else(|| private().next())
+    }
+
+    fn addresses(&mut self) -> Result<(), WorldError> {
+        for (number, id) in (1..).zip(&self.wanted.allocation_ids) {
+            // TEST-NET-3 (RFC 5737): addresses that nobody has.
+            let spec = AddressSpec {
+                allocation_id: Some(id.clone()),
+                public_ip: Ipv4Addr::new(203, 0, 113, number),
+                tags: BTreeMap::new(),
+            };
+            if let Some(id) = unless_there(self.emulator.add_address(spec))? {
+                self.note("Elastic IP", id, format!("203.0.113.{number}"));
+            }
+        }
+        for id in &self.wanted.prefix_lists {
+            let added = self
+                .emulator
+                .add_prefix_list(Some(id.clone()), PREFIX_LIST_ENTRIES_MAX);
+            if let Some(id) = unless_there(added)? {
+                self.note("prefix list", id, "");
+            }
+        }
+        Ok(())
+    }
+
+    fn certificates(&mut self) -> Result<(), WorldError> {
+        for wanted in &self.wanted.certificates {
+            let spec = CertificateSpec {
+                arn: wanted.arn.as_ref().map(ToString::to_string),
+                pem: wanted.pem.clone(),
+                ..CertificateSpec::new(wanted.domains.clone())
+            };
+            if let Some(arn) = unless_there(self.emulator.add_certificate(spec))? {
+                self.note("certificate", arn, wanted.domains.join(", "));
+            }
+        }
+        Ok(())
+    }
+
+    fn is_taken(&self, cidr: Ipv4Net) -> bool {
+        self.world.subnets.iter().any(|subnet| subnet.cidr == cidr)
+    }
+}
+
+/// What is there already was made before, or named twice: both are fine.
+fn unless_there(added: Result<String, WorldError>) -> Result<Option<String>, WorldError> {
+    match added {
+        Ok(id) => Ok(Some(id)),
+        Err(WorldError::Exists(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The first six eighths of a network: one for each default subnet.
+fn eighths(cidr: Ipv4Net) -> Vec<Ipv4Net> {
+    let length = (cidr.prefix_len() + 3).min(32);
+    cidr.subnets(length)
+        .map(|blocks| blocks.take(2 * ZONES).collect())
+        .unwrap_or_default()
+}
+
+/// Blocks of 256 addresses in the last quarter of a network, for subnets that manifests name.
+fn spare_blocks(cidr: Ipv4Net) -> Vec<Ipv4Net> {
+    let quarter = cidr
+        .subnets((cidr.prefix_len() + 2).min(32))
+        .ok()
+        .and_then(Iterator::last);
+    let blocks = quarter.and_then(|quarter| quarter.subnets(24).ok());
+    blocks.into_iter().flatten().collect()
+}
+
+fn tags<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
+    pairs
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
+}
