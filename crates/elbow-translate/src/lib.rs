@@ -1,1 +1,22 @@
 //! Snapshot and Facts in, Stacks, conditions and diagnostics out.
+//!
+//! Pure and total: no call to the outside, no clock, and an answer for every input. One bad route,
+//! rule or reference gives a diagnostic and a condition, and its siblings live. What cannot be decided
+//! at present (a configuration that is missing) is left as it is in AWS, never deleted.
+//!
+//! Start at [`translate_gateway`]; [`translate_cluster`] adds what all Gateways share, and [`status`]
+//! makes conditions of what both left. Further front-ends (Ingress, Service) stand beside `gateway`.
+
+mod cluster;
+mod gateway;
+mod selector;
+mod settings;
+pub mod status;
+
+pub use cluster::translate_cluster;
+pub use gateway::{
+    BindingTemplate, ClassProblem, ListenerProblem, ListenerProblemKind, NetworkingRule, ParentRef,
+    Peer, RouteConditionType, RouteFailure, Translated, Translation, stack_id, stack_ids,
+    translate_class, translate_gateway,
+};
+pub use settings::{BackendSecurityGroup, FeatureGates, NodeRules, Settings};

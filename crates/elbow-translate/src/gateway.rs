@@ -1,0 +1,543 @@
+//! Gateways: one Gateway in, one Stack out.
+//!
+//! In: a Snapshot, Facts and Settings, and the name of a Gateway. Out: [`Translated`]: the facts that
+//! are missing, or the Stack, the TargetGroupBindings, what goes into statuses and what was found.
+//!
+//! What always holds: one Gateway is translated without looking at any other, so the cost does not
+//! grow with their number; what is wrong with one route, rule or reference takes nothing away from
+//! the others; and the order in which objects arrived leaves no trace.
+//!
+//! The stages, in order: class and configuration, listeners, routes, attachment, load balancer,
+//! backends, ports with their rules and target groups. Start at [`translate_gateway`].
+
+mod actions;
+mod attachment;
+mod attributes;
+mod backends;
+mod bindings;
+mod certificates;
+mod class;
+mod conditions;
+mod config;
+mod context;
+mod failures;
+mod grants;
+mod health_check;
+mod hostnames;
+mod listeners;
+mod load_balancer;
+pub(crate) mod names;
+mod ports;
+mod precedence;
+mod routes;
+mod rules;
+mod security_groups;
+mod subnets;
+mod tags;
+mod target_group_config;
+mod target_groups;
+mod targets;
+mod unsupported;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use elbow_api::{Diagnostic, GatewayController, Kind, NamespacedName, ObjectRef, Read, Snapshot};
+use elbow_model::stack::{LoadBalancerType, StackKind};
+use elbow_model::{Cause, FactQuery, Facts, ResourceId, ResourceKey, ResourceKind, Stack, StackId};
+use gateway_api::apis::experimental::gateways::Gateway;
+
+pub use bindings::{BindingTemplate, NetworkingRule, Peer};
+pub use class::ClassProblem;
+pub use failures::{RouteConditionType, RouteFailure};
+pub use listeners::{ListenerProblem, ListenerProblemKind};
+pub use routes::ParentRef;
+
+use crate::settings::Settings;
+use crate::status::{ClassDraft, GatewayDraft, ListenerDraft, ParentDraft, RouteDraft, Verdict};
+use backends::Resolver;
+use bindings::Network;
+use config::Configuration;
+use context::Context;
+use ports::Attached;
+use tags::UserTags;
+use target_groups::TargetGroups;
+
+/// The first failure of each route, by its place in the list.
+pub(crate) type RouteFailures = Vec<Option<RouteFailure>>;
+
+/// Something that the whole load balancer needs cannot be decided; what it is has been reported.
+#[derive(Debug)]
+pub(crate) struct Blocked;
+
+/// The answer of a translation.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Translated {
+    /// These facts have to be fetched first; then translation runs again.
+    NeedFacts(BTreeSet<FactQuery>),
+    /// All that follows from the objects and facts.
+    Done(Box<Translation>),
+}
+
+/// All that follows for one Gateway.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Translation {
+    /// The AWS resources that the Gateway asks for. `None`: that cannot be said at present (its class
+    /// or configuration is missing, for example), and what is there stays as it is.
+    pub stack: Option<Stack>,
+    /// Stacks of this Gateway's name of which nothing is wanted: of the other controller while one is
+    /// in charge, of both when the Gateway is gone or belongs to somebody else.
+    pub unwanted: BTreeSet<StackId>,
+    /// The TargetGroupBindings, by resource id of their target group. Meaningless without a Stack.
+    pub bindings: Vec<BindingTemplate>,
+    /// What goes into the Gateway's status; `None` when the Gateway is not ours or is going away.
+    pub gateway: Option<GatewayDraft>,
+    /// What goes into the statuses of the routes that name the Gateway.
+    pub routes: Vec<RouteDraft>,
+    /// Findings, sorted, without duplicates.
+    pub diagnostics: Vec<Diagnostic>,
+    /// What was read: a change of any of it calls for translating again.
+    pub reads: BTreeSet<Read>,
+}
+
+/// The Stack of a Gateway under a controller.
+pub fn stack_id(controller: GatewayController, gateway: &NamespacedName) -> StackId {
+    let kind = match controller {
+        GatewayController::Alb => StackKind::AlbGateway,
+        GatewayController::Nlb => StackKind::NlbGateway,
+    };
+    StackId::new(kind, gateway.namespace.clone(), gateway.name.clone())
+}
+
+/// The Stacks that a Gateway can have had, under either controller.
+pub fn stack_ids(gateway: &NamespacedName) -> [StackId; 2] {
+    [GatewayController::Alb, GatewayController::Nlb].map(|c| stack_id(c, gateway))
+}
+
+/// Translates one Gateway.
+pub fn translate_gateway(
+    snapshot: &Snapshot,
+    facts: &Facts,
+    settings: &Settings,
+    gateway: &NamespacedName,
+) -> Translated {
+    let ctx = Context::new(snapshot, facts, settings);
+    let found = translate(&ctx, gateway);
+    let (reads, needed, diagnostics) = ctx.into_parts();
+    if !needed.is_empty() {
+        return Translated::NeedFacts(needed);
+    }
+    Translated::Done(Box::new(Translation {
+        diagnostics,
+        reads,
+        ..found
+    }))
+}
+
+/// Judges one GatewayClass: `None` when it is absent or not ours.
+pub fn translate_class(snapshot: &Snapshot, class: &str) -> (Option<ClassDraft>, BTreeSet<Read>) {
+    let facts = Facts::default();
+    let settings = Settings::new("", elbow_model::VpcId::new(""));
+    let ctx = Context::new(snapshot, &facts, &settings);
+    let object = ctx.reader.gateway_class(&NamespacedName::new("", class));
+    let draft = object.and_then(|object| {
+        class::controller(object)?;
+        Some(ClassDraft {
+            generation: object.metadata.generation.unwrap_or_default(),
+            problem: class::configuration(&ctx, object).err(),
+        })
+    });
+    (draft, ctx.into_parts().0)
+}
+
+/// What all stages know about the Gateway.
+pub(crate) struct Frame<'c, 'a> {
+    pub(crate) ctx: &'c Context<'a>,
+    pub(crate) controller: GatewayController,
+    pub(crate) lb_type: LoadBalancerType,
+    pub(crate) stack: StackId,
+    pub(crate) gateway: NamespacedName,
+    pub(crate) uid: String,
+    pub(crate) configuration: Configuration,
+    pub(crate) infrastructure_labels: BTreeMap<String, String>,
+    pub(crate) infrastructure_annotations: BTreeMap<String, String>,
+}
+
+impl Frame<'_, '_> {
+    /// The key of one of the Stack's resources.
+    pub(crate) fn stack_key(&self, kind: ResourceKind, id: &ResourceId) -> ResourceKey {
+        ResourceKey {
+            stack: self.stack.clone(),
+            kind,
+            id: id.clone(),
+        }
+    }
+
+    /// The Gateway as an object.
+    pub(crate) fn object(&self) -> ObjectRef {
+        gateway_ref(&self.gateway)
+    }
+
+    /// Tags that the configuration asks for.
+    pub(crate) fn user_tags(&self) -> UserTags<'_> {
+        UserTags {
+            tags: self.configuration.spec.tags.as_ref(),
+            object: self.configuration.object(),
+            field: "spec.tags",
+        }
+    }
+
+    /// What resources of the whole load balancer are caused by.
+    pub(crate) fn causes(&self) -> Vec<Cause> {
+        let own = std::iter::once(cause(&self.object()));
+        own.chain(self.configuration.causes()).collect()
+    }
+}
+
+/// An object as the cause of a resource.
+pub(crate) fn cause(object: &ObjectRef) -> Cause {
+    Cause {
+        kind: object.kind.as_str().to_owned(),
+        namespace: object.namespace.clone(),
+        name: object.name.clone(),
+    }
+}
+
+fn gateway_ref(gateway: &NamespacedName) -> ObjectRef {
+    ObjectRef::new(
+        Kind::Gateway,
+        gateway.namespace.clone(),
+        gateway.name.clone(),
+    )
+}
+
+/// An answer that leaves everything as it is.
+fn hold() -> Translation {
+    Translation {
+        stack: None,
+        unwanted: BTreeSet::new(),
+        bindings: Vec::new(),
+        gateway: None,
+        routes: Vec::new(),
+        diagnostics: Vec::new(),
+        reads: BTreeSet::new(),
+    }
+}
+
+fn translate(ctx: &Context<'_>, name: &NamespacedName) -> Translation {
+    let nothing_wanted = || Translation {
+        unwanted: stack_ids(name).into(),
+        ..hold()
+    };
+    let Some(gateway) = ctx.reader.gateway(name) else {
+        return nothing_wanted();
+    };
+    let class_name = &gateway.spec.gateway_class_name;
+    let Some(class) = ctx
+        .reader
+        .gateway_class(&NamespacedName::new("", class_name.clone()))
+    else {
+        // Whose the Gateway is, is not known: a class that is applied again must find all as it was.
+        ctx.report(
+            Diagnostic::error(
+                "missing-gateway-class",
+                format!("GatewayClass {class_name} does not exist"),
+            )
+            .on(gateway_ref(name))
+            .at("spec.gatewayClassName")
+            .hint("create a GatewayClass with controllerName gateway.k8s.aws/alb or gateway.k8s.aws/nlb"),
+        );
+        return hold();
+    };
+    let Some(controller) = class::controller(class) else {
+        return nothing_wanted();
+    };
+    let is_deleted = gateway.metadata.deletion_timestamp.is_some();
+    let unwanted: BTreeSet<_> = stack_ids(name)
+        .into_iter()
+        .filter(|id| *id != stack_id(controller, name))
+        .collect();
+    let generation = gateway.metadata.generation.unwrap_or_default();
+    let draft = |verdict, listeners| {
+        Some(GatewayDraft {
+            generation,
+            verdict,
+            listeners,
+        })
+    };
+    let configuration = match config::resolve(ctx, class, gateway) {
+        Ok(configuration) => configuration,
+        // A Gateway that goes away does not need what it was built from.
+        Err(_) if is_deleted => Configuration::default(),
+        Err(message) => {
+            return Translation {
+                unwanted,
+                gateway: draft(Verdict::Misconfigured(message), Vec::new()),
+                ..hold()
+            };
+        }
+    };
+    let frame = frame(ctx, controller, gateway, name, configuration);
+    if is_deleted {
+        return deleted(&frame, unwanted);
+    }
+    build(&frame, gateway, unwanted, generation)
+}
+
+fn frame<'c, 'a>(
+    ctx: &'c Context<'a>,
+    controller: GatewayController,
+    gateway: &Gateway,
+    name: &NamespacedName,
+    configuration: Configuration,
+) -> Frame<'c, 'a> {
+    let infrastructure = gateway.spec.infrastructure.clone().unwrap_or_default();
+    Frame {
+        ctx,
+        controller,
+        lb_type: match controller {
+            GatewayController::Alb => LoadBalancerType::Application,
+            GatewayController::Nlb => LoadBalancerType::Network,
+        },
+        stack: stack_id(controller, name),
+        gateway: name.clone(),
+        uid: gateway.metadata.uid.clone().unwrap_or_default(),
+        configuration,
+        infrastructure_labels: infrastructure.labels.unwrap_or_default(),
+        infrastructure_annotations: infrastructure.annotations.unwrap_or_default(),
+    }
+}
+
+fn deleted(frame: &Frame<'_, '_>, unwanted: BTreeSet<StackId>) -> Translation {
+    if frame.configuration.is_deletion_protected() {
+        let name = &frame.gateway;
+        let finding = Diagnostic::error(
+            "deletion-protected",
+            format!("Unable to delete gateway {name} because deletion protection is enabled."),
+        )
+        .hint("set deletion_protection.enabled to false first");
+        frame.ctx.report(
+            frame
+                .configuration
+                .finding(finding, "loadBalancerAttributes"),
+        );
+        return Translation { unwanted, ..hold() };
+    }
+    Translation {
+        stack: Some(Stack::empty(
+            frame.stack.clone(),
+            frame.ctx.settings.cluster_name.clone(),
+        )),
+        unwanted,
+        ..hold()
+    }
+}
+
+fn build(
+    frame: &Frame<'_, '_>,
+    gateway: &Gateway,
+    unwanted: BTreeSet<StackId>,
+    generation: i64,
+) -> Translation {
+    let ctx = frame.ctx;
+    let mut listeners = listeners::read(frame.controller, &gateway.spec);
+    report_listeners(frame, &listeners);
+    let routes = routes::of_gateway(ctx, frame.controller, &frame.gateway);
+    unsupported::report(frame, &gateway.spec, &listeners, &routes);
+    let attachments = attachment::attach(ctx, &frame.gateway, &listeners, &routes);
+    let resolver = Resolver {
+        ctx,
+        controller: frame.controller,
+        gateway: &frame.gateway,
+        configuration: &frame.configuration,
+        is_dualstack: load_balancer::ip_address_type(frame)
+            != elbow_model::stack::IpAddressType::Ipv4,
+    };
+    let attached: BTreeSet<usize> = attachments
+        .ports
+        .values()
+        .flat_map(|routes| routes.keys().copied())
+        .collect();
+    let resolved: Vec<_> = routes
+        .iter()
+        .enumerate()
+        .map(|(index, route)| {
+            // What does not attach is not looked at, so its backends are nobody's concern.
+            if attached.contains(&index) {
+                resolver.resolve(route)
+            } else {
+                backends::ResolvedRoute::default()
+            }
+        })
+        .collect();
+    let mut failures: RouteFailures = resolved.iter().map(|r| r.failure.clone()).collect();
+    let load_balancer = load_balancer::build(frame, &listeners);
+    let blocked = load_balancer.is_err();
+    let mut stack = Stack::empty(frame.stack.clone(), ctx.settings.cluster_name.clone());
+    let mut bindings = Vec::new();
+    if let Ok((load_balancer, security_groups)) = load_balancer {
+        let network = Network {
+            toward_targets: &security_groups.toward_targets,
+            scheme: load_balancer.scheme,
+            subnets: &load_balancer.subnets,
+        };
+        let mut groups = TargetGroups::new(frame, network);
+        let attached = Attached {
+            routes: &routes,
+            resolved: &resolved,
+            attachments: &attachments,
+        };
+        let ports = ports::build(frame, &mut listeners, &attached, &mut groups, &mut failures);
+        (stack.target_groups, bindings) = groups.into_parts();
+        stack.listeners = ports.listeners;
+        stack.undecided_listeners = ports.undecided;
+        if let Some(managed) = security_groups.managed {
+            let id = ResourceId::new(elbow_model::stack::MANAGED_SECURITY_GROUP);
+            stack.security_groups.insert(id, managed);
+        }
+        stack.load_balancer = Some(load_balancer);
+    }
+    let verdict = if blocked {
+        Verdict::Blocked
+    } else {
+        Verdict::Built
+    };
+    Translation {
+        stack: (!blocked).then_some(stack),
+        unwanted,
+        bindings,
+        gateway: Some(GatewayDraft {
+            generation,
+            verdict,
+            listeners: listener_drafts(frame, &listeners, &attachments),
+        }),
+        routes: route_drafts(frame, &routes, &attachments, failures),
+        diagnostics: Vec::new(),
+        reads: BTreeSet::new(),
+    }
+}
+
+fn report_listeners(frame: &Frame<'_, '_>, listeners: &[listeners::Listener]) {
+    for (place, listener) in listeners.iter().enumerate() {
+        let Some(problem) = &listener.problem else {
+            continue;
+        };
+        let (code, field, hint) = match problem.kind {
+            ListenerProblemKind::InvalidRouteKinds => (
+                "invalid-route-kinds",
+                "allowedRoutes.kinds",
+                "name kinds that the Gateway's class serves: HTTPRoute on ALB, TCPRoute on NLB",
+            ),
+            ListenerProblemKind::PortUnavailable => {
+                ("port-unavailable", "port", "use a port between 1 and 65535")
+            }
+            ListenerProblemKind::UnsupportedProtocol => (
+                "unsupported-protocol",
+                "protocol",
+                "use HTTP or HTTPS with the ALB class, TCP, UDP or TLS with the NLB class",
+            ),
+            ListenerProblemKind::ProtocolConflict => (
+                "protocol-conflict",
+                "protocol",
+                "an earlier listener has the port with another protocol; use another port",
+            ),
+            ListenerProblemKind::HostnameConflict => (
+                "hostname-conflict",
+                "hostname",
+                "an earlier listener has this port and hostname; remove one of the two",
+            ),
+            ListenerProblemKind::InvalidCertificateRef | ListenerProblemKind::Invalid => continue,
+        };
+        frame.ctx.report(
+            Diagnostic::error(code, problem.message.clone())
+                .on(frame.object())
+                .at(format!("spec.listeners[{place}].{field}"))
+                .hint(hint),
+        );
+    }
+}
+
+/// Sorted by name, as LBC writes them.
+fn listener_drafts(
+    frame: &Frame<'_, '_>,
+    listeners: &[listeners::Listener],
+    attachments: &attachment::Attachments,
+) -> Vec<ListenerDraft> {
+    let mut drafts: Vec<_> = listeners
+        .iter()
+        .zip(&attachments.attached)
+        .map(|(listener, attached)| ListenerDraft {
+            name: listener.name.clone(),
+            attached_routes: *attached,
+            supported_kinds: listeners::supported_kinds(frame.controller, listener),
+            problem: listener.problem.clone(),
+        })
+        .collect();
+    drafts.sort_by(|a, b| a.name.cmp(&b.name));
+    drafts
+}
+
+fn route_drafts(
+    frame: &Frame<'_, '_>,
+    routes: &[routes::Route],
+    attachments: &attachment::Attachments,
+    failures: RouteFailures,
+) -> Vec<RouteDraft> {
+    let mut drafts = Vec::new();
+    for ((route, parents), failure) in routes.iter().zip(&attachments.parents).zip(failures) {
+        for (place, outcome) in parents.iter().enumerate() {
+            if let Some(failure) = &outcome.failure {
+                report_detached(frame, route, place, failure);
+            }
+        }
+        let parents = parents.iter().map(|outcome| ParentDraft {
+            parent: outcome.parent.clone(),
+            failure: outcome.failure.clone().or_else(|| failure.clone()),
+        });
+        drafts.push(RouteDraft {
+            route: route.object(),
+            generation: route.generation,
+            controller: frame.controller,
+            parents: parents.collect(),
+        });
+    }
+    drafts
+}
+
+fn report_detached(
+    frame: &Frame<'_, '_>,
+    route: &routes::Route,
+    place: usize,
+    failure: &RouteFailure,
+) {
+    let (code, hint) = match failure {
+        RouteFailure::NamespaceNotAllowed => (
+            "namespace-not-allowed",
+            "let the listener's allowedRoutes.namespaces include the route's namespace",
+        ),
+        RouteFailure::KindNotAllowed => (
+            "kind-not-allowed",
+            "attach the route to a listener of a protocol that carries it",
+        ),
+        RouteFailure::NoMatchingHostname => (
+            "no-matching-hostname",
+            "give the route a hostname that the listener's covers",
+        ),
+        _ => (
+            "no-matching-parent",
+            "correct sectionName or port, or add such a listener to the Gateway",
+        ),
+    };
+    frame.ctx.report(
+        Diagnostic::error(
+            code,
+            format!(
+                "the route does not attach to Gateway {}: {}",
+                frame.gateway,
+                failure.message()
+            ),
+        )
+        .on(route.object())
+        .at(format!("spec.parentRefs[{place}]"))
+        .hint(hint),
+    );
+}

@@ -1,0 +1,124 @@
+//! What every part of a translation reads, and where it leaves what it finds.
+//!
+//! In: Snapshot, Facts, Settings. Out: look-ups that are recorded, facts that are asked for when they
+//! are missing, and diagnostics, ordered and without duplicates. A fact that is missing is `None`
+//! here, the part goes on with nothing in its place, and the whole answer is thrown away for
+//! [`super::Translated::NeedFacts`]: so one pass asks for as many facts as it can.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use elbow_api::crds::TargetGroupConfiguration;
+use elbow_api::{Diagnostic, Read, Reader, Snapshot};
+use elbow_model::facts::{Certificate, ExistingLoadBalancer, Subnet, Vpc, ZoneType};
+use elbow_model::{CertificateArn, FactQuery, Facts, SecurityGroupId, StackId, SubnetId};
+
+use crate::settings::Settings;
+
+/// The TargetGroupConfigurations of one namespace, by the Service they are for.
+type ByService<'a> = BTreeMap<String, Vec<&'a Arc<TargetGroupConfiguration>>>;
+
+/// What every part of a translation reads, and where it leaves what it finds.
+pub(crate) struct Context<'a> {
+    pub(crate) reader: Reader<'a>,
+    pub(crate) facts: &'a Facts,
+    pub(crate) settings: &'a Settings,
+    diagnostics: RefCell<BTreeSet<Diagnostic>>,
+    needed: RefCell<BTreeSet<FactQuery>>,
+    target_group_configurations: RefCell<BTreeMap<String, ByService<'a>>>,
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn new(snapshot: &'a Snapshot, facts: &'a Facts, settings: &'a Settings) -> Self {
+        Self {
+            reader: Reader::new(snapshot),
+            facts,
+            settings,
+            diagnostics: RefCell::default(),
+            needed: RefCell::default(),
+            target_group_configurations: RefCell::default(),
+        }
+    }
+
+    /// Notes a finding.
+    pub(crate) fn report(&self, diagnostic: Diagnostic) {
+        self.diagnostics.borrow_mut().insert(diagnostic);
+    }
+
+    /// What was read, asked for and found.
+    pub(crate) fn into_parts(self) -> (BTreeSet<Read>, BTreeSet<FactQuery>, Vec<Diagnostic>) {
+        (
+            self.reader.into_reads(),
+            self.needed.into_inner(),
+            self.diagnostics.into_inner().into_iter().collect(),
+        )
+    }
+
+    pub(crate) fn vpc(&self) -> Option<&'a Vpc> {
+        self.ask(self.facts.vpc.as_ref(), || FactQuery::Vpc)
+    }
+
+    pub(crate) fn subnets(&self) -> Option<&'a BTreeMap<SubnetId, Subnet>> {
+        self.ask(self.facts.subnets.as_ref(), || FactQuery::Subnets)
+    }
+
+    pub(crate) fn public_subnets(&self) -> Option<&'a BTreeSet<SubnetId>> {
+        self.ask(self.facts.public_subnets.as_ref(), || {
+            FactQuery::PublicSubnets
+        })
+    }
+
+    pub(crate) fn zones(&self) -> Option<&'a BTreeMap<String, ZoneType>> {
+        self.ask(self.facts.zones.as_ref(), || FactQuery::AvailabilityZones)
+    }
+
+    pub(crate) fn certificates(&self) -> Option<&'a BTreeMap<CertificateArn, Certificate>> {
+        self.ask(self.facts.certificates.as_ref(), || FactQuery::Certificates)
+    }
+
+    pub(crate) fn security_groups_named(&self, name: &str) -> Option<&'a Vec<SecurityGroupId>> {
+        self.ask(self.facts.security_groups_by_name.get(name), || {
+            FactQuery::SecurityGroupsByName(name.to_owned())
+        })
+    }
+
+    pub(crate) fn load_balancer_of(
+        &self,
+        stack: &StackId,
+    ) -> Option<&'a Option<ExistingLoadBalancer>> {
+        self.ask(self.facts.load_balancers.get(stack), || {
+            FactQuery::LoadBalancerOf(stack.clone())
+        })
+    }
+
+    fn ask<T>(&self, fact: Option<&'a T>, query: impl FnOnce() -> FactQuery) -> Option<&'a T> {
+        if fact.is_none() {
+            self.needed.borrow_mut().insert(query());
+        }
+        fact
+    }
+
+    /// The TargetGroupConfigurations for a Service, by name. A namespace is searched once in a
+    /// translation, however many Services it has.
+    pub(crate) fn target_group_configurations_for(
+        &self,
+        namespace: &str,
+        service: &str,
+    ) -> Vec<&'a Arc<TargetGroupConfiguration>> {
+        let mut cache = self.target_group_configurations.borrow_mut();
+        let by_service = cache.entry(namespace.to_owned()).or_insert_with(|| {
+            let mut by_service = ByService::new();
+            for configuration in self.reader.target_group_configurations_in(namespace) {
+                if let Some(target) = &configuration.spec.target_reference
+                    && target.kind == "Service"
+                {
+                    let found = by_service.entry(target.name.clone()).or_default();
+                    found.push(configuration);
+                }
+            }
+            by_service
+        });
+        by_service.get(service).cloned().unwrap_or_default()
+    }
+}

@@ -1,0 +1,417 @@
+//! Listeners of the load balancer, one for each port that some route attached to.
+//!
+//! In: the Gateway's valid listeners, and the routes of each port. Out: desired listeners, and the
+//! ports whose listener cannot be decided: one that is there stays as it is, none is created. A
+//! listener without a route is not wanted, as with LBC.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use elbow_api::Diagnostic;
+use elbow_api::crds::{AlpnPolicy, ListenerConfiguration, MutualAuthenticationMode};
+use elbow_model::rule::{Action, FixedResponse, Forward, Stickiness, WeightedTargetGroup};
+use elbow_model::stack::{LoadBalancerType, Protocol};
+use elbow_model::{CertificateArn, Port, ResourceId, stack};
+
+use super::attachment::{Attachments, PortHostnames};
+use super::backends::ResolvedRoute;
+use super::failures::RouteFailure;
+use super::listeners::{Listener, ListenerProblem, ListenerProblemKind};
+use super::routes::Route;
+use super::rules::{self, DraftRule};
+use super::target_groups::TargetGroups;
+use super::{Frame, RouteFailures, actions, attributes, certificates, tags};
+
+/// What the ports of a Gateway come to.
+#[derive(Debug, Default)]
+pub(crate) struct Ports {
+    pub(crate) listeners: BTreeMap<Port, stack::Listener>,
+    pub(crate) undecided: BTreeSet<Port>,
+}
+
+/// The routes of a Gateway, as the stages before left them.
+pub(crate) struct Attached<'r, 'a> {
+    pub(crate) routes: &'r [Route],
+    pub(crate) resolved: &'r [ResolvedRoute<'a>],
+    pub(crate) attachments: &'r Attachments,
+}
+
+/// Builds the listeners of a load balancer. What makes a listener undecided becomes the problem of
+/// the Gateway's listeners of that port.
+pub(crate) fn build<'a>(
+    frame: &Frame<'_, 'a>,
+    listeners: &mut [Listener],
+    attached: &Attached<'_, 'a>,
+    groups: &mut TargetGroups<'_, '_, 'a>,
+    failures: &mut RouteFailures,
+) -> Ports {
+    let mut ports = Ports::default();
+    let mut rules: BTreeMap<Port, Vec<DraftRule<'a>>> = BTreeMap::new();
+    for (number, routes) in &attached.attachments.ports {
+        let valid: Vec<_> = listeners
+            .iter()
+            .filter(|l| l.is_valid() && l.port == *number)
+            .collect();
+        let (Some(port), false) = (Port::new(*number), valid.is_empty()) else {
+            continue;
+        };
+        let built = Builder {
+            frame,
+            port,
+            listeners: &valid,
+            attached,
+            routes,
+        }
+        .build(groups, failures);
+        match built {
+            Ok(Some((listener, port_rules))) => {
+                ports.listeners.insert(port, listener);
+                rules.insert(port, port_rules);
+            }
+            Ok(None) => {}
+            Err(problem) => {
+                ports.undecided.insert(port);
+                let blamed = listeners
+                    .iter_mut()
+                    .filter(|l| l.is_valid() && l.port == *number);
+                for listener in blamed {
+                    listener.problem = Some(problem.clone());
+                }
+            }
+        }
+    }
+    rules::keep_within_quota(frame, &mut rules, failures);
+    for (port, rules) in rules {
+        let rules = rules::number(frame, port, rules);
+        if let Some(listener) = ports.listeners.get_mut(&port) {
+            listener.rules = rules;
+        }
+    }
+    ports
+}
+
+struct Builder<'b, 'c, 'a> {
+    frame: &'b Frame<'c, 'a>,
+    port: Port,
+    listeners: &'b [&'b Listener],
+    attached: &'b Attached<'b, 'a>,
+    routes: &'b BTreeMap<usize, PortHostnames>,
+}
+
+impl<'a> Builder<'_, '_, 'a> {
+    /// The listener and its rules; `None` when none is wanted.
+    fn build(
+        &self,
+        groups: &mut TargetGroups<'_, '_, 'a>,
+        failures: &mut RouteFailures,
+    ) -> Result<Option<(stack::Listener, Vec<DraftRule<'a>>)>, ListenerProblem> {
+        let protocol = self.protocol()?;
+        let configured = self
+            .frame
+            .configuration
+            .listener(protocol.as_str(), self.port.get());
+        // Rules first: their target groups are wanted even when the listener is undecided.
+        let (action, rules) = match self.frame.lb_type {
+            LoadBalancerType::Application => {
+                let Attached {
+                    routes, resolved, ..
+                } = self.attached;
+                let rules = rules::of_port(
+                    self.frame,
+                    protocol,
+                    routes,
+                    resolved,
+                    self.routes,
+                    groups,
+                    failures,
+                );
+                (
+                    Some(Action::FixedResponse(FixedResponse::plain(404))),
+                    rules,
+                )
+            }
+            LoadBalancerType::Network => {
+                let configured = configured.map(|(_, c)| c);
+                (
+                    self.forward(protocol, configured, groups, failures)?,
+                    Vec::new(),
+                )
+            }
+        };
+        let Some(default_action) = action else {
+            return Ok(None);
+        };
+        self.check_configuration(configured)?;
+        let configured = configured.map(|(_, c)| c);
+        let id = ResourceId::new(self.port.to_string());
+        let secure = protocol.is_secure();
+        let listener = stack::Listener {
+            protocol,
+            default_action,
+            certificates: if secure {
+                self.certificates(protocol, configured)?
+            } else {
+                Vec::new()
+            },
+            ssl_policy: secure.then(|| {
+                let policy = configured.and_then(|c| c.ssl_policy.clone());
+                policy.unwrap_or_else(|| self.frame.ctx.settings.default_ssl_policy.clone())
+            }),
+            alpn_policy: (protocol == Protocol::Tls).then(|| alpn_policy(configured).to_owned()),
+            attributes: self.attributes(protocol),
+            tags: tags::of(
+                self.frame.ctx,
+                &self.frame.stack,
+                &id,
+                self.frame.user_tags(),
+            ),
+            rules: Vec::new(),
+            causes: self.frame.causes(),
+        };
+        Ok(Some((listener, rules)))
+    }
+
+    fn problem(
+        &self,
+        kind: ListenerProblemKind,
+        code: &'static str,
+        message: String,
+        hint: &str,
+    ) -> ListenerProblem {
+        let hint = format!("{hint}; until then the listener is left as it is, or not created");
+        self.frame.ctx.report(
+            Diagnostic::error(code, message.clone())
+                .on(self.frame.object())
+                .at("spec.listeners")
+                .hint(hint),
+        );
+        ListenerProblem { kind, message }
+    }
+
+    /// The protocol of all listeners of the port together.
+    fn protocol(&self) -> Result<Protocol, ListenerProblem> {
+        let protocols: BTreeSet<_> = self
+            .listeners
+            .iter()
+            .map(|l| match l.protocol.as_str() {
+                "HTTP" => Protocol::Http,
+                "HTTPS" => Protocol::Https,
+                "UDP" => Protocol::Udp,
+                "TLS" if !l.is_passthrough => Protocol::Tls,
+                _ => Protocol::Tcp,
+            })
+            .collect();
+        match Vec::from_iter(protocols).as_slice() {
+            [only] => Ok(*only),
+            [Protocol::Tcp, Protocol::Udp] => Ok(Protocol::TcpUdp),
+            _ => Err(self.problem(
+                ListenerProblemKind::Invalid,
+                "mixed-protocols",
+                "invalid listeners on gateway, listeners with same ports cannot have different protocols".to_owned(),
+                "give the TLS listeners of one port the same mode",
+            )),
+        }
+    }
+
+    /// What a network load balancer does with connections: the oldest route has them all.
+    fn forward(
+        &self,
+        protocol: Protocol,
+        configured: Option<&ListenerConfiguration>,
+        groups: &mut TargetGroups<'_, '_, 'a>,
+        failures: &mut RouteFailures,
+    ) -> Result<Option<Action>, ListenerProblem> {
+        let routes = self.attached.routes;
+        let age = |index: &usize| {
+            (
+                routes[*index].created_ms,
+                routes[*index].name.to_string(),
+                routes[*index].kind,
+            )
+        };
+        let Some(winner) = self.routes.keys().copied().min_by_key(age) else {
+            return Ok(None);
+        };
+        let route = &routes[winner];
+        for loser in self.routes.keys().filter(|index| **index != winner) {
+            self.frame.ctx.report(
+                Diagnostic::warning(
+                    "shadowed-route",
+                    format!(
+                        "{} is older and has all connections to port {}",
+                        route.object(),
+                        self.port
+                    ),
+                )
+                .on(routes[*loser].object())
+                .at("spec.parentRefs")
+                .hint("attach it to a listener of its own, or merge the two into one route with weights"),
+            );
+        }
+        let rules = &self.attached.resolved[winner].rules;
+        let mut target_groups = Vec::new();
+        for backend in rules.iter().flat_map(|r| &r.backends) {
+            target_groups.push(WeightedTargetGroup {
+                target_group: groups.ensure(route, backend, protocol),
+                weight: Some(backend.weight),
+            });
+        }
+        if rules.iter().any(|r| r.has_bad_weight) {
+            return Err(self.problem(
+                ListenerProblemKind::Invalid,
+                "weight-too-large",
+                format!("{} has a weight that AWS does not take", route.object()),
+                "divide all weights of the route",
+            ));
+        }
+        if target_groups.len() > actions::TARGET_GROUPS_MAX {
+            let problem = actions::too_many_groups(target_groups.len());
+            failures[winner].get_or_insert(RouteFailure::UnsupportedValue(problem.message.clone()));
+            return Err(self.problem(
+                ListenerProblemKind::Invalid,
+                problem.code,
+                problem.message,
+                "use fewer backends",
+            ));
+        }
+        if target_groups.iter().all(|g| g.weight == Some(0)) {
+            self.frame.ctx.report(
+                Diagnostic::warning(
+                    "listener-without-backend",
+                    format!(
+                        "port {} has no backend to forward to and is closed",
+                        self.port
+                    ),
+                )
+                .on(route.object())
+                .at("spec.rules")
+                .hint("give the route a backend with a weight above 0"),
+            );
+            return Ok(None);
+        }
+        Ok(Some(Action::Forward(Forward {
+            target_groups,
+            stickiness: configured
+                .and_then(|c| c.target_group_stickiness)
+                .map(|enabled| Stickiness {
+                    enabled,
+                    duration_seconds: None,
+                }),
+        })))
+    }
+
+    /// Settings that are not translated yet and without which the listener would let in what it should
+    /// not.
+    fn check_configuration(
+        &self,
+        configured: Option<(usize, &ListenerConfiguration)>,
+    ) -> Result<(), ListenerProblem> {
+        let Some((place, configured)) = configured else {
+            return Ok(());
+        };
+        let unsupported = |field: &str, message: &str| {
+            let finding = Diagnostic::error("not-supported-yet", message)
+                .hint("remove it; until then the listener is left as it is, or not created");
+            let field = format!("listenerConfigurations[{place}].{field}");
+            self.frame
+                .ctx
+                .report(self.frame.configuration.finding(finding, &field));
+            Err(ListenerProblem {
+                kind: ListenerProblemKind::Invalid,
+                message: message.to_owned(),
+            })
+        };
+        let mode = configured.mutual_authentication.as_ref().map(|m| m.mode);
+        if mode.is_some_and(|m| m != MutualAuthenticationMode::Off) {
+            // A listener without it would take clients without a certificate.
+            return unsupported(
+                "mutualAuthentication",
+                "mutualAuthentication is not translated yet",
+            );
+        }
+        if configured.quic_enabled == Some(true) {
+            return unsupported("quicEnabled", "quicEnabled is not translated yet");
+        }
+        Ok(())
+    }
+
+    fn certificates(
+        &self,
+        protocol: Protocol,
+        configured: Option<&ListenerConfiguration>,
+    ) -> Result<Vec<CertificateArn>, ListenerProblem> {
+        let explicit = certificates::explicit(configured);
+        if !explicit.is_empty() {
+            return Ok(explicit);
+        }
+        let mut hostnames: BTreeSet<String> = self
+            .listeners
+            .iter()
+            .filter_map(|l| l.hostname.clone())
+            .collect();
+        for (index, common) in self.routes {
+            if common.is_empty() {
+                hostnames.extend(self.attached.routes[*index].hostnames.iter().cloned());
+            } else {
+                hostnames.extend(common.iter().cloned());
+            }
+        }
+        let hint = format!(
+            "name a certificate in listenerConfigurations of a LoadBalancerConfiguration, for {protocol}:{}",
+            self.port
+        );
+        if hostnames.is_empty() {
+            return Err(self.problem(
+                ListenerProblemKind::InvalidCertificateRef,
+                "no-certificate",
+                format!(
+                    "No hostnames found for TLS cert discovery for listener on gateway {} with protocol:port {protocol}:{}",
+                    self.frame.gateway, self.port
+                ),
+                &format!("give the listener or its routes a hostname, or {hint}"),
+            ));
+        }
+        certificates::discover(self.frame.ctx, &hostnames).map_err(|hostname| {
+            self.problem(
+                ListenerProblemKind::InvalidCertificateRef,
+                "no-certificate",
+                format!("no certificate found for host: {hostname}"),
+                &format!("have ACM issue a certificate for it, or {hint}"),
+            )
+        })
+    }
+
+    fn attributes(&self, protocol: Protocol) -> elbow_model::Attributes {
+        let configured = self
+            .frame
+            .configuration
+            .listener(protocol.as_str(), self.port.get());
+        let Some((place, configured)) = configured else {
+            return elbow_model::Attributes::new();
+        };
+        let given = configured.listener_attributes.as_ref();
+        // AWS has no attributes for TLS listeners.
+        if protocol == Protocol::Tls {
+            return elbow_model::Attributes::new();
+        }
+        let (known, findings) =
+            attributes::known(attributes::Of::Listener, self.frame.lb_type, given);
+        for (attribute, finding) in findings {
+            let field =
+                format!("listenerConfigurations[{place}].listenerAttributes[{attribute}].key");
+            self.frame
+                .ctx
+                .report(self.frame.configuration.finding(finding, &field));
+        }
+        known
+    }
+}
+
+fn alpn_policy(configured: Option<&ListenerConfiguration>) -> &'static str {
+    match configured.map(|c| c.alpn_policy) {
+        None | Some(AlpnPolicy::None) => "None",
+        Some(AlpnPolicy::Http1Only) => "HTTP1Only",
+        Some(AlpnPolicy::Http2Only) => "HTTP2Only",
+        Some(AlpnPolicy::Http2Optional) => "HTTP2Optional",
+        Some(AlpnPolicy::Http2Preferred) => "HTTP2Preferred",
+    }
+}

@@ -1,0 +1,245 @@
+//! Rules of an application load balancer's listeners.
+//!
+//! In: the routes of a port. Out: its rules in the order in which they are evaluated, one for each
+//! rule, match and hostname. A rule whose conditions AWS would refuse is left out; one whose action
+//! it would refuse answers 500. Both are findings and show in the route's status; siblings live.
+
+use std::collections::BTreeMap;
+
+use elbow_api::crds::ListenerRuleConfiguration;
+use elbow_api::{Diagnostic, Kind, ObjectRef};
+use elbow_model::rule::{Action, Condition, Transform};
+use elbow_model::stack::{Protocol, Rule};
+use elbow_model::{Cause, Port, ResourceId};
+
+use super::attachment::PortHostnames;
+use super::backends::ResolvedRoute;
+use super::conditions::{self, RuleProblem};
+use super::precedence::{self, Unit};
+use super::routes::{PathMatchType, Route};
+use super::tags::{self, UserTags};
+use super::target_groups::TargetGroups;
+use super::{Frame, RouteFailures, actions};
+
+/// A rule that has no priority yet.
+#[derive(Debug)]
+pub(crate) struct DraftRule<'a> {
+    route_index: usize,
+    route: ObjectRef,
+    conditions: Vec<Condition>,
+    action: Action,
+    transforms: Vec<Transform>,
+    configuration: Option<&'a ListenerRuleConfiguration>,
+}
+
+/// The rules of one port. `port_routes` are the routes on it, by their place among `routes`.
+pub(crate) fn of_port<'a>(
+    frame: &Frame<'_, 'a>,
+    protocol: Protocol,
+    routes: &[Route],
+    resolved: &[ResolvedRoute<'a>],
+    port_routes: &BTreeMap<usize, PortHostnames>,
+    groups: &mut TargetGroups<'_, '_, 'a>,
+    failures: &mut RouteFailures,
+) -> Vec<DraftRule<'a>> {
+    let mut rules = Vec::new();
+    for unit in units(routes, port_routes) {
+        let resolved_rule = &resolved[unit.route_index].rules[unit.rule_index];
+        let targets: Vec<_> = resolved_rule
+            .backends
+            .iter()
+            .map(|b| groups.ensure(unit.route, b, protocol))
+            .collect();
+        let configuration = resolved_rule.configuration;
+        let conditions = match conditions::of(&unit, configuration) {
+            Ok(conditions) => conditions,
+            Err(problem) => {
+                report(frame, &unit, problem, failures);
+                continue;
+            }
+        };
+        warn(frame, &unit);
+        let (action, transforms) = match actions::of(&unit, resolved_rule, targets, protocol) {
+            Ok(action) => (action, actions::transforms(&unit)),
+            Err(problem) => {
+                report(frame, &unit, problem, failures);
+                (actions::no_backend(), Vec::new())
+            }
+        };
+        rules.push(DraftRule {
+            route_index: unit.route_index,
+            route: unit.route.object(),
+            conditions,
+            action,
+            transforms,
+            configuration,
+        });
+    }
+    rules
+}
+
+/// One unit for each rule, match and hostname, the highest precedence first.
+fn units<'r>(
+    routes: &'r [Route],
+    port_routes: &'r BTreeMap<usize, PortHostnames>,
+) -> Vec<Unit<'r>> {
+    let mut units = Vec::new();
+    for (route_index, common) in port_routes {
+        let route = &routes[*route_index];
+        let mut hostnames: Vec<&str> = if common.is_empty() {
+            route.hostnames.iter().map(String::as_str).collect()
+        } else {
+            common.iter().map(String::as_str).collect()
+        };
+        if hostnames.is_empty() {
+            hostnames.push("");
+        }
+        for (rule_index, rule) in route.rules.iter().enumerate() {
+            // A rule without matches, which only a GRPCRoute has, comes after all that have some.
+            let matches = if rule.matches.is_empty() {
+                vec![usize::MAX]
+            } else {
+                (0..rule.matches.len()).collect()
+            };
+            for match_index in matches {
+                units.extend(hostnames.iter().map(|hostname| Unit {
+                    route_index: *route_index,
+                    route,
+                    rule_index,
+                    match_index,
+                    hostname,
+                }));
+            }
+        }
+    }
+    precedence::sort(&mut units);
+    units
+}
+
+fn report(
+    frame: &Frame<'_, '_>,
+    unit: &Unit<'_>,
+    problem: RuleProblem,
+    failures: &mut RouteFailures,
+) {
+    let rule = format!("spec.rules[{}]", unit.rule_index);
+    let field = match problem.field.as_str() {
+        "" => rule,
+        "hostname" => "spec.hostnames".to_owned(),
+        field => format!("{rule}.{field}"),
+    };
+    frame.ctx.report(
+        Diagnostic::error(problem.code, problem.message)
+            .on(unit.route.object())
+            .at(field)
+            .hint(problem.hint),
+    );
+    failures[unit.route_index].get_or_insert(problem.failure);
+}
+
+/// Findings about what takes another effect than meant.
+fn warn(frame: &Frame<'_, '_>, unit: &Unit<'_>) {
+    let Some(m) = unit.matches() else {
+        return;
+    };
+    let field = format!(
+        "spec.rules[{}].matches[{}]",
+        unit.rule_index, unit.match_index
+    );
+    let path = m.path.as_ref().filter(|p| p.how == PathMatchType::Exact);
+    if let Some(path) = path.filter(|p| p.value.contains(['*', '?'])) {
+        frame.ctx.report(
+            Diagnostic::warning(
+                "wildcard-in-exact-path",
+                format!(
+                    "AWS takes `*` and `?` in the path `{}` for wildcards",
+                    path.value
+                ),
+            )
+            .on(unit.route.object())
+            .at(format!("{field}.path.value"))
+            .hint("use a path of type RegularExpression to match them literally"),
+        );
+    }
+    for (place, query) in m.query.iter().enumerate().filter(|(_, q)| q.is_regex) {
+        frame.ctx.report(
+            Diagnostic::warning(
+                "unsupported-query-regex",
+                format!("AWS has no regular expressions for query parameters; `{}` is compared as it is", query.value),
+            )
+            .on(unit.route.object())
+            .at(format!("{field}.queryParams[{place}].type"))
+            .hint("use an exact value; `*` and `?` are wildcards"),
+        );
+    }
+}
+
+/// Drops the rules of a load balancer that are beyond the quota: the quota is shared out rank by rank
+/// over the ports, so that each port keeps its rules of highest precedence.
+pub(crate) fn keep_within_quota(
+    frame: &Frame<'_, '_>,
+    ports: &mut BTreeMap<Port, Vec<DraftRule<'_>>>,
+    failures: &mut RouteFailures,
+) {
+    let max = frame.ctx.settings.rules_per_load_balancer_max;
+    let total: usize = ports.values().map(Vec::len).sum();
+    if total <= max {
+        return;
+    }
+    let mut left = max;
+    let mut kept: BTreeMap<Port, usize> = BTreeMap::new();
+    let longest = ports.values().map(Vec::len).max().unwrap_or_default();
+    for rank in 0..longest {
+        for (port, rules) in &*ports {
+            if left > 0 && rank < rules.len() {
+                kept.insert(*port, rank + 1);
+                left -= 1;
+            }
+        }
+    }
+    let message = format!(
+        "the rules of the load balancer are {total}, and the quota is {max}; the {max} of highest precedence are kept"
+    );
+    for (port, rules) in ports {
+        for dropped in rules.drain(kept.get(port).copied().unwrap_or_default()..) {
+            failures[dropped.route_index]
+                .get_or_insert_with(|| super::RouteFailure::UnsupportedValue(message.clone()));
+        }
+    }
+    frame.ctx.report(
+        Diagnostic::error("too-many-rules", message)
+            .on(frame.object())
+            .hint("use fewer hostnames, matches or rules, or raise the quota `Rules per Application Load Balancer` and elbow's setting"),
+    );
+}
+
+/// Gives the rules of a port their priorities, which their tags name.
+pub(crate) fn number(frame: &Frame<'_, '_>, port: Port, rules: Vec<DraftRule<'_>>) -> Vec<Rule> {
+    let numbered = rules.into_iter().zip(1..);
+    numbered
+        .map(|(draft, priority): (_, u32)| {
+            let object = draft.configuration.map(|c| {
+                ObjectRef::new(
+                    Kind::ListenerRuleConfiguration,
+                    c.metadata.namespace.clone().unwrap_or_default(),
+                    c.metadata.name.clone().unwrap_or_default(),
+                )
+            });
+            let user = UserTags {
+                tags: draft.configuration.and_then(|c| c.spec.tags.as_ref()),
+                object: object.as_ref(),
+                field: "spec.tags",
+            };
+            let mut causes: Vec<Cause> = vec![super::cause(&draft.route)];
+            causes.extend(object.as_ref().map(super::cause));
+            let id = ResourceId::new(format!("{port}:{priority}"));
+            Rule {
+                conditions: draft.conditions,
+                action: draft.action,
+                transforms: draft.transforms,
+                tags: tags::of(frame.ctx, &frame.stack, &id, user),
+                causes,
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,364 @@
+//! Conditions of GatewayClasses, Gateways and routes.
+//!
+//! In: drafts from translation, and what is known of the load balancer. Out: statuses as data, without
+//! timestamps, in a fixed order. Reasons and messages equal LBC's. What is `None` in a status is left
+//! as it is in the object.
+
+use elbow_api::names::GATEWAY_GROUP;
+use elbow_api::{GatewayController, ObjectRef};
+use elbow_model::LoadBalancerArn;
+use elbow_model::observed::LoadBalancerState;
+use serde::Serialize;
+
+use crate::gateway::{
+    ClassProblem, ListenerProblem, ListenerProblemKind, ParentRef, RouteConditionType, RouteFailure,
+};
+
+/// What translation says about a GatewayClass of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClassDraft {
+    /// Generation that was judged.
+    pub generation: i64,
+    /// Why it is not accepted.
+    pub problem: Option<ClassProblem>,
+}
+
+/// What translation says about a Gateway of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GatewayDraft {
+    /// Generation that was judged.
+    pub generation: i64,
+    /// What became of it as a whole.
+    pub verdict: Verdict,
+    /// Its listeners, by name; empty when it is misconfigured.
+    pub listeners: Vec<ListenerDraft>,
+}
+
+/// What became of a Gateway as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It has a Stack.
+    Built,
+    /// Its class or its configuration cannot be used, for this reason.
+    Misconfigured(String),
+    /// Its load balancer cannot be decided; the diagnostics say why.
+    Blocked,
+}
+
+/// What translation says about a listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerDraft {
+    /// Its name.
+    pub name: String,
+    /// Number of pairs of route and parentRef that attached.
+    pub attached_routes: i32,
+    /// Route kinds that it supports.
+    pub supported_kinds: Vec<String>,
+    /// Why it is not valid.
+    pub problem: Option<ListenerProblem>,
+}
+
+/// What translation says about a route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteDraft {
+    /// The route.
+    pub route: ObjectRef,
+    /// Generation that was judged.
+    pub generation: i64,
+    /// The controller in whose name the status is written.
+    pub controller: GatewayController,
+    /// Its parentRefs to the Gateway, in the order of its spec.
+    pub parents: Vec<ParentDraft>,
+}
+
+/// What translation says about a parentRef.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParentDraft {
+    /// The parentRef.
+    pub parent: ParentRef,
+    /// The first thing that is wrong.
+    pub failure: Option<RouteFailure>,
+}
+
+/// What is known of a Gateway's load balancer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadBalancerReport {
+    /// Its ARN.
+    pub arn: LoadBalancerArn,
+    /// Its DNS name.
+    pub dns_name: String,
+    /// Its state.
+    pub state: LoadBalancerState,
+}
+
+/// A condition without its time of transition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// The condition's type.
+    #[serde(rename = "type")]
+    pub condition_type: &'static str,
+    /// `True`, `False` or `Unknown`.
+    pub status: &'static str,
+    /// The reason, in camel case.
+    pub reason: String,
+    /// The message for people.
+    pub message: String,
+    /// The generation that was judged.
+    pub observed_generation: i64,
+}
+
+/// The status of a GatewayClass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ClassStatus {
+    /// Conditions to write; others stay.
+    pub conditions: Vec<Condition>,
+}
+
+/// The status of a Gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GatewayStatus {
+    /// Host names of its load balancer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub addresses: Option<Vec<String>>,
+    /// Conditions to write; others stay.
+    pub conditions: Vec<Condition>,
+    /// Its listeners, by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listeners: Option<Vec<ListenerStatus>>,
+}
+
+/// The status of a listener.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListenerStatus {
+    /// Its name.
+    pub name: String,
+    /// Number of routes attached.
+    pub attached_routes: i32,
+    /// Route kinds that it supports.
+    pub supported_kinds: Vec<RouteGroupKind>,
+    /// All its conditions.
+    pub conditions: Vec<Condition>,
+}
+
+/// A kind of route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RouteGroupKind {
+    /// Its API group.
+    pub group: &'static str,
+    /// Its kind.
+    pub kind: String,
+}
+
+/// The part of a route's status that is about one Gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteParentStatus {
+    /// The parentRef.
+    pub parent_ref: ParentRef,
+    /// Who writes it.
+    pub controller_name: &'static str,
+    /// All its conditions.
+    pub conditions: Vec<Condition>,
+}
+
+/// The status of a GatewayClass. Gateways of a class that is not accepted are not built.
+pub fn class(draft: &ClassDraft) -> ClassStatus {
+    let accepted = match &draft.problem {
+        None => condition("Accepted", "True", "Accepted", "Accepted", draft.generation),
+        Some(problem) => condition(
+            "Accepted",
+            "False",
+            problem.reason(),
+            &problem.message(),
+            draft.generation,
+        ),
+    };
+    ClassStatus {
+        conditions: vec![accepted],
+    }
+}
+
+/// The status of a Gateway after a round.
+///
+/// `load_balancer` is what stands in AWS; `failed` whether a step of the round failed. What works is
+/// shown even then: unlike LBC, a step that failed does not keep the address of a load balancer that
+/// serves the rest out of the status.
+pub fn gateway(
+    draft: &GatewayDraft,
+    load_balancer: Option<&LoadBalancerReport>,
+    failed: bool,
+) -> GatewayStatus {
+    let generation = draft.generation;
+    let is_any_valid = draft.listeners.iter().any(|l| l.problem.is_none());
+    let is_any_broken = draft.listeners.iter().any(|l| l.problem.is_some());
+    let invalid = |message: &str| condition("Accepted", "False", "Invalid", message, generation);
+    let accepted = match &draft.verdict {
+        Verdict::Misconfigured(message) => {
+            return GatewayStatus {
+                addresses: None,
+                conditions: vec![invalid(message)],
+                listeners: None,
+            };
+        }
+        Verdict::Blocked => invalid("Check Gateway Events for more information."),
+        Verdict::Built if failed => invalid("Check Gateway Events for more information."),
+        Verdict::Built => {
+            let status = if is_any_valid { "True" } else { "False" };
+            let reason = if is_any_broken {
+                "ListenersNotValid"
+            } else {
+                "Accepted"
+            };
+            condition("Accepted", status, reason, "", generation)
+        }
+    };
+    let mut conditions = vec![accepted];
+    let Some(load_balancer) = load_balancer else {
+        return GatewayStatus {
+            addresses: None,
+            conditions,
+            listeners: None,
+        };
+    };
+    let is_active = matches!(
+        load_balancer.state,
+        LoadBalancerState::Active | LoadBalancerState::ActiveImpaired
+    );
+    conditions.push(if is_active {
+        let arn = load_balancer.arn.as_str();
+        condition("Programmed", "True", "Programmed", arn, generation)
+    } else {
+        let message = "Waiting for load balancer to be active.";
+        condition("Programmed", "Unknown", "Pending", message, generation)
+    });
+    let listeners = draft.listeners.iter();
+    GatewayStatus {
+        addresses: Some(vec![load_balancer.dns_name.to_lowercase()]),
+        conditions,
+        listeners: Some(
+            listeners
+                .map(|l| listener(l, is_active, generation))
+                .collect(),
+        ),
+    }
+}
+
+fn listener(draft: &ListenerDraft, is_active: bool, generation: i64) -> ListenerStatus {
+    use ListenerProblemKind as Kind;
+    let condition =
+        |t, status, reason: &str, message: &str| condition(t, status, reason, message, generation);
+    let problem = draft.problem.as_ref();
+    let is = |kinds: &[Kind]| problem.filter(|p| kinds.contains(&p.kind));
+    let conflict = is(&[Kind::ProtocolConflict, Kind::HostnameConflict]);
+    let refused = is(&[
+        Kind::PortUnavailable,
+        Kind::UnsupportedProtocol,
+        Kind::ProtocolConflict,
+        Kind::HostnameConflict,
+    ]);
+    let unresolved = is(&[Kind::InvalidRouteKinds, Kind::InvalidCertificateRef]);
+    let accepted = match refused {
+        Some(p) => condition("Accepted", "False", p.kind.reason(), &p.message),
+        None => condition("Accepted", "True", "Accepted", "Listener is accepted."),
+    };
+    let conflicted = match conflict {
+        Some(p) => condition("Conflicted", "True", p.kind.reason(), &p.message),
+        None => condition(
+            "Conflicted",
+            "False",
+            "NoConflicts",
+            "Listener has no conflict.",
+        ),
+    };
+    let programmed = match problem {
+        Some(p) if p.kind == Kind::Invalid => {
+            condition("Programmed", "False", p.kind.reason(), &p.message)
+        }
+        Some(p) => condition(
+            "Programmed",
+            "False",
+            p.kind.reason(),
+            "Listener is not accepted.",
+        ),
+        None if is_active => condition(
+            "Programmed",
+            "True",
+            "Programmed",
+            "Listener is programmed.",
+        ),
+        None => condition(
+            "Programmed",
+            "False",
+            "Pending",
+            "Listener is pending to be programmed.",
+        ),
+    };
+    let resolved = match unresolved {
+        Some(p) => condition("ResolvedRefs", "False", p.kind.reason(), &p.message),
+        None => condition(
+            "ResolvedRefs",
+            "True",
+            "ResolvedRefs",
+            "Listener has all refs resolved.",
+        ),
+    };
+    ListenerStatus {
+        name: draft.name.clone(),
+        attached_routes: draft.attached_routes,
+        supported_kinds: draft
+            .supported_kinds
+            .iter()
+            .map(|kind| RouteGroupKind {
+                group: GATEWAY_GROUP,
+                kind: kind.clone(),
+            })
+            .collect(),
+        conditions: vec![accepted, conflicted, programmed, resolved],
+    }
+}
+
+/// The parts of a route's status that are about one Gateway. That a route is accepted does not say
+/// that AWS has it yet.
+pub fn route(draft: &RouteDraft) -> Vec<RouteParentStatus> {
+    let parents = draft.parents.iter();
+    parents
+        .map(|parent| {
+            let of = |wanted: RouteConditionType, name: &'static str| {
+                let failure = parent
+                    .failure
+                    .as_ref()
+                    .filter(|f| f.condition_type() == wanted);
+                match failure {
+                    Some(f) => condition(name, "False", f.reason(), &f.message(), draft.generation),
+                    None => condition(name, "True", name, "", draft.generation),
+                }
+            };
+            RouteParentStatus {
+                parent_ref: parent.parent.clone(),
+                controller_name: draft.controller.controller_name(),
+                conditions: vec![
+                    of(RouteConditionType::ResolvedRefs, "ResolvedRefs"),
+                    of(RouteConditionType::Accepted, "Accepted"),
+                ],
+            }
+        })
+        .collect()
+}
+
+fn condition(
+    condition_type: &'static str,
+    status: &'static str,
+    reason: &str,
+    message: &str,
+    observed_generation: i64,
+) -> Condition {
+    Condition {
+        condition_type,
+        status,
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        observed_generation,
+    }
+}
