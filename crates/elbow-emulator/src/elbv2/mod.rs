@@ -51,3 +51,17 @@ mod timeline;
 mod tests;
 
 pub use state::State;
+
+use crate::unmodelled::Unmodelled;
+
+/// Parameters that are refused by name wherever they appear.
+pub(crate) const UNMODELLED: &[Unmodelled] = &[
+    Unmodelled {
+        operation: "CreateLoadBalancer",
+        parameters: &["CustomerOwnedIpv4Pool", "IpamPools"],
+    },
+    Unmodelled {
+        operation: "CreateTargetGroup",
+        parameters: &["TargetControlPort"],
+    },
+];

@@ -32,11 +32,14 @@ pub struct State {
     pub(crate) revision: u64,
     /// The number of the next probe, see [`super::probes`].
     pub(crate) next_probe: u64,
+    /// No later than the first thing that falls due; `None` while nothing does. Lets a request
+    /// pass at once when nothing has happened since the last one.
+    pub(crate) next_due: Option<Timestamp>,
 }
 
 /// Which kind of load balancer: what AWS calls its type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LoadBalancerKind {
+pub(crate) enum LoadBalancerKind {
     /// HTTP and HTTPS listeners.
     Application,
     /// TCP, TLS, UDP and QUIC listeners.
@@ -45,7 +48,7 @@ pub enum LoadBalancerKind {
 
 /// Whether clients come from the internet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scheme {
+pub(crate) enum Scheme {
     /// Public addresses.
     InternetFacing,
     /// Private addresses of the VPC only.
@@ -54,7 +57,7 @@ pub enum Scheme {
 
 /// Which addresses the nodes of a load balancer have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IpAddressType {
+pub(crate) enum IpAddressType {
     /// IPv4 only.
     Ipv4,
     /// IPv4 and IPv6.
@@ -65,7 +68,7 @@ pub enum IpAddressType {
 
 /// Where a load balancer stands in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LoadBalancerState {
+pub(crate) enum LoadBalancerState {
     /// Accepts configuration, answers no traffic yet.
     Provisioning,
     /// Serves traffic.
@@ -74,7 +77,7 @@ pub enum LoadBalancerState {
 
 /// One enabled zone of a load balancer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ZoneMapping {
+pub(crate) struct ZoneMapping {
     /// The subnet in which the node of the zone stands.
     pub(crate) subnet_id: String,
     /// Name of the zone, such as `eu-west-1a`.
@@ -91,7 +94,7 @@ pub struct ZoneMapping {
 
 /// An application or network load balancer.
 #[derive(Debug, Clone)]
-pub struct LoadBalancer {
+pub(crate) struct LoadBalancer {
     /// `arn:…:loadbalancer/app|net/NAME/ID`.
     pub(crate) arn: String,
     /// The name given at creation.
@@ -132,7 +135,7 @@ pub struct LoadBalancer {
 
 /// `on` or `off`, as AWS spells some switches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnOff {
+pub(crate) enum OnOff {
     /// `on`
     On,
     /// `off`
@@ -141,7 +144,7 @@ pub enum OnOff {
 
 /// Protocols of listeners, target groups and health checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Protocol {
+pub(crate) enum Protocol {
     /// Application load balancers.
     Http,
     /// Application load balancers, TLS ended at the listener.
@@ -162,7 +165,7 @@ pub enum Protocol {
 
 /// Mutual TLS of an HTTPS listener. `verify` needs a trust store, and none is modelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MutualTls {
+pub(crate) enum MutualTls {
     /// Clients are not asked for a certificate.
     Off,
     /// The client's chain is handed to the target unverified.
@@ -171,7 +174,7 @@ pub enum MutualTls {
 
 /// A port of a load balancer.
 #[derive(Debug, Clone)]
-pub struct Listener {
+pub(crate) struct Listener {
     /// `arn:…:listener/app|net/NAME/LBID/ID`.
     pub(crate) arn: String,
     /// The load balancer it belongs to.
@@ -199,7 +202,7 @@ pub struct Listener {
 /// A rule of a listener. Its actions and conditions are kept as DescribeRules returns them:
 /// defaults filled in, both spellings of a single target group present.
 #[derive(Debug, Clone)]
-pub struct Rule {
+pub(crate) struct Rule {
     /// `arn:…:listener-rule/app|net/NAME/LBID/LSID/ID`.
     pub(crate) arn: String,
     /// The listener it belongs to.
@@ -218,7 +221,7 @@ pub struct Rule {
 
 /// What the targets of a group are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TargetType {
+pub(crate) enum TargetType {
     /// EC2 instances, by id.
     Instance,
     /// Addresses.
@@ -229,7 +232,7 @@ pub enum TargetType {
 
 /// What an HTTP or HTTPS target group speaks to its targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProtocolVersion {
+pub(crate) enum ProtocolVersion {
     /// HTTP/1.1
     Http1,
     /// HTTP/2
@@ -240,7 +243,7 @@ pub enum ProtocolVersion {
 
 /// The address family of a target group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TargetFamily {
+pub(crate) enum TargetFamily {
     /// IPv4
     Ipv4,
     /// IPv6
@@ -249,7 +252,7 @@ pub enum TargetFamily {
 
 /// Where health checks knock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HealthCheckPort {
+pub(crate) enum HealthCheckPort {
     /// The port at which the target takes traffic.
     TrafficPort,
     /// The same port on each target.
@@ -258,7 +261,7 @@ pub enum HealthCheckPort {
 
 /// The health check of a target group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HealthCheck {
+pub(crate) struct HealthCheck {
     /// HTTP, HTTPS or TCP.
     pub(crate) protocol: Protocol,
     /// Where to knock.
@@ -279,7 +282,7 @@ pub struct HealthCheck {
 
 /// Codes that a health check takes for success, in AWS's notation (`200,202` or `200-299`).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Matcher {
+pub(crate) enum Matcher {
     /// HTTP status codes.
     Http(String),
     /// gRPC status codes.
@@ -288,7 +291,7 @@ pub enum Matcher {
 
 /// Targets of one kind, with the health check that judges them.
 #[derive(Debug, Clone)]
-pub struct TargetGroup {
+pub(crate) struct TargetGroup {
     /// `arn:…:targetgroup/NAME/ID`.
     pub(crate) arn: String,
     /// The name given at creation.
@@ -317,7 +320,7 @@ pub struct TargetGroup {
 
 /// What tells two targets of a group apart.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TargetKey {
+pub(crate) struct TargetKey {
     /// Instance id, address or load balancer ARN.
     pub(crate) id: String,
     /// The port at which it takes traffic.
@@ -326,7 +329,7 @@ pub struct TargetKey {
 
 /// A target in a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
+pub(crate) struct Target {
     /// The zone it belongs to: that of its subnet, or the one given at registration. `None`
     /// stands for `all`.
     pub(crate) zone: Option<String>,
@@ -354,7 +357,7 @@ pub struct ProbeId(pub(crate) u64);
 
 /// The health of a target, with the reason where AWS tells one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Health {
+pub(crate) enum Health {
     /// No check is made and no traffic is sent.
     Unused(UnusedReason),
     /// The registration is spreading through the load balancer, until the time given.
@@ -373,7 +376,7 @@ pub enum Health {
 
 /// Why a target is unused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UnusedReason {
+pub(crate) enum UnusedReason {
     /// No action of a listener forwards to the group.
     GroupNotInUse,
     /// The zone of the target is not enabled for the load balancer.
@@ -382,7 +385,7 @@ pub enum UnusedReason {
 
 /// Why a target is unhealthy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum UnhealthyReason {
+pub(crate) enum UnhealthyReason {
     /// The code that came is not one of the matcher's.
     ResponseCodeMismatch(String),
     /// Nothing came in time.
@@ -394,7 +397,7 @@ pub enum UnhealthyReason {
 /// Network interfaces of a deleted load balancer, which hold its security groups and subnets
 /// until AWS has taken them down.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LingeringInterfaces {
+pub(crate) struct LingeringInterfaces {
     /// The deleted load balancer.
     pub(crate) load_balancer_arn: String,
     /// Its security groups.
@@ -420,7 +423,8 @@ fn below<'a, T>(
     map: &'a BTreeMap<String, T>,
     prefix: String,
 ) -> impl Iterator<Item = (&'a String, &'a T)> + use<'a, T> {
-    map.range(prefix.clone()..).take_while(move |(key, _)| key.starts_with(&prefix))
+    map.range(prefix.clone()..)
+        .take_while(move |(key, _)| key.starts_with(&prefix))
 }
 
 impl State {
@@ -434,14 +438,22 @@ impl State {
         self.revision += 1;
     }
 
+    /// Notes that something falls due.
+    pub(crate) fn schedule(&mut self, at: Timestamp) {
+        self.next_due = Some(self.next_due.map_or(at, |due| due.min(at)));
+    }
+
     /// The listeners of a load balancer, by ARN.
-    pub(crate) fn listeners_of(&self, load_balancer_arn: &str) -> impl Iterator<Item = &Listener> {
+    pub(crate) fn listeners_of(
+        &self,
+        load_balancer_arn: &str,
+    ) -> impl Iterator<Item = &Listener> + use<'_> {
         let prefix = child_prefix(load_balancer_arn, "loadbalancer", "listener");
         below(&self.listeners, prefix).map(|(_, listener)| listener)
     }
 
     /// The rules of a listener by ARN, the default rule among them.
-    pub(crate) fn rules_of(&self, listener_arn: &str) -> impl Iterator<Item = &Rule> {
+    pub(crate) fn rules_of(&self, listener_arn: &str) -> impl Iterator<Item = &Rule> + use<'_> {
         let prefix = child_prefix(listener_arn, "listener", "listener-rule");
         below(&self.rules, prefix).map(|(_, rule)| rule)
     }
@@ -455,21 +467,24 @@ impl State {
 
     /// The default rule of a listener.
     pub(crate) fn default_rule(&self, listener_arn: &str) -> Option<&Rule> {
-        self.rules_of(listener_arn).find(|rule| rule.priority.is_none())
+        self.rules_of(listener_arn)
+            .find(|rule| rule.priority.is_none())
     }
 
     /// The rules of all listeners of a load balancer.
     pub(crate) fn rules_of_load_balancer(
         &self,
         load_balancer_arn: &str,
-    ) -> impl Iterator<Item = &Rule> {
+    ) -> impl Iterator<Item = &Rule> + use<'_> {
         let prefix = child_prefix(load_balancer_arn, "loadbalancer", "listener-rule");
         below(&self.rules, prefix).map(|(_, rule)| rule)
     }
 
     /// The load balancer whose listeners forward to a target group; there is one at most.
     pub(crate) fn load_balancer_of(&self, target_group_arn: &str) -> Option<&LoadBalancer> {
-        let rule = self.rules.get(self.references.get(target_group_arn)?.first()?)?;
+        let rule = self
+            .rules
+            .get(self.references.get(target_group_arn)?.first()?)?;
         let listener = self.listeners.get(&rule.listener_arn)?;
         self.load_balancers.get(&listener.load_balancer_arn)
     }
@@ -518,8 +533,14 @@ impl State {
     /// Every security group that a load balancer holds, or that lingering interfaces of a deleted
     /// one still hold: EC2 refuses to delete these with `DependencyViolation`.
     pub(crate) fn security_groups_in_use(&self) -> BTreeSet<&str> {
-        let live = self.load_balancers.values().flat_map(|lb| &lb.security_groups);
-        let lingering = self.lingering_interfaces.iter().flat_map(|l| &l.security_groups);
+        let live = self
+            .load_balancers
+            .values()
+            .flat_map(|lb| &lb.security_groups);
+        let lingering = self
+            .lingering_interfaces
+            .iter()
+            .flat_map(|l| &l.security_groups);
         live.chain(lingering).map(String::as_str).collect()
     }
 }
@@ -530,11 +551,6 @@ impl LoadBalancer {
     /// The value of an attribute; empty when the kind has no such attribute.
     pub(crate) fn attribute(&self, key: &str) -> &str {
         self.attributes.get(key).map_or("", String::as_str)
-    }
-
-    /// Whether a zone is enabled.
-    pub(crate) fn has_zone(&self, zone: &str) -> bool {
-        self.zones.iter().any(|mapping| mapping.zone == zone)
     }
 }
 
@@ -569,6 +585,18 @@ impl TargetGroup {
     }
 }
 
+// === impl LoadBalancerState ===
+
+impl LoadBalancerState {
+    /// AWS's spelling.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Provisioning => "provisioning",
+            Self::Active => "active",
+        }
+    }
+}
+
 // === impl Protocol and friends: AWS's spelling ===
 
 /// Declares `as_str` and `parse` of an enum from one table of AWS's spellings.
@@ -595,7 +623,6 @@ spellings!(IpAddressType {
     Dualstack => "dualstack",
     DualstackWithoutPublicIpv4 => "dualstack-without-public-ipv4",
 });
-spellings!(LoadBalancerState { Provisioning => "provisioning", Active => "active" });
 spellings!(OnOff { On => "on", Off => "off" });
 spellings!(Protocol {
     Http => "HTTP",
