@@ -6,7 +6,7 @@ default:
 
 # Run the examples: load balancers on this machine
 local dir="examples":
-    cargo run --release --locked -p elbow -- local -f {{ dir }}
+    cargo local -f {{ dir }}
 
 # Everything that must hold before a change is merged, as the CI server runs it
 ci *stages:

@@ -55,7 +55,9 @@ impl CargoTool {
             .args(["--version", self.version, "--root"])
             .arg(&home)
             // Apart from our own build: the two would share nothing and rebuild each other's crates.
-            .env("CARGO_TARGET_DIR", target.join("tools/build"));
+            .env("CARGO_TARGET_DIR", target.join("tools/build"))
+            // Nobody debugs the tools; without its information they build and link faster.
+            .env("CARGO_PROFILE_DEV_DEBUG", "0");
         if let Some(features) = self.features {
             install.args(["--no-default-features", "--features", features]);
         }
