@@ -4,7 +4,7 @@
 //! namespace, a generation, the label that names a Namespace) and a UID derived from the object's name
 //! if it has none; or the [`Violation`]s for which an API server would refuse it.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use elbow_api::{ByteSpan, Kind, Object, ObjectRef, Severity};
 use regex::Regex;
@@ -51,9 +51,8 @@ pub(crate) fn read(kind: Kind, schema: &Schema, root: &Node) -> (Option<Object>,
     match decode(kind, value) {
         Ok(object) => (Some(object), violations),
         Err(error) => {
-            let field = field_path(error.path());
-            let message = format!("`{field}` cannot be read: {}", error.inner());
-            violations.push(wrong_form(root.find(&field), field, message, None));
+            let message = format!("the {kind} cannot be read: {error}");
+            violations.push(wrong_form(root.mark(), String::new(), message, None));
             (None, violations)
         }
     }
@@ -218,9 +217,10 @@ fn matches(cell: &OnceLock<Option<Regex>>, form: &str, text: &str) -> bool {
         .is_some_and(|regex| regex.is_match(text))
 }
 
-type DecodeError = serde_path_to_error::Error<serde_json::Error>;
-
-fn decode(kind: Kind, value: Value) -> Result<Object, DecodeError> {
+/// Turns a checked value into its Rust type. The check has gone by a schema of the same type, so an error
+/// says no more than that the two differ. `serde_path_to_error` would add the path of it, and a copy of
+/// the code that reads all these types, which is most of what this crate takes to compile.
+fn decode(kind: Kind, value: Value) -> serde_json::Result<Object> {
     macro_rules! decode {
         ($value:expr; $($kind:ident),* $(,)?) => {
             match kind { $( Kind::$kind => typed($value).map(Object::$kind), )* }
@@ -238,8 +238,8 @@ fn decode(kind: Kind, value: Value) -> Result<Object, DecodeError> {
     )
 }
 
-fn typed<T: DeserializeOwned>(value: Value) -> Result<std::sync::Arc<T>, DecodeError> {
-    serde_path_to_error::deserialize(value).map(std::sync::Arc::new)
+fn typed<T: DeserializeOwned>(value: Value) -> serde_json::Result<Arc<T>> {
+    serde_json::from_value(value).map(Arc::new)
 }
 
 /// `stringData` is write-only: an API server moves it to `data`.
@@ -258,19 +258,4 @@ fn encode_string_data(mut value: Value) -> Value {
         data[key] = serde_json::to_value(bytes).unwrap_or_default();
     }
     value
-}
-
-/// The path of a decoding error, in the form of field paths.
-fn field_path(path: &serde_path_to_error::Path) -> String {
-    let mut text = String::new();
-    for segment in path {
-        match segment {
-            serde_path_to_error::Segment::Seq { index } => {
-                crate::node::push_index(&mut text, *index);
-            }
-            serde_path_to_error::Segment::Map { key } => push_key(&mut text, key),
-            serde_path_to_error::Segment::Enum { .. } | serde_path_to_error::Segment::Unknown => {}
-        }
-    }
-    text
 }

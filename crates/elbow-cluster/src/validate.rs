@@ -11,6 +11,9 @@
 use std::collections::BTreeSet;
 
 use elbow_api::{ByteSpan, Severity};
+use k8s_openapi::ByteString;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde::Deserialize;
 use serde_json::{Map, Number, Value};
 
 use crate::node::{Data, Entry, Node, push_index, push_key};
@@ -229,6 +232,18 @@ impl Checker {
             let hint = format!("it must match the regular expression {}", pattern.text);
             self.report_with_hint("wrong-form", mark, message, Some(hint));
         }
+        let (is_form, form) = match schema.format.as_deref() {
+            Some("date-time") => (
+                reads_as::<Time>(&value),
+                "a time such as 2026-01-31T10:20:30Z",
+            ),
+            Some("byte") => (reads_as::<ByteString>(&value), "written in base64"),
+            _ => (true, ""),
+        };
+        if !is_form {
+            let message = format!("`{}` must be {form}", self.path);
+            self.report("wrong-form", mark, message);
+        }
         value
     }
 
@@ -398,6 +413,11 @@ impl Checker {
         let message = format!("there is no field `{}`", self.path);
         self.report_with_hint("unknown-field", span, message, hint);
     }
+}
+
+/// Whether a value is one of a type.
+fn reads_as<'v, T: Deserialize<'v>>(value: &'v Value) -> bool {
+    T::deserialize(value).is_ok()
 }
 
 /// A default, with the defaults of what it leaves out.

@@ -146,7 +146,12 @@ fn refused_objects_say_why_and_where() {
         (
             "a time that is none",
             "apiVersion: v1\nkind: Service\nmetadata:\n  name: a\n  creationTimestamp: yesterday\n".to_owned(),
-            &["error wrong-form 5:22 `metadata.creationTimestamp` cannot be read: "],
+            &["error wrong-form 5:22 `metadata.creationTimestamp` must be a time such as 2026-01-31T10:20:30Z"],
+        ),
+        (
+            "no base64",
+            "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ndata: {one: '*'}\n".to_owned(),
+            &["error wrong-form 4:13 `data.one` must be written in base64"],
         ),
         (
             "no such version",
