@@ -51,7 +51,7 @@ pub enum Hazard {
         /// Name of the group that goes away.
         old_name: String,
     },
-    /// The wanted name is taken by the group that is being replaced, so that another is used.
+    /// The name that was chosen is taken by the group that is being replaced, so that another is used.
     RenamesTargetGroup {
         /// The name that was asked for.
         wanted: String,

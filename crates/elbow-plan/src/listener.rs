@@ -70,8 +70,7 @@ pub(crate) fn ensure(ctx: &mut Context<'_>, balancer: &Ref<LoadBalancerArn>) -> 
         }
     }
     if let Some(kept) = kept {
-        change_existing(ctx, &existing, &mut rules);
-        delete_old(ctx, kept);
+        change_existing(ctx, kept, &existing, &mut rules);
     }
     serving
 }
@@ -168,6 +167,7 @@ fn create(
 
 fn change_existing<'a>(
     ctx: &mut Context<'a>,
+    kept: &ObservedLoadBalancer,
     listeners: &[(Port, &'a Listener, &'a ObservedListener)],
     rules: &mut RuleCount,
 ) {
@@ -224,6 +224,9 @@ fn change_existing<'a>(
     for listener in &existing {
         switched.extend(change_one(ctx, listener, &handover, rules));
     }
+
+    // A listener that goes may use a group that drains: it closes before, not after its answers end.
+    delete_old(ctx, kept);
 
     // Old groups drain one after the other in the list; the waits run side by side in AWS, since every
     // deregistration that is due has been sent by then or is sent at once.

@@ -15,7 +15,7 @@ use elbow_model::{AwsCall, Ref, ResourceKind};
 use crate::compare;
 use crate::draft::set;
 use crate::hazards::Hazard;
-use crate::names::free_name;
+use crate::names::{free_name, is_generated};
 use crate::plan::Action;
 use crate::stack::Context;
 use crate::tags::Legacy;
@@ -112,7 +112,7 @@ fn create(ctx: &mut Context<'_>, id: &ResourceId, desired: &TargetGroup, name: &
             }
         }
     };
-    if name != desired.name {
+    if name != desired.name && !is_generated(&desired.name) {
         hazards.push(Hazard::RenamesTargetGroup {
             wanted: desired.name.clone(),
             used: name.to_owned(),

@@ -1,0 +1,9 @@
+//! The planner as its users see it: plans of whole Stacks, carried out on a model of AWS.
+
+mod apply;
+mod build;
+mod documentation;
+mod handovers;
+mod plans;
+mod properties;
+mod rendering;
