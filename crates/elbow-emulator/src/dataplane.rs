@@ -21,6 +21,8 @@ pub mod settings;
 pub mod targets;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 pub mod transforms;
 mod uri;
 mod view;

@@ -326,7 +326,7 @@ fn target_version(group: &TargetGroup) -> TargetHttpVersion {
 }
 
 /// Whether the client's protocol can be passed on to a target group of the version.
-fn speaks(request: &RequestHead, version: TargetHttpVersion) -> bool {
+pub(super) fn speaks(request: &RequestHead, version: TargetHttpVersion) -> bool {
     match version {
         TargetHttpVersion::Http1 => !request.is_grpc(),
         TargetHttpVersion::Http2 => request.http_version == HttpVersion::Http2,

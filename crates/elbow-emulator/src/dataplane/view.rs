@@ -115,6 +115,13 @@ impl Emulator {
         out
     }
 
+    /// Whether connections to the targets of a group begin with a PROXY protocol header, those of
+    /// health checks included.
+    pub fn sends_proxy_protocol(&self, target_group_arn: &str) -> bool {
+        let group = self.elbv2.target_groups.get(target_group_arn);
+        group.is_some_and(|group| group.attribute("proxy_protocol_v2.enabled") == "true")
+    }
+
     fn served_listener(&self, load_balancer: &LoadBalancer, listener: &Listener) -> ServedListener {
         let default = listener.default_certificate.iter();
         let others = listener

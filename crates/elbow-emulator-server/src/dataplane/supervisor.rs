@@ -1,0 +1,239 @@
+//! Keeps the open listeners equal to what the emulator serves.
+//!
+//! In: each new revision of the emulator. Out: opened, changed and closed listeners, and the
+//! bindings. Always: a listener is reopened only when its port or its protocol changed; what else
+//! changes, certificates included, is swapped in place.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use elbow_emulator::dataplane::{ServedListener, ServedProtocol};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::addresses::{AddressPool, PortChoice, bind};
+use super::bindings::{BindOutcome, Bindings, ListenerBinding, LoadBalancerBinding};
+use super::plane::{ListenerContext, Live, Plane};
+use super::{alb, nlb};
+
+/// Pause after a failed accept, which as a rule means that there are no file descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+pub(crate) struct Supervisor {
+    plane: Arc<Plane>,
+    ports: PortChoice,
+    addresses: AddressPool,
+    open: BTreeMap<String, Open>,
+    publish: watch::Sender<Bindings>,
+    changes: watch::Receiver<u64>,
+}
+
+/// A listener that is served, or was tried.
+struct Open {
+    live: watch::Sender<Arc<Live>>,
+    closing: CancellationToken,
+    /// Ends with the accept loop, and with it the bound socket.
+    accepting: Option<tokio::task::JoinHandle<()>>,
+    outcome: BindOutcome,
+}
+
+impl Supervisor {
+    pub(crate) fn new(
+        plane: Arc<Plane>,
+        addresses: Vec<IpAddr>,
+        ports: PortChoice,
+        publish: watch::Sender<Bindings>,
+    ) -> Self {
+        let changes = plane.emulator.changes();
+        Self {
+            plane,
+            ports,
+            addresses: AddressPool::new(addresses),
+            open: BTreeMap::new(),
+            publish,
+            changes,
+        }
+    }
+
+    /// Follows the emulator until the shutdown.
+    pub(crate) async fn run(mut self) {
+        let shutdown = self.plane.shutdown.clone();
+        loop {
+            tokio::select! {
+                changed = self.changes.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                }
+                () = shutdown.cancelled() => break,
+            }
+            self.follow().await;
+        }
+        for open in self.open.into_values() {
+            open.close().await;
+        }
+    }
+
+    /// Makes the open listeners those that the emulator serves now.
+    pub(crate) async fn follow(&mut self) {
+        let (revision, wanted) = self
+            .plane
+            .emulator
+            .with(|emulator, now| (emulator.revision(), emulator.listeners(now)));
+        // What goes, goes first: its port may be wanted by what comes.
+        let stays = |arn: &String, open: &Open| {
+            let same = |listener: &ServedListener| {
+                let live = open.live.borrow();
+                listener.arn == *arn
+                    && listener.port == live.served.port
+                    && listener.protocol == live.served.protocol
+            };
+            wanted.iter().any(same)
+        };
+        let gone: Vec<String> = self
+            .open
+            .iter()
+            .filter(|(arn, open)| !stays(arn, open))
+            .map(|(arn, _)| arn.clone())
+            .collect();
+        for arn in gone {
+            if let Some(open) = self.open.remove(&arn) {
+                open.close().await;
+            }
+        }
+        self.addresses.retain(|arn| {
+            wanted
+                .iter()
+                .any(|listener| listener.load_balancer_arn == arn)
+        });
+        for listener in &wanted {
+            match self.open.get(&listener.arn) {
+                Some(open) => open.update(listener),
+                None => {
+                    let open = self.open(listener.clone());
+                    self.open.insert(listener.arn.clone(), open);
+                }
+            }
+        }
+        let bindings = self.bindings(revision, &wanted);
+        self.publish.send_if_modified(|published| {
+            let is_news = published.load_balancers != bindings.load_balancers;
+            *published = bindings;
+            is_news
+        });
+    }
+
+    fn open(&mut self, served: ServedListener) -> Open {
+        let address = self.addresses.assign(&served.load_balancer_arn);
+        let (listener, outcome) = match served.protocol {
+            ServedProtocol::Other(protocol) => (
+                None,
+                BindOutcome::Failed {
+                    reason: format!("the data plane does not carry {protocol}"),
+                },
+            ),
+            _ => bind(address, served.port, self.ports),
+        };
+        match &outcome {
+            BindOutcome::AsDeclared(_) => {}
+            BindOutcome::Mapped { address, reason } => {
+                tracing::info!(listener = %served.arn, port = served.port, %address, %reason, "Listener is mapped");
+            }
+            BindOutcome::Failed { reason } => {
+                tracing::warn!(listener = %served.arn, port = served.port, %reason, "Listener is not served");
+            }
+        }
+        let closing = self.plane.shutdown.child_token();
+        let (live, receiver) = watch::channel(Arc::new(Live::new(served)));
+        let context = ListenerContext {
+            plane: Arc::clone(&self.plane),
+            live: receiver,
+            closing: closing.clone(),
+        };
+        let accepting = listener.map(|listener| self.plane.tasks.spawn(accept(listener, context)));
+        Open {
+            live,
+            closing,
+            accepting,
+            outcome,
+        }
+    }
+
+    fn bindings(&self, revision: u64, wanted: &[ServedListener]) -> Bindings {
+        let mut bindings = Bindings {
+            revision,
+            load_balancers: BTreeMap::new(),
+        };
+        for listener in wanted {
+            let Some(open) = self.open.get(&listener.arn) else {
+                continue;
+            };
+            let entry = bindings
+                .load_balancers
+                .entry(listener.load_balancer_arn.clone());
+            let load_balancer = entry.or_insert_with(|| LoadBalancerBinding {
+                name: listener.load_balancer_name.clone(),
+                dns_name: listener.dns_name.clone(),
+                listeners: BTreeMap::new(),
+            });
+            let binding = ListenerBinding {
+                protocol: listener.protocol,
+                port: listener.port,
+                outcome: open.outcome.clone(),
+            };
+            load_balancer
+                .listeners
+                .insert(listener.arn.clone(), binding);
+        }
+        bindings
+    }
+}
+
+impl Open {
+    fn update(&self, listener: &ServedListener) {
+        if self.live.borrow().served != *listener {
+            self.live
+                .send_replace(Arc::new(Live::new(listener.clone())));
+        }
+    }
+
+    /// Stops accepting and waits until the socket is closed, so that its port is free.
+    async fn close(self) {
+        self.closing.cancel();
+        if let Some(accepting) = self.accepting
+            && let Err(error) = accepting.await
+        {
+            tracing::warn!(%error, "Accepting connections failed");
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, context: ListenerContext) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = context.closing.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let plane = Arc::clone(&context.plane);
+                let context = context.clone();
+                plane.tasks.spawn(async move {
+                    match context.live().served.protocol {
+                        ServedProtocol::Http | ServedProtocol::Https => {
+                            alb::serve(stream, peer, context).await
+                        }
+                        _ => nlb::serve(stream, peer, context).await,
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "Could not accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Network load balancers.
+
+use std::io::ErrorKind;
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+use super::client::dead_port;
+use super::world::{World, forward};
+use crate::dataplane::standin::{StandInKind, stand_in};
+
+#[tokio::test]
+async fn bytes_go_both_ways() {
+    let world = World::new().await;
+    let target = stand_in(
+        StandInKind::TcpEcho,
+        "app/db".to_owned(),
+        CancellationToken::new(),
+    )
+    .await
+    .unwrap();
+    let nlb = world.nlb_to(target.port()).await;
+    let mut stream = TcpStream::connect(nlb.address).await.unwrap();
+    stream.write_all(b"hello").await.unwrap();
+    let mut back = [0; 5];
+    stream.read_exact(&mut back).await.unwrap();
+    assert_eq!(&back, b"hello");
+}
+
+#[tokio::test]
+async fn half_a_close_is_passed_on() {
+    let world = World::new().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nlb = world.nlb_to(listener.local_addr().unwrap().port()).await;
+    let mut client = TcpStream::connect(nlb.address).await.unwrap();
+    let (mut target, _) = listener.accept().await.unwrap();
+    client.write_all(b"question").await.unwrap();
+    client.shutdown().await.unwrap();
+    let mut question = String::new();
+    target.read_to_string(&mut question).await.unwrap();
+    assert_eq!(question, "question");
+    // The client has said that it is done; the answer still reaches it.
+    target.write_all(b"answer").await.unwrap();
+    drop(target);
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert_eq!(answer, "answer");
+}
+
+/// Whether the connection was reset, as opposed to closed.
+async fn is_reset(stream: &mut TcpStream) -> bool {
+    match stream.read(&mut [0]).await {
+        Ok(read) => panic!("read {read} bytes instead of a reset"),
+        Err(error) => error.kind() == ErrorKind::ConnectionReset,
+    }
+}
+
+#[tokio::test]
+async fn a_target_that_refuses_resets_the_client() {
+    let world = World::new().await;
+    let (_held, dead) = dead_port();
+    let nlb = world.nlb_to(dead).await;
+    let mut stream = TcpStream::connect(nlb.address).await.unwrap();
+    assert!(is_reset(&mut stream).await);
+    world.deregister(&nlb.target_group, dead);
+    let mut stream = TcpStream::connect(nlb.address).await.unwrap();
+    assert!(is_reset(&mut stream).await, "no target at all");
+}
+
+#[tokio::test]
+async fn a_flow_ends_when_its_group_has_no_weight() {
+    let world = World::new().await;
+    let target = stand_in(
+        StandInKind::TcpEcho,
+        "app/db".to_owned(),
+        CancellationToken::new(),
+    )
+    .await
+    .unwrap();
+    let nlb = world.nlb_to(target.port()).await;
+    let mut stream = TcpStream::connect(nlb.address).await.unwrap();
+    stream.write_all(b"x").await.unwrap();
+    stream.read_exact(&mut [0]).await.unwrap();
+    let other = world.target_group("other", "TCP", json!({}));
+    world.set_default_action(&nlb.listener, forward(&other));
+    assert!(is_reset(&mut stream).await);
+}
+
+#[tokio::test]
+async fn a_deregistered_target_keeps_its_flows_and_gets_no_new_ones() {
+    let world = World::new().await;
+    let target = stand_in(
+        StandInKind::TcpEcho,
+        "app/db".to_owned(),
+        CancellationToken::new(),
+    )
+    .await
+    .unwrap();
+    let nlb = world.nlb_to(target.port()).await;
+    let mut stream = TcpStream::connect(nlb.address).await.unwrap();
+    stream.write_all(b"x").await.unwrap();
+    stream.read_exact(&mut [0]).await.unwrap();
+    world.deregister(&nlb.target_group, target.port());
+    let mut new = TcpStream::connect(nlb.address).await.unwrap();
+    assert!(is_reset(&mut new).await);
+    stream.write_all(b"y").await.unwrap();
+    let mut back = [0];
+    stream.read_exact(&mut back).await.unwrap();
+    assert_eq!(&back, b"y");
+}
+
+#[tokio::test]
+async fn the_proxy_protocol_tells_the_client() {
+    let world = World::new().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nlb = world.nlb_to(listener.local_addr().unwrap().port()).await;
+    world.set_target_group(&nlb.target_group, "proxy_protocol_v2.enabled", "true");
+    let mut client = TcpStream::connect(nlb.address).await.unwrap();
+    let (mut target, _) = listener.accept().await.unwrap();
+    let mut header = [0; 28];
+    target.read_exact(&mut header).await.unwrap();
+    assert_eq!(header[16..20], [127, 0, 0, 1]);
+    assert_eq!(
+        u16::from_be_bytes([header[24], header[25]]),
+        client.local_addr().unwrap().port()
+    );
+    assert_eq!(
+        u16::from_be_bytes([header[26], header[27]]),
+        nlb.address.port()
+    );
+    client.write_all(b"x").await.unwrap();
+    target.read_exact(&mut [0]).await.unwrap();
+}
+
+#[tokio::test]
+async fn tls_ends_at_the_listener() {
+    let world = World::new().await;
+    let target = stand_in(
+        StandInKind::TcpEcho,
+        "app/db".to_owned(),
+        CancellationToken::new(),
+    )
+    .await
+    .unwrap();
+    let certificate = super::client::certificate("db.example.com");
+    let load_balancer = world.load_balancer("net", "network");
+    let target_group = world.target_group("net", "TCP", json!({}));
+    let listener = world.listener(
+        &load_balancer,
+        "TLS",
+        443,
+        forward(&target_group),
+        json!({ "Certificates": [{ "CertificateArn": world.certificate(&certificate) }], "AlpnPolicy": ["HTTP2Optional"] }),
+    );
+    world.register(&target_group, target.port());
+    let address = world.address(&listener).await;
+    let (mut stream, shown) = super::client::tls(address, "db.example.com", &["h2"]).await;
+    assert_eq!(shown, certificate.der);
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    stream.write_all(b"hello").await.unwrap();
+    let mut back = [0; 5];
+    stream.read_exact(&mut back).await.unwrap();
+    assert_eq!(&back, b"hello");
+}
