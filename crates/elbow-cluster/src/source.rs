@@ -263,11 +263,12 @@ impl Loader {
 
     /// A map without a kind or a version. It is passed over, and mentioned if it seems to be an object.
     fn untyped(&mut self, text: &Text, root: &Node, api_version: Option<&str>, kind: Option<&str>) {
-        let is_like_object = root.get("metadata").is_some() && root.get("spec").is_some();
+        let has = |key| root.get(key).is_some();
+        // A Helm chart's Chart.yaml has an apiVersion too, and is no object.
         let missing = match (api_version, kind) {
-            (Some(_), None) => "`kind`",
-            (None, Some(_)) if root.get("metadata").is_some() => "`apiVersion`",
-            (None, None) if is_like_object => "`apiVersion` and `kind`",
+            (Some(_), None) if has("metadata") || has("spec") => "`kind`",
+            (None, Some(_)) if has("metadata") || has("spec") => "`apiVersion`",
+            (None, None) if has("metadata") && has("spec") => "`apiVersion` and `kind`",
             _ => return,
         };
         let message = format!("this looks like an object but has no {missing}");

@@ -209,6 +209,7 @@ fn what_is_passed_over_is_counted_and_near_misses_are_mentioned() {
         "metadata: {name: a}\nspec: {}\n".to_owned(),
         "apiVersion: v1\nmetadata: {name: a}\n".to_owned(),
         "replicas: 2\nimage: {tag: v1}\n".to_owned(),
+        "apiVersion: v2\nname: a-chart\nversion: 0.1.0\n".to_owned(),
     ]
     .join("---\n");
     let loaded = load_text(&text);

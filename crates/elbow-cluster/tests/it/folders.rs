@@ -168,3 +168,30 @@ fn texts_can_be_shown_again() {
     let location = loaded.diagnostics[0].location.as_ref().unwrap();
     assert_eq!(loaded.text(&location.source).unwrap().as_str(), "kind: [\n");
 }
+
+#[test]
+fn the_examples_are_sound() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let loaded = load(&[Input::path(examples)]);
+    let worst = loaded.diagnostics.iter().map(|d| d.severity).min();
+    assert!(
+        worst.is_none_or(|s| s == elbow_api::Severity::Note),
+        "{:?}",
+        lines(&loaded)
+    );
+    assert_eq!(
+        objects(&loaded),
+        [
+            "GatewayClass aws-alb-class",
+            "GatewayClass aws-nlb-class",
+            "Gateway app-ns/my-alb",
+            "Gateway app-ns/my-nlb",
+            "HTTPRoute app-ns/app-route",
+            "TCPRoute app-ns/tcp-app-route",
+            "LoadBalancerConfiguration app-ns/alb-config",
+            "LoadBalancerConfiguration app-ns/nlb-config",
+            "TargetGroupConfiguration app-ns/app-tgc",
+            "TargetGroupConfiguration app-ns/tcp-app-tgc",
+        ]
+    );
+}
