@@ -1,0 +1,1 @@
+//! Bad input: a clear finding each, and nothing lost beside it.

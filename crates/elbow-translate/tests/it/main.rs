@@ -1,0 +1,8 @@
+//! Translation from outside: manifests in, Stacks, bindings, conditions and findings out.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod findings;
+mod lbc;
+mod lbc_samples;
+mod order;
+mod support;
