@@ -1,1 +1,36 @@
 //! The round as a pure state machine: inputs and time in, effects out.
+//!
+//! ```text
+//!              ┌───────────── Reconciler ─────────────┐
+//! objects ───> │ census → observe → translate → plan  │ ───> calls, reports, plans, progress
+//! answers ───> │    → execute → remember              │
+//! time    ───> └──────────────────────────────────────┘ ───> when to be woken
+//! ```
+//!
+//! In: what happened to objects, what AWS answered, what time it is. Out: [`Effect`]s. What always
+//! holds: nothing here calls out, reads a clock or draws a random number, so that a simulator can drive
+//! all of it; `elbow plan` and the controller go through the same functions.
+//!
+//! Start at [`Reconciler::step`]; [`drive`](mod@drive) has what a synchronous caller needs.
+
+pub mod backoff;
+pub mod budget;
+pub mod drive;
+pub mod execute;
+pub mod facts;
+mod front;
+mod machine;
+pub mod observe;
+mod outbox;
+mod ownership;
+mod remember;
+pub mod settings;
+pub mod time;
+
+pub use drive::{Convergence, PlanReport, converge, plan_once};
+pub use execute::{Failure, Outcome, StepState};
+pub use front::Report;
+pub use machine::{Effect, Input, Reconciler, RoundResult, Unit};
+pub use outbox::{CallId, Priority};
+pub use settings::Settings;
+pub use time::Timestamp;

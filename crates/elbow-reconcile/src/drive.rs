@@ -1,0 +1,264 @@
+//! Driving the machine without waiting: for `elbow plan`, for tests and for the simulator.
+//!
+//! In: a Snapshot, and a function that carries out calls. Out: what would be done ([`plan_once`]), or
+//! what was done ([`converge`]). What always holds: both drive the same [`Reconciler`] that the
+//! controller drives; time passes only when there is nothing else to do, and then up to the next
+//! moment that the machine named.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use elbow_api::{Diagnostic, NamespacedName, Snapshot};
+use elbow_model::{AwsAnswer, AwsCall, AwsError, Observed, Stack};
+use elbow_plan::Plan;
+use elbow_plan::policy::Mode;
+
+use crate::front::Report;
+use crate::machine::{Effect, Input, Reconciler, RoundResult, Unit};
+use crate::settings::Settings;
+use crate::time::Timestamp;
+
+/// Carries out one call at a time.
+pub type Aws<'a> = dyn FnMut(Timestamp, &AwsCall) -> Result<AwsAnswer, AwsError> + 'a;
+
+/// What would be done.
+#[derive(Debug, Clone, Default)]
+pub struct PlanReport {
+    /// What each Gateway comes to.
+    pub reports: BTreeMap<NamespacedName, Report>,
+    /// The plan of each unit that has anything to do.
+    pub plans: BTreeMap<Unit, Plan>,
+    /// Units for which AWS could not be asked.
+    pub failures: BTreeMap<Unit, AwsError>,
+    /// What is there.
+    pub observed: Observed,
+    /// What is wanted, by unit: for `elbow render`.
+    pub stacks: BTreeMap<Unit, Stack>,
+}
+
+impl PlanReport {
+    /// All plans as one: what is shared is made first and deleted last. Empty when there is nothing to
+    /// do.
+    pub fn plan(&self) -> Plan {
+        let mut whole = Plan::default();
+        let cluster = self.plans.get(&Unit::Cluster);
+        let deletes = cluster.is_some_and(|plan| {
+            plan.steps
+                .iter()
+                .any(|step| step.action == elbow_plan::Action::Delete)
+        });
+        let gateways = || {
+            self.plans
+                .iter()
+                .filter(|(unit, _)| **unit != Unit::Cluster)
+        };
+        let gateways = gateways().map(|(_, plan)| plan);
+        let plans: Vec<&Plan> = if deletes {
+            gateways.chain(cluster).collect()
+        } else {
+            cluster.into_iter().chain(gateways).collect()
+        };
+        for plan in plans {
+            whole.append(plan.clone());
+        }
+        whole
+    }
+
+    /// All findings, each once.
+    pub fn diagnostics(&self) -> Vec<Diagnostic> {
+        let mut all: Vec<Diagnostic> = self
+            .reports
+            .values()
+            .flat_map(Report::diagnostics)
+            .cloned()
+            .collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+}
+
+/// Plans everything and changes nothing.
+///
+/// The settings' policy is replaced by a dry run; the steps of the plans are freed of that mark again,
+/// so that they print as the controller's own.
+pub fn plan_once(snapshot: &Snapshot, settings: &Settings, aws: &mut Aws<'_>) -> PlanReport {
+    let mut settings = settings.clone().unlimited();
+    let mode = std::mem::replace(&mut settings.policy.mode, Mode::DryRun);
+    let policy = elbow_plan::Policy {
+        mode,
+        ..settings.policy.clone()
+    };
+    let mut report = PlanReport::default();
+    let mut reconciler = Reconciler::new(settings);
+    let mut driver = Driver::new(Timestamp::default());
+    driver.send(&mut reconciler, snapshot, Input::Start);
+    // A failed round would be tried again later; once is enough here.
+    while !reconciler.is_at_rest() {
+        let goes_on = driver.turn(&mut reconciler, snapshot, aws, &mut |effect| {
+            report.take_in(effect, &policy);
+        });
+        if !goes_on {
+            break;
+        }
+    }
+    driver.drain(&mut |effect| report.take_in(effect, &policy));
+    report.observed = reconciler.known().clone();
+    report.stacks = reconciler.stacks();
+    report
+}
+
+impl PlanReport {
+    fn take_in(&mut self, effect: &Effect, policy: &elbow_plan::Policy) {
+        match effect {
+            Effect::Report { gateway, report } => {
+                self.reports
+                    .insert(gateway.clone(), report.as_ref().clone());
+            }
+            Effect::PlanReady { unit, plan } => {
+                self.plans
+                    .insert(unit.clone(), policy.apply(without_dry_run(plan)));
+            }
+            Effect::RoundFinished {
+                unit,
+                result: RoundResult::LookupFailed { error },
+                ..
+            } => {
+                self.failures.insert(unit.clone(), error.clone());
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A plan as it is without the policy of a dry run.
+fn without_dry_run(plan: &Plan) -> Plan {
+    let mut plan = plan.clone();
+    for step in &mut plan.steps {
+        if step.held == Some(elbow_plan::Held::DryRun) {
+            step.held = None;
+        }
+    }
+    plan
+}
+
+/// How [`converge`] ended.
+#[derive(Debug)]
+#[must_use = "a failure has to be reported"]
+pub struct Convergence {
+    /// The machine, to go on with.
+    pub reconciler: Reconciler,
+    /// The time that it took, as the end.
+    pub now: Timestamp,
+    /// Whether the machine came to rest; otherwise the time was up.
+    pub is_quiet: bool,
+    /// The last result of each unit's rounds.
+    pub results: BTreeMap<Unit, RoundResult>,
+    /// Calls by operation.
+    pub calls: BTreeMap<&'static str, usize>,
+}
+
+/// Drives a new machine until it is quiet, or until `deadline`.
+pub fn converge(
+    snapshot: &Snapshot,
+    settings: &Settings,
+    aws: &mut Aws<'_>,
+    start: Timestamp,
+    deadline: Timestamp,
+    on_effect: &mut dyn FnMut(&Effect),
+) -> Convergence {
+    let mut reconciler = Reconciler::new(settings.clone());
+    let mut driver = Driver::new(start);
+    driver.send(&mut reconciler, snapshot, Input::Start);
+    let mut results = BTreeMap::new();
+    let mut calls = BTreeMap::new();
+    while !reconciler.is_quiet() && driver.now() <= deadline {
+        let mut see = |effect: &Effect| {
+            match effect {
+                Effect::RoundFinished { unit, result, .. } => {
+                    results.insert(unit.clone(), result.clone());
+                }
+                Effect::Aws { call, .. } => *calls.entry(call.operation()).or_default() += 1,
+                _ => {}
+            }
+            on_effect(effect);
+        };
+        if !driver.turn(&mut reconciler, snapshot, aws, &mut see) {
+            break;
+        }
+    }
+    driver.drain(on_effect);
+    Convergence {
+        is_quiet: reconciler.is_quiet(),
+        reconciler,
+        now: driver.now(),
+        results,
+        calls,
+    }
+}
+
+/// Carries out effects one after the other.
+#[derive(Debug)]
+pub struct Driver {
+    now: Timestamp,
+    effects: VecDeque<Effect>,
+    wake_at: Option<Timestamp>,
+}
+
+impl Driver {
+    /// A driver whose clock shows this time.
+    pub fn new(now: Timestamp) -> Self {
+        Self {
+            now,
+            effects: VecDeque::new(),
+            wake_at: None,
+        }
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Tells the machine that something happened.
+    pub fn send(&mut self, reconciler: &mut Reconciler, snapshot: &Snapshot, input: Input) {
+        let effects = reconciler.step(input, snapshot, self.now);
+        self.wake_at = None;
+        for effect in effects {
+            if let Effect::WakeAt(at) = effect {
+                self.wake_at = Some(at);
+            } else {
+                self.effects.push_back(effect);
+            }
+        }
+    }
+
+    /// Carries out the next effect; where there is none, lets time pass to the next moment that the
+    /// machine named. Answers with `false` when there is no such moment.
+    pub fn turn(
+        &mut self,
+        reconciler: &mut Reconciler,
+        snapshot: &Snapshot,
+        aws: &mut Aws<'_>,
+        on_effect: &mut dyn FnMut(&Effect),
+    ) -> bool {
+        if let Some(effect) = self.effects.pop_front() {
+            on_effect(&effect);
+            if let Effect::Aws { id, call } = effect {
+                let result = aws(self.now, &call);
+                self.send(reconciler, snapshot, Input::AwsAnswered { id, result });
+            }
+            return true;
+        }
+        let Some(at) = self.wake_at else { return false };
+        self.now = self.now.max(at);
+        self.send(reconciler, snapshot, Input::Tick);
+        true
+    }
+
+    /// Takes the effects that are left, none of which is a call once the machine is quiet.
+    pub fn drain(&mut self, on_effect: &mut dyn FnMut(&Effect)) {
+        while let Some(effect) = self.effects.pop_front() {
+            on_effect(&effect);
+        }
+    }
+}

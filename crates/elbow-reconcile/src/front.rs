@@ -1,0 +1,291 @@
+//! The seam to translation and planning: how a round calls them, and what a Gateway comes to.
+//!
+//! In: the Snapshot, facts, settings. Out: [`Translation`], [`Report`] and plans. Everybody who wants
+//! to know what would be done, `elbow plan` as well as the controller, comes through here.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use elbow_api::crds::TargetGroupBinding;
+use elbow_api::{Diagnostic, Kind, NamespacedName, ObjectRef, Read, Severity, Snapshot};
+use elbow_model::observed::ObservedLoadBalancer;
+use elbow_model::{
+    FactQuery, Facts, Observed, ObservedStack, Ref, SecurityGroupId, Stack, StackId, Tags,
+    TargetGroupArn,
+};
+use elbow_plan::{ClusterView, Input, Plan, Policy};
+use elbow_translate::Settings;
+use elbow_translate::status::{self, GatewayStatus, LoadBalancerReport, RouteParentStatus};
+
+use crate::machine::RoundResult;
+
+/// What translation answers.
+pub(crate) enum Translation {
+    /// It has to know these facts first.
+    NeedFacts(BTreeSet<FactQuery>),
+    /// It is done.
+    Done(Box<Translated>),
+}
+
+/// A translation.
+pub(crate) struct Translated {
+    /// What is wanted; `None` when that cannot be said at present, or when the Gateway is gone.
+    pub(crate) stack: Option<Stack>,
+    /// Stacks of the Gateway of which nothing is wanted.
+    pub(crate) unwanted: BTreeSet<StackId>,
+    /// What was read.
+    pub(crate) reads: BTreeSet<Read>,
+    /// Whether there are mistakes that other facts might undo.
+    pub(crate) has_mistakes: bool,
+    /// What to write and show.
+    pub(crate) report: Report,
+}
+
+/// What a Gateway comes to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// What follows from its objects.
+    pub translation: Arc<elbow_translate::Translation>,
+    /// What is there of its Stack.
+    pub observed: Option<ObservedStack>,
+    /// The security group that all Gateways share, if it is there.
+    pub backend_security_group: Option<SecurityGroupId>,
+    /// How its last round ended; `None` before that.
+    pub result: Option<RoundResult>,
+}
+
+impl Report {
+    /// Findings about what users wrote.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.translation.diagnostics
+    }
+
+    /// Whether the Gateway is gone, or somebody else's.
+    pub fn is_of_nothing(&self) -> bool {
+        let translation = &self.translation;
+        translation.stack.is_none()
+            && translation.gateway.is_none()
+            && translation.unwanted.len() > 1
+    }
+
+    /// Whether some of its last round did not succeed.
+    pub fn has_failed(&self) -> bool {
+        matches!(
+            self.result,
+            Some(RoundResult::Incomplete { .. } | RoundResult::LookupFailed { .. })
+        )
+    }
+
+    /// The load balancer that the Gateway asks for, if it is there. While another one is being
+    /// replaced, it is the new one.
+    pub fn load_balancer(&self) -> Option<&ObservedLoadBalancer> {
+        let balancers = &self.observed.as_ref()?.load_balancers;
+        let wanted = self
+            .translation
+            .stack
+            .as_ref()
+            .and_then(|s| s.load_balancer.as_ref());
+        let is_wanted = |lb: &&ObservedLoadBalancer| {
+            wanted.is_some_and(|wanted| wanted.lb_type == lb.lb_type && wanted.scheme == lb.scheme)
+        };
+        balancers
+            .iter()
+            .find(is_wanted)
+            .or_else(|| balancers.first())
+    }
+
+    /// The Gateway's status; `None` when there is none to write.
+    pub fn gateway_status(&self) -> Option<GatewayStatus> {
+        let draft = self.translation.gateway.as_ref()?;
+        let load_balancer = self.load_balancer().map(|lb| LoadBalancerReport {
+            arn: lb.arn.clone(),
+            dns_name: lb.dns_name.clone(),
+            state: lb.state,
+        });
+        Some(status::gateway(
+            draft,
+            load_balancer.as_ref(),
+            self.has_failed(),
+        ))
+    }
+
+    /// The parts of route statuses that are about this Gateway.
+    pub fn route_statuses(&self) -> Vec<(ObjectRef, Vec<RouteParentStatus>)> {
+        let routes = self.translation.routes.iter();
+        routes
+            .map(|draft| (draft.route.clone(), status::route(draft)))
+            .collect()
+    }
+
+    /// The TargetGroupBindings whose target groups are there.
+    pub fn bindings(&self) -> Vec<TargetGroupBinding> {
+        let Some(stack) = &self.translation.stack else {
+            return Vec::new();
+        };
+        let group = |reference: &Ref<TargetGroupArn>| match reference {
+            Ref::Known(arn) => Some(arn.clone()),
+            Ref::Of(key) => {
+                let has_tag = |tags: &Tags| {
+                    tags.get(&stack.id.resource_tag()).map(String::as_str) == Some(key.id.as_str())
+                };
+                // A group that is being replaced is in use until its successor is.
+                let groups = self
+                    .observed
+                    .iter()
+                    .flat_map(|observed| &observed.target_groups);
+                groups
+                    .filter(|group| has_tag(&group.tags))
+                    .max_by_key(|group| (!group.load_balancers.is_empty(), &group.arn))
+                    .map(|group| group.arn.clone())
+            }
+        };
+        let security_group = |reference: &Ref<SecurityGroupId>| match reference {
+            Ref::Known(id) => Some(id.clone()),
+            Ref::Of(key) if key.stack == StackId::CLUSTER => self.backend_security_group.clone(),
+            Ref::Of(key) => {
+                let mut groups = self.observed.iter().flat_map(|o| &o.security_groups);
+                let tag = stack.id.resource_tag();
+                let found =
+                    groups.find(|g| g.tags.get(&tag).map(String::as_str) == Some(key.id.as_str()));
+                found.map(|group| group.id.clone())
+            }
+        };
+        let bindings = self.translation.bindings.iter();
+        bindings
+            .filter_map(|template| template.object(group, security_group))
+            .collect()
+    }
+
+    /// The same with what is there now.
+    #[must_use]
+    pub(crate) fn with_known(mut self, known: &Observed) -> Self {
+        let own = self
+            .translation
+            .stack
+            .as_ref()
+            .map(|stack| stack.id.clone());
+        self.observed = own.and_then(|stack| known.stacks.get(&stack)).cloned();
+        self.backend_security_group = ClusterView::of(known).backend_security_group;
+        self
+    }
+
+    /// The same, now that its round has ended.
+    #[must_use]
+    pub(crate) fn with_result(mut self, result: &RoundResult) -> Self {
+        self.result = Some(result.clone());
+        self
+    }
+}
+
+/// Translates a Gateway. One that is not in the Snapshot asks for nothing.
+pub(crate) fn translate(
+    snapshot: &Snapshot,
+    facts: &Facts,
+    settings: &Settings,
+    gateway: &NamespacedName,
+) -> Translation {
+    match elbow_translate::translate_gateway(snapshot, facts, settings, gateway) {
+        elbow_translate::Translated::NeedFacts(queries) => Translation::NeedFacts(queries),
+        elbow_translate::Translated::Done(done) => Translation::Done(Box::new(Translated {
+            stack: done.stack.clone(),
+            unwanted: done.unwanted.clone(),
+            reads: done.reads.clone(),
+            has_mistakes: has_errors(&done.diagnostics),
+            report: Report {
+                translation: Arc::from(done),
+                observed: None,
+                backend_security_group: None,
+                result: None,
+            },
+        })),
+    }
+}
+
+/// What all Gateways share, given what each asks for.
+pub(crate) fn cluster_stack<'a>(
+    stacks: impl IntoIterator<Item = &'a Stack>,
+    settings: &Settings,
+) -> Stack {
+    elbow_translate::translate_cluster(stacks, settings)
+}
+
+/// Plans one Stack.
+pub(crate) fn plan_stack(
+    desired: &Stack,
+    observed: &ObservedStack,
+    known: &Observed,
+    policy: &Policy,
+) -> Plan {
+    let cluster = ClusterView::of(known);
+    elbow_plan::plan_stack(Input {
+        desired,
+        observed,
+        cluster: &cluster,
+        policy,
+    })
+}
+
+/// Plans the targets of one Stack, and nothing else.
+pub(crate) fn plan_targets(stack: &Stack, observed: &ObservedStack, policy: &Policy) -> Plan {
+    elbow_plan::plan_targets(stack, observed, policy)
+}
+
+/// Whether two Stacks want the same but for the targets.
+pub(crate) fn differ_in_targets_only(a: &Stack, b: &Stack) -> bool {
+    // Comparing field by field spares copies of all target lists.
+    let groups_alike = a.target_groups.len() == b.target_groups.len()
+        && a.target_groups
+            .iter()
+            .zip(&b.target_groups)
+            .all(|((id_a, a), (id_b, b))| {
+                let with_targets_of_b = elbow_model::stack::TargetGroup {
+                    targets: b.targets.clone(),
+                    ..a.clone()
+                };
+                id_a == id_b && with_targets_of_b == *b
+            });
+    groups_alike
+        && a.id == b.id
+        && a.cluster_name == b.cluster_name
+        && a.security_groups == b.security_groups
+        && a.load_balancer == b.load_balancer
+        && a.listeners == b.listeners
+        && a.undecided_listeners == b.undecided_listeners
+}
+
+/// Whether a look-up is about endpoints alone.
+pub(crate) fn is_about_endpoints(read: &Read) -> bool {
+    match read {
+        Read::EndpointSlicesOf(_) => true,
+        Read::Object(object) => object.kind == Kind::EndpointSlice,
+        Read::All(kind) | Read::InNamespace(kind, _) => *kind == Kind::EndpointSlice,
+        Read::RoutesOf(..) | Read::GatewaysOf(_) | Read::ListenerSetsOf(_) => false,
+    }
+}
+
+/// The Gateway that a look-up by name is about.
+pub(crate) fn gateway_of(read: &Read) -> Option<NamespacedName> {
+    match read {
+        Read::Object(object) if object.kind == Kind::Gateway => Some(object.namespaced_name()),
+        _ => None,
+    }
+}
+
+/// Whether a Gateway is gone or about to go.
+pub(crate) fn is_deleted(snapshot: &Snapshot, gateway: &NamespacedName) -> bool {
+    let object = ObjectRef::new(
+        Kind::Gateway,
+        gateway.namespace.clone(),
+        gateway.name.clone(),
+    );
+    snapshot
+        .get(&object)
+        .is_none_or(|g| g.metadata().deletion_timestamp.is_some())
+}
+
+/// Whether findings say that something does not take effect.
+fn has_errors(diagnostics: &[Diagnostic]) -> bool {
+    diagnostics
+        .iter()
+        .any(|diagnostic| diagnostic.severity == Severity::Error)
+}

@@ -1,0 +1,445 @@
+//! The round as a state machine: inputs and the time in, effects out.
+//!
+//! In: [`Input`]s, the [`Snapshot`] as it is now, the time. Out: [`Effect`]s that a driver carries out
+//! in any order and at its own pace. What always holds:
+//!
+//! - one round of a unit at a time: two plans never touch the same load balancer;
+//! - the same inputs at the same times give the same effects;
+//! - nothing is planned before what is there was observed, and what is uncertain is observed again;
+//! - the machine may be dropped at any moment: a new one observes, plans and leads on.
+//!
+//! ```text
+//! census ─> units ─> observe ─> translate ─> plan ─> execute ─> remember
+//!              ^         ^          │ facts                │
+//!              │ changed reads      └ of the shared group ─┘ failures: wait, observe, again
+//! ```
+//!
+//! A unit is a Gateway, or the security group that all share. Start at [`Reconciler::step`]; a round
+//! is in [`rounds`], what becomes of answers in [`answers`].
+
+mod answers;
+mod facts_book;
+mod rounds;
+mod timers;
+mod unit;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use elbow_api::{Diagnostic, NamespacedName, Read, Snapshot};
+use elbow_model::{AwsAnswer, AwsCall, AwsError, Observed, Stack, StackId, Tags};
+use elbow_plan::{Plan, Step};
+use serde::{Deserialize, Serialize};
+
+pub use unit::Unit;
+use unit::{Phase, Work};
+
+use crate::execute::{Outcome, StepState};
+use crate::front::Report;
+use crate::observe::{Census, Observation, Scope};
+use crate::outbox::{CallId, Outbox, Priority};
+use crate::settings::Settings;
+use crate::time::Timestamp;
+use facts_book::FactsBook;
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// The Snapshot is complete: begin.
+    Start,
+    /// Objects changed, which may have altered these look-ups (the answers of [`Snapshot::apply`] and
+    /// [`Snapshot::remove`]). The Snapshot that is passed along is the one after the change.
+    ObjectsChanged(BTreeSet<Read>),
+    /// AWS answered a call.
+    AwsAnswered {
+        /// Which.
+        id: CallId,
+        /// What.
+        result: Result<AwsAnswer, AwsError>,
+    },
+    /// The time that [`Effect::WakeAt`] named has come.
+    Tick,
+    /// Finish what is out and begin nothing new. [`Effect::Quiet`] says when that is reached; then no
+    /// step is half-executed.
+    Stop,
+}
+
+/// Something that a driver is to do.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// Make this call and tell its answer by [`Input::AwsAnswered`], exactly once.
+    Aws {
+        /// Names the call.
+        id: CallId,
+        /// The call; every reference in it is known.
+        call: AwsCall,
+    },
+    /// What a Gateway comes to: statuses and TargetGroupBindings to write, findings to show. Emitted
+    /// after a translation and again when its outcome is known, only where something differs from the
+    /// last time.
+    Report {
+        /// The Gateway.
+        gateway: NamespacedName,
+        /// What to write and show.
+        report: Box<Report>,
+    },
+    /// A plan was made and is about to be carried out. Not emitted for empty plans.
+    PlanReady {
+        /// Whose.
+        unit: Unit,
+        /// The plan.
+        plan: Plan,
+    },
+    /// A step changed its state.
+    Progress {
+        /// Whose.
+        unit: Unit,
+        /// The step.
+        step: Box<Step>,
+        /// Its state.
+        state: StepState,
+    },
+    /// A round came to its end.
+    RoundFinished {
+        /// Whose.
+        unit: Unit,
+        /// How.
+        result: RoundResult,
+        /// When it is tried again by itself, if it failed.
+        retry_at: Option<Timestamp>,
+    },
+    /// Send [`Input::Tick`] at this time, unless a later effect names another.
+    WakeAt(Timestamp),
+    /// Nothing is under way and nothing is about to be, but for looks for drift.
+    Quiet,
+}
+
+/// How a round ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RoundResult {
+    /// What is wanted is what is there.
+    Converged {
+        /// What was done for it.
+        outcome: Outcome,
+    },
+    /// Some steps did not succeed.
+    Incomplete {
+        /// What was done.
+        outcome: Outcome,
+    },
+    /// The Gateway's objects cannot be translated as a whole; what is there was left as it is.
+    Blocked,
+    /// AWS could not be asked.
+    LookupFailed {
+        /// Why.
+        error: AwsError,
+    },
+    /// Something changed meanwhile: the next round follows at once.
+    Superseded,
+}
+
+/// Whose call it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+enum Owner {
+    Census,
+    Facts,
+    /// Looks at load balancers that are being set up.
+    Provisioning,
+    Unit(Unit),
+}
+
+/// The census at the start.
+#[derive(Debug)]
+enum CensusState {
+    NotStarted,
+    Running(Box<Observation>),
+    /// It failed, and is tried again then.
+    Failed(Timestamp),
+    /// What it found, until each Stack was observed.
+    Done(Box<Census>),
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Reconciler {
+    settings: Settings,
+    outbox: Outbox<Owner>,
+    /// Look-ups that were throttled or lost, by when they are repeated.
+    delayed: BTreeMap<(Timestamp, u64), (Owner, Priority, AwsCall)>,
+    /// Look-ups of an owner that failed in a row.
+    lookup_failures: BTreeMap<Owner, u32>,
+    census: CensusState,
+    census_failures: u32,
+    known: Observed,
+    known_tags: BTreeMap<String, Tags>,
+    facts: FactsBook,
+    units: BTreeMap<Unit, Work>,
+    /// Units by what their last translation read.
+    readers: BTreeMap<Read, BTreeSet<Unit>>,
+    ready: BTreeSet<(Priority, u64, Unit)>,
+    sequence: u64,
+    provisioning_poll_at: Option<Timestamp>,
+    is_stopping: bool,
+    was_quiet: bool,
+    effects: Vec<Effect>,
+}
+
+impl Reconciler {
+    /// A machine that knows nothing yet.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            outbox: Outbox::new(settings.limits.clone(), settings.in_flight_max),
+            settings,
+            delayed: BTreeMap::new(),
+            lookup_failures: BTreeMap::new(),
+            census: CensusState::NotStarted,
+            census_failures: 0,
+            known: Observed::default(),
+            known_tags: BTreeMap::new(),
+            facts: FactsBook::default(),
+            units: BTreeMap::new(),
+            readers: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            sequence: 0,
+            provisioning_poll_at: None,
+            is_stopping: false,
+            was_quiet: false,
+            effects: Vec::new(),
+        }
+    }
+
+    /// Takes in what happened and answers with what to do.
+    ///
+    /// # Expected flow
+    /// A driver sends [`Input::Start`] once its Snapshot is complete, then every change, answer and
+    /// tick as it comes, each with the Snapshot and the time of that moment, and carries out the
+    /// effects. `now` never goes back.
+    ///
+    /// # Guarantees
+    /// Work in a step is in proportion to what changed. A call is emitted once under its id.
+    pub fn step(&mut self, input: Input, snapshot: &Snapshot, now: Timestamp) -> Vec<Effect> {
+        match input {
+            Input::Start => self.start_census(),
+            Input::ObjectsChanged(reads) => self.objects_changed(&reads, now),
+            Input::AwsAnswered { id, result } => self.answered(id, result, snapshot, now),
+            Input::Tick => {}
+            Input::Stop => self.stop(),
+        }
+        self.timers(now);
+        self.run_ready(snapshot, now);
+        self.release(now);
+        std::mem::take(&mut self.effects)
+    }
+
+    /// What is known to be there: what was observed, and what was done since.
+    pub fn known(&self) -> &Observed {
+        &self.known
+    }
+
+    /// The plan that a unit is carrying out, with the state of each step.
+    pub fn execution(&self, unit: &Unit) -> Option<Vec<(&Step, &StepState)>> {
+        match &self.units.get(unit)?.phase {
+            Phase::Executing(execution) => Some(execution.steps().collect()),
+            _ => None,
+        }
+    }
+
+    /// Findings of the last translation of each Gateway.
+    pub fn diagnostics(&self) -> impl Iterator<Item = (&NamespacedName, &[Diagnostic])> {
+        self.units.iter().filter_map(|(unit, work)| {
+            let report = work.reported.as_ref()?;
+            Some((unit.gateway()?, report.diagnostics()))
+        })
+    }
+
+    /// What the last translation of each unit asks for.
+    pub fn stacks(&self) -> BTreeMap<Unit, Stack> {
+        let stacks = self.units.iter();
+        stacks
+            .filter_map(|(unit, work)| Some((unit.clone(), work.stack.clone()?)))
+            .collect()
+    }
+
+    /// Whether nothing is under way and nothing is about to be, but for looks for drift.
+    pub fn is_quiet(&self) -> bool {
+        self.outbox.is_empty()
+            && self.ready.is_empty()
+            && self.delayed.is_empty()
+            && (self.is_stopping
+                || (matches!(self.census, CensusState::Done(_))
+                    && self.provisioning_poll_at.is_none()
+                    && !self.facts.is_looking()
+                    && self.units.values().all(Work::is_settled)))
+    }
+
+    /// Whether nothing happens before time passes: rounds that failed may be waiting for their next
+    /// try.
+    pub fn is_at_rest(&self) -> bool {
+        self.outbox.is_empty()
+            && self.ready.is_empty()
+            && self.delayed.is_empty()
+            && !self.facts.is_looking()
+            && matches!(self.census, CensusState::Done(_) | CensusState::Failed(_))
+            && self
+                .units
+                .values()
+                .all(|work| matches!(work.phase, Phase::Idle))
+    }
+
+    // --- inputs ---
+
+    fn start_census(&mut self) {
+        if !matches!(
+            self.census,
+            CensusState::NotStarted | CensusState::Failed(_)
+        ) {
+            return;
+        }
+        let translate = &self.settings.translate;
+        let (observation, calls) = Observation::start(
+            translate.cluster_name.clone(),
+            translate.vpc_id.clone(),
+            Scope::Census,
+        );
+        self.census = CensusState::Running(Box::new(observation));
+        self.send_all(&Owner::Census, Priority::Initial, calls);
+    }
+
+    /// Begins with every Gateway, and with whatever Stacks are left of Gateways that are gone.
+    fn census_done(&mut self, census: Census, snapshot: &Snapshot, now: Timestamp) {
+        self.known_tags = census.known_tags();
+        let cluster_name = &self.settings.translate.cluster_name;
+        let mut units: BTreeSet<Unit> = census
+            .stacks(cluster_name)
+            .iter()
+            .map(Unit::of_stack)
+            .collect();
+        units.extend(snapshot.gateway_names().cloned().map(Unit::Gateway));
+        units.insert(Unit::Cluster);
+        self.census = CensusState::Done(Box::new(census));
+        for unit in units {
+            let priority = match self.units.get(&unit).and_then(|work| work.wanted) {
+                Some(fresh) => fresh,
+                None if self.is_deleted(&unit, snapshot) => Priority::Fresh,
+                None => Priority::Initial,
+            };
+            self.enqueue(&unit, priority, now);
+        }
+    }
+
+    fn is_deleted(&self, unit: &Unit, snapshot: &Snapshot) -> bool {
+        unit.gateway()
+            .is_some_and(|name| crate::front::is_deleted(snapshot, name))
+    }
+
+    fn objects_changed(&mut self, reads: &BTreeSet<Read>, now: Timestamp) {
+        let is_targets_only = reads.iter().all(crate::front::is_about_endpoints);
+        let mut affected: BTreeSet<Unit> = reads
+            .iter()
+            .filter_map(|read| self.readers.get(read))
+            .flatten()
+            .cloned()
+            .collect();
+        // A Gateway that is new has read nothing yet.
+        affected.extend(
+            reads
+                .iter()
+                .filter_map(crate::front::gateway_of)
+                .map(Unit::Gateway),
+        );
+        for unit in affected {
+            let work = self.units.entry(unit.clone()).or_default();
+            let priority = if is_targets_only && work.applied.is_some() {
+                Priority::Targets
+            } else {
+                work.only_targets = false;
+                Priority::Fresh
+            };
+            self.enqueue(&unit, priority, now);
+        }
+    }
+
+    fn stop(&mut self) {
+        self.is_stopping = true;
+        self.ready.clear();
+        self.delayed.clear();
+        self.provisioning_poll_at = None;
+        for (unit, work) in &mut self.units {
+            self.outbox.withdraw(&Owner::Unit(unit.clone()));
+            work.wanted = None;
+            work.retry_at = None;
+        }
+        for owner in [Owner::Census, Owner::Facts, Owner::Provisioning] {
+            self.outbox.withdraw(&owner);
+        }
+    }
+
+    // --- what all parts use ---
+
+    /// Asks for a round. While one is under way, the next follows it; if that one only waits, it is
+    /// given up for the new one.
+    fn enqueue(&mut self, unit: &Unit, priority: Priority, now: Timestamp) {
+        if self.is_stopping {
+            return;
+        }
+        let work = self.units.entry(unit.clone()).or_default();
+        let wanted = work.wanted.map_or(priority, |wanted| wanted.min(priority));
+        let was = work.wanted.replace(wanted);
+        if !matches!(self.census, CensusState::Done(_)) {
+            return;
+        }
+        let work = self.units.entry(unit.clone()).or_default();
+        match &work.phase {
+            Phase::Idle => {
+                if priority == Priority::Targets
+                    && let Some(at) = work.targets_not_before(&self.settings)
+                    && now < at
+                {
+                    work.retry_at = Some(work.retry_at.map_or(at, |retry| retry.min(at)));
+                    return;
+                }
+                if let Some(was) = was {
+                    self.ready
+                        .retain(|(_, _, other)| other != unit || was == wanted);
+                }
+                if !self.ready.iter().any(|(_, _, other)| other == unit) {
+                    self.sequence += 1;
+                    self.ready.insert((wanted, self.sequence, unit.clone()));
+                }
+            }
+            Phase::Executing(execution)
+                if execution.is_waiting() && priority <= Priority::Fresh =>
+            {
+                self.supersede(unit, now);
+            }
+            _ => self.outbox.promote(&Owner::Unit(unit.clone()), priority),
+        }
+    }
+
+    fn send_all(&mut self, owner: &Owner, priority: Priority, calls: Vec<AwsCall>) {
+        for call in calls {
+            self.outbox.push(owner.clone(), priority, call);
+        }
+    }
+
+    fn release(&mut self, now: Timestamp) {
+        let (released, held_up_until) = self.outbox.release(now);
+        let calls = released
+            .into_iter()
+            .map(|(id, call)| Effect::Aws { id, call });
+        self.effects.extend(calls);
+        if let Some(at) = self.next_timer().into_iter().chain(held_up_until).min() {
+            self.effects.push(Effect::WakeAt(at));
+        }
+        let is_quiet = self.is_quiet();
+        if is_quiet && (!self.was_quiet || !self.effects.is_empty()) {
+            self.effects.push(Effect::Quiet);
+        }
+        self.was_quiet = is_quiet;
+    }
+
+    /// The Stacks that a unit may own.
+    fn observed_stacks<'a>(&'a self, unit: &Unit) -> impl Iterator<Item = &'a StackId> + use<'a> {
+        let ids = unit.stacks();
+        self.known.stacks.keys().filter(move |id| ids.contains(id))
+    }
+}

@@ -1,0 +1,101 @@
+//! The facts that all units share, and the one look-up that may be under way for them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use elbow_model::facts::Certificate;
+use elbow_model::{AwsCall, CertificateArn, FactQuery, Facts, VpcId};
+
+use crate::facts::FactLookup;
+use crate::outbox::Priority;
+use crate::time::Timestamp;
+
+/// What was looked up, when, and what is being looked up.
+#[derive(Debug, Default)]
+pub(super) struct FactsBook {
+    facts: Facts,
+    looked_up_at: BTreeMap<FactQuery, Timestamp>,
+    /// What is wanted and not under way yet.
+    wanted: BTreeSet<FactQuery>,
+    urgency: Option<Priority>,
+    lookup: Option<FactLookup>,
+    /// Every certificate that was described so far: its names do not change under its ARN.
+    certificates: BTreeMap<CertificateArn, Certificate>,
+}
+
+impl FactsBook {
+    pub(super) fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    pub(super) fn facts_mut(&mut self) -> &mut Facts {
+        &mut self.facts
+    }
+
+    pub(super) fn is_looking(&self) -> bool {
+        self.lookup.is_some() || !self.wanted.is_empty()
+    }
+
+    pub(super) fn lookup_mut(&mut self) -> Option<&mut FactLookup> {
+        self.lookup.as_mut()
+    }
+
+    /// Asks for facts. They are looked up together with whatever else is wanted by then.
+    pub(super) fn want(&mut self, queries: BTreeSet<FactQuery>, priority: Priority) {
+        self.wanted.extend(queries);
+        self.urgency = Some(
+            self.urgency
+                .map_or(priority, |urgency| urgency.min(priority)),
+        );
+    }
+
+    /// Begins the next look-up, unless one is under way or nothing is wanted.
+    pub(super) fn start(&mut self, vpc_id: &VpcId) -> Option<(Priority, Vec<AwsCall>)> {
+        if self.lookup.is_some() || self.wanted.is_empty() {
+            return None;
+        }
+        let queries = std::mem::take(&mut self.wanted);
+        let priority = self.urgency.take().unwrap_or(Priority::Initial);
+        let (lookup, calls) = FactLookup::start(vpc_id.clone(), queries, self.certificates.clone());
+        self.lookup = Some(lookup);
+        Some((priority, calls))
+    }
+
+    /// Ends the look-up and keeps what it found.
+    pub(super) fn finish(&mut self, now: Timestamp) {
+        if let Some(lookup) = self.lookup.take() {
+            for query in lookup.queries() {
+                self.looked_up_at.insert(query.clone(), now);
+            }
+            lookup.finish(&mut self.facts);
+            self.certificates
+                .extend(self.facts.certificates.clone().unwrap_or_default());
+        }
+    }
+
+    /// Gives the look-up up.
+    pub(super) fn fail(&mut self) {
+        self.lookup = None;
+    }
+
+    /// Forgets facts that are older than that, so that the next translation asks for them again. Zone
+    /// types and the VPC's networks stay: they do not change.
+    pub(super) fn expire(&mut self, now: Timestamp, age_max_ms: u64) {
+        let facts = &mut self.facts;
+        self.looked_up_at.retain(|query, at| {
+            let is_old = now.millis_since(*at) > age_max_ms;
+            match query {
+                FactQuery::Vpc | FactQuery::AvailabilityZones | FactQuery::LoadBalancerOf(_) => {
+                    return true;
+                }
+                FactQuery::Subnets if is_old => facts.subnets = None,
+                FactQuery::PublicSubnets if is_old => facts.public_subnets = None,
+                FactQuery::SecurityGroupsByName(name) if is_old => {
+                    facts.security_groups_by_name.remove(name);
+                }
+                FactQuery::Certificates if is_old => facts.certificates = None,
+                _ => {}
+            }
+            !is_old
+        });
+    }
+}

@@ -1,0 +1,580 @@
+//! One round of one unit: observe what is there, translate what is wanted, plan, carry out.
+//!
+//! In: a unit whose turn it is. Out: calls, reports, and in the end a [`RoundResult`]. What always
+//! holds: translation comes after observation, so that it knows the load balancer that is there; a
+//! Gateway that needs the shared security group waits for it; a Gateway that cannot be translated as a
+//! whole keeps what it has.
+
+use std::collections::BTreeSet;
+
+use elbow_api::Snapshot;
+use elbow_model::observed::LoadBalancerState;
+use elbow_model::stack::BACKEND_SECURITY_GROUP;
+use elbow_model::{
+    AwsError, ErrorClass, ObservedStack, ResourceId, ResourceKey, ResourceKind, SecurityGroupId,
+    Stack, StackId,
+};
+use elbow_plan::policy::Mode;
+use elbow_plan::{Plan, Provided};
+
+use super::unit::{Knowledge, Phase, Unit, Work};
+use super::{CensusState, Effect, Owner, Reconciler, RoundResult};
+use crate::execute::{Execution, Next, Outcome, StepState};
+use crate::front::{self, Translation};
+use crate::observe::{Observation, Scope, Sighting};
+use crate::outbox::Priority;
+use crate::time::Timestamp;
+
+impl Reconciler {
+    /// Begins the rounds whose turn it is, the most urgent first.
+    pub(super) fn run_ready(&mut self, snapshot: &Snapshot, now: Timestamp) {
+        self.start_facts();
+        while let Some((_, _, unit)) = self.ready.pop_first() {
+            if self.is_stopping {
+                return;
+            }
+            self.begin(&unit, snapshot, now);
+            self.start_facts();
+        }
+    }
+
+    fn begin(&mut self, unit: &Unit, snapshot: &Snapshot, now: Timestamp) {
+        let work = self.units.entry(unit.clone()).or_default();
+        work.priority = work.wanted.take();
+        work.retry_at = None;
+        match work.knowledge {
+            Knowledge::Trusted => self.translate_and_plan(unit, snapshot, now),
+            Knowledge::Census | Knowledge::Doubtful => self.observe(unit, snapshot, now),
+        }
+    }
+
+    // --- observing ---
+
+    fn observe(&mut self, unit: &Unit, snapshot: &Snapshot, now: Timestamp) {
+        let translate = &self.settings.translate;
+        let cluster_name = translate.cluster_name.clone();
+        let stacks = unit.stacks();
+        let is_first = self
+            .units
+            .get(unit)
+            .is_some_and(|w| w.knowledge == Knowledge::Census);
+        let scope = match &self.census {
+            CensusState::Done(census) if is_first => Scope::Details {
+                census: census.of(&stacks, &cluster_name),
+                stacks,
+            },
+            _ => Scope::Stacks {
+                stacks,
+                known_tags: self.known_tags.clone(),
+            },
+        };
+        let vpc_id = translate.vpc_id.clone();
+        let (observation, calls) = Observation::start(cluster_name, vpc_id, scope);
+        if observation.is_done() {
+            self.observed(unit, observation.finish(), snapshot, now);
+            return;
+        }
+        let priority = self.set_phase(unit, Phase::Observing(Box::new(observation)));
+        self.send_all(&Owner::Unit(unit.clone()), priority, calls);
+    }
+
+    /// Takes in what was observed, and goes on.
+    pub(super) fn observed(
+        &mut self,
+        unit: &Unit,
+        sighting: Sighting,
+        snapshot: &Snapshot,
+        now: Timestamp,
+    ) {
+        for stack in unit.stacks() {
+            self.known.stacks.remove(&stack);
+        }
+        self.known.stacks.extend(sighting.observed.stacks);
+        self.known_tags.extend(sighting.census.known_tags());
+        if let Some(work) = self.units.get_mut(unit) {
+            work.knowledge = Knowledge::Trusted;
+            work.observed_at = now;
+            // What was seen may differ from what the last plan left: compare all of it.
+            work.applied = None;
+        }
+        self.translate_and_plan(unit, snapshot, now);
+    }
+
+    // --- translating and planning ---
+
+    pub(super) fn translate_and_plan(&mut self, unit: &Unit, snapshot: &Snapshot, now: Timestamp) {
+        match unit {
+            Unit::Cluster => self.plan_cluster(now),
+            Unit::Gateway(_) => self.translate_gateway(unit, snapshot, now),
+        }
+    }
+
+    fn translate_gateway(&mut self, unit: &Unit, snapshot: &Snapshot, now: Timestamp) {
+        let Unit::Gateway(name) = unit else { return };
+        let wants_fresh_facts = self.units.get(unit).is_none_or(|work| {
+            !work.is_translated || work.has_mistakes || work.priority == Some(Priority::Drift)
+        });
+        if wants_fresh_facts {
+            self.facts.expire(now, self.settings.facts_age_max_ms);
+        }
+        for stack in unit.stacks() {
+            let existing = crate::facts::existing_load_balancer(&self.known, &stack);
+            self.facts
+                .facts_mut()
+                .load_balancers
+                .insert(stack, existing);
+        }
+        let translation =
+            front::translate(snapshot, self.facts.facts(), &self.settings.translate, name);
+        match translation {
+            Translation::NeedFacts(queries) => {
+                let priority = self.set_phase(unit, Phase::AwaitingFacts);
+                self.facts.want(queries, priority);
+            }
+            Translation::Done(done) => {
+                self.note_reads(unit, done.reads);
+                if let Some(work) = self.units.get_mut(unit) {
+                    work.is_translated = true;
+                    work.has_mistakes = done.has_mistakes;
+                    work.stack.clone_from(&done.stack);
+                }
+                self.report(unit, done.report);
+                self.plan_gateway(unit, done.stack.as_ref(), &done.unwanted, now);
+            }
+        }
+    }
+
+    /// Plans what the Gateway asks for, and then the end of what it does not ask for any more: a load
+    /// balancer of its other controller goes when the new one stands.
+    fn plan_gateway(
+        &mut self,
+        unit: &Unit,
+        stack: Option<&Stack>,
+        unwanted: &BTreeSet<StackId>,
+        now: Timestamp,
+    ) {
+        let mut plan = Plan::default();
+        if let Some(stack) = stack {
+            let lacks_group = stack.uses_backend_security_group()
+                && self.backend_group().is_none()
+                && self.settings.policy.mode != Mode::DryRun;
+            if lacks_group {
+                let priority = self.set_phase(unit, Phase::AwaitingCluster);
+                self.enqueue(&Unit::Cluster, priority, now);
+                return;
+            }
+            plan = self.plan_wanted(unit, stack, now);
+        }
+        let mut has_unwanted = false;
+        for id in unwanted {
+            if let Some(observed) = self.known.stacks.get(id) {
+                has_unwanted = true;
+                let name = self.settings.translate.cluster_name.clone();
+                let nothing = Stack::empty(id.clone(), name);
+                let policy = &self.settings.policy;
+                plan.append(front::plan_stack(&nothing, observed, &self.known, policy));
+            }
+        }
+        let is_gone = unwanted.len() == unit.stacks().len();
+        if stack.is_none() && !has_unwanted && !is_gone {
+            self.finish(unit, RoundResult::Blocked, now);
+        } else {
+            self.execute(unit, plan, now);
+        }
+    }
+
+    fn plan_wanted(&mut self, unit: &Unit, stack: &Stack, now: Timestamp) -> Plan {
+        let applied = self.units.get(unit).and_then(|work| work.applied.as_ref());
+        let only_targets =
+            applied.is_some_and(|applied| front::differ_in_targets_only(applied, stack));
+        let nothing = ObservedStack::default();
+        let observed = self.known.stacks.get(&stack.id).unwrap_or(&nothing);
+        let policy = &self.settings.policy;
+        if only_targets {
+            let plan = front::plan_targets(stack, observed, policy);
+            if let Some(work) = self.units.get_mut(unit) {
+                work.targets_at = Some(now);
+            }
+            plan
+        } else {
+            front::plan_stack(stack, observed, &self.known, policy)
+        }
+    }
+
+    // --- the shared security group ---
+
+    /// The id of the shared security group, if it is there.
+    pub(super) fn backend_group(&self) -> Option<&SecurityGroupId> {
+        let cluster = self.known.stacks.get(&StackId::CLUSTER)?;
+        cluster.security_groups.first().map(|group| &group.id)
+    }
+
+    fn plan_cluster(&mut self, now: Timestamp) {
+        let unit = Unit::Cluster;
+        let stack = match self.use_of_group() {
+            UseOfGroup::InUse => {
+                let stacks = self.units.values().filter_map(|work| work.stack.as_ref());
+                front::cluster_stack(stacks, &self.settings.translate)
+            }
+            UseOfGroup::Unused => Stack::empty(
+                StackId::CLUSTER,
+                self.settings.translate.cluster_name.clone(),
+            ),
+            // Somebody may still turn out to need it: each Gateway's round asks again.
+            UseOfGroup::Unknown => {
+                self.set_phase(&unit, Phase::Idle);
+                return;
+            }
+        };
+        if let Some(work) = self.units.get_mut(&unit) {
+            work.is_translated = true;
+            work.stack = Some(stack.clone());
+        }
+        let empty = ObservedStack::default();
+        let observed = self.known.stacks.get(&StackId::CLUSTER).unwrap_or(&empty);
+        let plan = front::plan_stack(&stack, observed, &self.known, &self.settings.policy);
+        self.execute(&unit, plan, now);
+    }
+
+    fn use_of_group(&self) -> UseOfGroup {
+        let gateways = || {
+            self.units
+                .iter()
+                .filter(|(unit, _)| unit.gateway().is_some())
+        };
+        let wants = |work: &Work| {
+            work.stack
+                .as_ref()
+                .is_some_and(Stack::uses_backend_security_group)
+        };
+        if gateways().any(|(_, work)| wants(work)) {
+            return UseOfGroup::InUse;
+        }
+        // A blocked Gateway keeps the load balancer that it has, and that one its groups.
+        let has = |stack: &ObservedStack| {
+            let group = self.backend_group();
+            stack
+                .load_balancers
+                .iter()
+                .any(|lb| group.is_some_and(|g| lb.security_groups.contains(g)))
+        };
+        let is_undecided = gateways().any(|(_, work)| !work.is_translated);
+        if is_undecided || self.known.stacks.values().any(has) {
+            return UseOfGroup::Unknown;
+        }
+        UseOfGroup::Unused
+    }
+
+    /// Looks whether the shared group has to be made or can go, now that a Gateway's round is over.
+    fn review_cluster(&mut self, now: Timestamp) {
+        let is_dry_run = self.settings.policy.mode == Mode::DryRun;
+        let Some(work) = self.units.get(&Unit::Cluster) else {
+            return;
+        };
+        if !work.is_settled() || (is_dry_run && work.is_translated) {
+            return;
+        }
+        let is_due = match self.use_of_group() {
+            UseOfGroup::InUse => self.backend_group().is_none() || !work.is_translated,
+            UseOfGroup::Unused => self.backend_group().is_some(),
+            UseOfGroup::Unknown => false,
+        };
+        if is_due {
+            self.enqueue(&Unit::Cluster, Priority::Fresh, now);
+        }
+    }
+
+    // --- carrying out ---
+
+    fn execute(&mut self, unit: &Unit, plan: Plan, now: Timestamp) {
+        if plan.is_empty() {
+            self.finish(
+                unit,
+                RoundResult::Converged {
+                    outcome: Outcome::default(),
+                },
+                now,
+            );
+            return;
+        }
+        self.effects.push(Effect::PlanReady {
+            unit: unit.clone(),
+            plan: plan.clone(),
+        });
+        let group = self.backend_group().map(ToString::to_string);
+        let provided: Provided = group
+            .map(|id| (backend_group_key(), id))
+            .into_iter()
+            .collect();
+        let (backoff, polls) = (self.settings.backoff, self.settings.polls);
+        let execution = Execution::new(plan, provided, backoff, polls);
+        self.set_phase(unit, Phase::Executing(Box::new(execution)));
+        self.pump(unit, now);
+    }
+
+    /// Makes the next call of a plan, or ends the round.
+    pub(super) fn pump(&mut self, unit: &Unit, now: Timestamp) {
+        let Some(work) = self.units.get_mut(unit) else {
+            return;
+        };
+        let priority = work.priority.unwrap_or(Priority::Retry);
+        let Phase::Executing(execution) = &mut work.phase else {
+            return;
+        };
+        if self.is_stopping {
+            execution.abandon();
+        }
+        let before = states(execution);
+        let next = execution.next(now);
+        emit_progress(&mut self.effects, unit, execution, &before);
+        match next {
+            Next::Call(call) => self.outbox.push(Owner::Unit(unit.clone()), priority, call),
+            Next::At(_) | Next::Answer => {}
+            Next::Finished => {
+                let outcome = execution.outcome();
+                let result = if outcome.is_complete() {
+                    RoundResult::Converged { outcome }
+                } else if outcome.is_abandoned {
+                    RoundResult::Superseded
+                } else {
+                    RoundResult::Incomplete { outcome }
+                };
+                self.finish(unit, result, now);
+            }
+        }
+    }
+
+    /// Gives up a plan that only waits, because something newer is wanted.
+    pub(super) fn supersede(&mut self, unit: &Unit, now: Timestamp) {
+        let Some(work) = self.units.get_mut(unit) else {
+            return;
+        };
+        let Phase::Executing(execution) = &mut work.phase else {
+            return;
+        };
+        let before = states(execution);
+        execution.abandon();
+        emit_progress(&mut self.effects, unit, execution, &before);
+        if execution.outcome().must_observe {
+            work.knowledge = Knowledge::Doubtful;
+        }
+        self.finish(unit, RoundResult::Superseded, now);
+    }
+
+    // --- ending ---
+
+    pub(super) fn finish(&mut self, unit: &Unit, result: RoundResult, now: Timestamp) {
+        let Some(work) = self.units.get_mut(unit) else {
+            return;
+        };
+        work.phase = Phase::Idle;
+        let failed_with = failure_class(&result);
+        if let RoundResult::Converged { outcome } | RoundResult::Incomplete { outcome } = &result {
+            if outcome.must_observe {
+                work.knowledge = Knowledge::Doubtful;
+            }
+            let is_reached = outcome.is_complete() && outcome.held == 0;
+            work.applied = if is_reached { work.stack.clone() } else { None };
+        }
+        match failed_with {
+            Some(class) => {
+                work.failures = work.failures.saturating_add(1);
+                let asker = unit.to_string();
+                let wait = self.settings.backoff.wait_ms(class, work.failures, &asker);
+                work.retry_at = Some(now.plus_millis(wait));
+            }
+            None if result != RoundResult::Superseded => work.failures = 0,
+            None => {}
+        }
+        let retry_at = work.retry_at;
+        self.report_outcome(unit, &result);
+        self.effects.push(Effect::RoundFinished {
+            unit: unit.clone(),
+            result: result.clone(),
+            retry_at,
+        });
+        if let Some(wanted) = self.units.get(unit).and_then(|work| work.wanted) {
+            self.enqueue(unit, wanted, now);
+        }
+        match unit {
+            Unit::Cluster => self.release_waiters(now),
+            Unit::Gateway(_) => {
+                self.watch_provisioning(unit, now);
+                self.forget_if_gone(unit);
+                self.review_cluster(now);
+            }
+        }
+    }
+
+    /// The Gateways that waited for the shared group go on once it is there.
+    fn release_waiters(&mut self, now: Timestamp) {
+        if self.backend_group().is_none() {
+            return;
+        }
+        let waiters: Vec<(Unit, Priority)> = self
+            .units
+            .iter_mut()
+            .filter(|(_, work)| matches!(work.phase, Phase::AwaitingCluster))
+            .map(|(unit, work)| {
+                work.phase = Phase::Idle;
+                (unit.clone(), work.priority.unwrap_or(Priority::Retry))
+            })
+            .collect();
+        for (unit, priority) in waiters {
+            self.enqueue(&unit, priority, now);
+        }
+    }
+
+    /// Goes on looking at a load balancer that is being set up.
+    fn watch_provisioning(&mut self, unit: &Unit, now: Timestamp) {
+        let is_provisioning = self.observed_stacks(unit).any(|id| {
+            let stack = self.known.stacks.get(id);
+            let balancers = stack
+                .map(|stack| stack.load_balancers.as_slice())
+                .unwrap_or_default();
+            balancers
+                .iter()
+                .any(|lb| lb.state == LoadBalancerState::Provisioning)
+        });
+        if is_provisioning && !self.is_stopping {
+            let at = now.plus_millis(self.settings.polls.load_balancers_ms);
+            self.provisioning_poll_at.get_or_insert(at);
+        }
+    }
+
+    /// A Gateway that is deleted and has nothing left is no unit any more.
+    fn forget_if_gone(&mut self, unit: &Unit) {
+        let wants_nothing = |work: &Work| {
+            work.is_settled()
+                && work.knowledge == Knowledge::Trusted
+                && work
+                    .reported
+                    .as_ref()
+                    .is_some_and(front::Report::is_of_nothing)
+        };
+        if self.observed_stacks(unit).next().is_none()
+            && self.units.get(unit).is_some_and(wants_nothing)
+        {
+            self.note_reads(unit, BTreeSet::new());
+            self.units.remove(unit);
+            for stack in unit.stacks() {
+                self.facts.facts_mut().load_balancers.remove(&stack);
+            }
+        }
+    }
+
+    // --- small parts ---
+
+    /// Sets the phase of a unit and answers with the urgency of its round.
+    pub(super) fn set_phase(&mut self, unit: &Unit, phase: Phase) -> Priority {
+        let work = self.units.entry(unit.clone()).or_default();
+        work.phase = phase;
+        work.priority.unwrap_or(Priority::Retry)
+    }
+
+    fn note_reads(&mut self, unit: &Unit, reads: BTreeSet<elbow_api::Read>) {
+        let Some(work) = self.units.get_mut(unit) else {
+            return;
+        };
+        let before = std::mem::replace(&mut work.reads, reads);
+        for read in before.difference(&work.reads) {
+            if let Some(units) = self.readers.get_mut(read) {
+                units.remove(unit);
+                if units.is_empty() {
+                    self.readers.remove(read);
+                }
+            }
+        }
+        for read in work.reads.difference(&before) {
+            self.readers
+                .entry(read.clone())
+                .or_default()
+                .insert(unit.clone());
+        }
+    }
+
+    pub(super) fn report(&mut self, unit: &Unit, report: front::Report) {
+        let Unit::Gateway(gateway) = unit else { return };
+        let report = report.with_known(&self.known);
+        let Some(work) = self.units.get_mut(unit) else {
+            return;
+        };
+        if work.reported.as_ref() == Some(&report) {
+            return;
+        }
+        work.reported = Some(report.clone());
+        self.effects.push(Effect::Report {
+            gateway: gateway.clone(),
+            report: Box::new(report),
+        });
+    }
+
+    /// Reports again, now that it is known what became of the plan.
+    pub(super) fn report_outcome(&mut self, unit: &Unit, result: &RoundResult) {
+        let reported = self.units.get(unit).and_then(|work| work.reported.clone());
+        if let Some(report) = reported {
+            self.report(unit, report.with_result(result));
+        }
+    }
+
+    fn start_facts(&mut self) {
+        if self.is_stopping {
+            return;
+        }
+        if let Some((priority, calls)) = self.facts.start(&self.settings.translate.vpc_id) {
+            self.send_all(&Owner::Facts, priority, calls);
+        }
+    }
+}
+
+/// Whether any Gateway needs the shared security group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum UseOfGroup {
+    InUse,
+    Unused,
+    Unknown,
+}
+
+/// The key under which plans refer to the shared security group.
+fn backend_group_key() -> ResourceKey {
+    ResourceKey {
+        stack: StackId::CLUSTER,
+        kind: ResourceKind::SecurityGroup,
+        id: ResourceId::new(BACKEND_SECURITY_GROUP),
+    }
+}
+
+fn failure_class(result: &RoundResult) -> Option<ErrorClass> {
+    match result {
+        RoundResult::Converged { .. } | RoundResult::Superseded => None,
+        RoundResult::Incomplete { outcome } => {
+            Some(outcome.retry_class().unwrap_or(ErrorClass::Conflict))
+        }
+        RoundResult::Blocked => None,
+        RoundResult::LookupFailed {
+            error: AwsError { class, .. },
+        } => Some(*class),
+    }
+}
+
+pub(super) fn states(execution: &Execution) -> Vec<StepState> {
+    execution.steps().map(|(_, state)| state.clone()).collect()
+}
+
+/// Tells which steps changed their state.
+pub(super) fn emit_progress(
+    effects: &mut Vec<Effect>,
+    unit: &Unit,
+    execution: &Execution,
+    before: &[StepState],
+) {
+    let changed = execution
+        .steps()
+        .zip(before)
+        .filter(|((_, state), before)| state != before);
+    effects.extend(changed.map(|((step, state), _)| Effect::Progress {
+        unit: unit.clone(),
+        step: Box::new(step.clone()),
+        state: state.clone(),
+    }));
+}

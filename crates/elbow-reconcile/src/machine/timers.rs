@@ -1,0 +1,142 @@
+//! Timers: what happens because time passes.
+//!
+//! In: the time. Out: repeated look-ups, retried rounds, waits that look again, looks for drift. What
+//! always holds: [`Reconciler::next_timer`] is the earliest moment at which anything here is due.
+
+use elbow_model::observed::LoadBalancerState;
+use elbow_model::{AwsCall, ErrorClass};
+
+use super::unit::{Knowledge, Phase, Unit, Work};
+use super::{CensusState, Owner, Reconciler};
+use crate::outbox::Priority;
+use crate::time::Timestamp;
+
+/// ARNs that one DescribeLoadBalancers call takes (ELBv2 API reference).
+const ARNS_PER_DESCRIBE: usize = 20;
+
+impl Reconciler {
+    /// Does what is due.
+    pub(super) fn timers(&mut self, now: Timestamp) {
+        if self.is_stopping {
+            return;
+        }
+        self.repeat_lookups(now);
+        if matches!(self.census, CensusState::Failed(at) if at <= now) {
+            self.start_census();
+        }
+        self.poll_provisioning(now);
+        self.wake_units(now);
+    }
+
+    /// When something is due next.
+    pub(super) fn next_timer(&self) -> Option<Timestamp> {
+        if self.is_stopping {
+            return None;
+        }
+        let delayed = self.delayed.keys().next().map(|(at, _)| *at);
+        let census = match self.census {
+            CensusState::Failed(at) => Some(at),
+            _ => None,
+        };
+        let units = self
+            .units
+            .iter()
+            .filter_map(|(unit, work)| self.alarm(unit, work));
+        units
+            .chain(delayed)
+            .chain(census)
+            .chain(self.provisioning_poll_at)
+            .min()
+    }
+
+    fn repeat_lookups(&mut self, now: Timestamp) {
+        while let Some(entry) = self.delayed.first_entry() {
+            if entry.key().0 > now {
+                return;
+            }
+            let (owner, priority, call) = entry.remove();
+            self.outbox.push(owner, priority, call);
+        }
+    }
+
+    fn poll_provisioning(&mut self, now: Timestamp) {
+        if self.provisioning_poll_at.is_none_or(|at| at > now) {
+            return;
+        }
+        self.provisioning_poll_at = None;
+        let balancers = self
+            .known
+            .stacks
+            .values()
+            .flat_map(|stack| &stack.load_balancers);
+        let arns: Vec<_> = balancers
+            .filter(|lb| lb.state == LoadBalancerState::Provisioning)
+            .map(|lb| lb.arn.clone())
+            .collect();
+        let calls = arns
+            .chunks(ARNS_PER_DESCRIBE)
+            .map(|chunk| AwsCall::DescribeLoadBalancers {
+                arns: chunk.to_vec(),
+                marker: None,
+            });
+        let calls = calls.collect();
+        self.send_all(&Owner::Provisioning, Priority::Fresh, calls);
+    }
+
+    fn wake_units(&mut self, now: Timestamp) {
+        let due: Vec<Unit> = self
+            .units
+            .iter()
+            .filter(|(unit, work)| self.alarm(unit, work).is_some_and(|at| at <= now))
+            .map(|(unit, _)| unit.clone())
+            .collect();
+        for unit in due {
+            let drift_at = self
+                .units
+                .get(&unit)
+                .and_then(|work| self.drift_at(&unit, work));
+            let Some(work) = self.units.get_mut(&unit) else {
+                continue;
+            };
+            if matches!(work.phase, Phase::Executing(_)) {
+                self.pump(&unit, now);
+            } else if work.retry_at.take_if(|at| *at <= now).is_some() {
+                let priority = work.wanted.unwrap_or(Priority::Retry);
+                self.enqueue(&unit, priority, now);
+            } else if drift_at.is_some_and(|at| at <= now) {
+                work.knowledge = Knowledge::Doubtful;
+                self.enqueue(&unit, Priority::Drift, now);
+            }
+        }
+    }
+
+    /// When a unit wants to be looked at by itself.
+    fn alarm(&self, unit: &Unit, work: &Work) -> Option<Timestamp> {
+        match &work.phase {
+            Phase::Executing(execution) => execution.again_at(),
+            Phase::Idle => work
+                .retry_at
+                .into_iter()
+                .chain(self.drift_at(unit, work))
+                .min(),
+            Phase::Observing(_) | Phase::AwaitingFacts | Phase::AwaitingCluster => None,
+        }
+    }
+
+    /// When a unit that is settled is looked at for drift. Spread over a tenth of the interval, so that
+    /// what was observed together at a start is not observed together ever after.
+    fn drift_at(&self, unit: &Unit, work: &Work) -> Option<Timestamp> {
+        let interval = self.settings.drift_interval_ms?;
+        if !work.is_settled() || work.knowledge != Knowledge::Trusted {
+            return None;
+        }
+        let asker = unit.to_string();
+        let spread = crate::backoff::Backoff {
+            first_ms: interval / 10,
+            max_ms: interval,
+            ..self.settings.backoff
+        };
+        let spread = spread.wait_ms(ErrorClass::Conflict, 1, &asker);
+        Some(work.observed_at.plus_millis(interval).plus_millis(spread))
+    }
+}

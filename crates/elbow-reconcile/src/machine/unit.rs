@@ -1,0 +1,139 @@
+//! A unit of work: what rounds are made for, and where its round stands.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use elbow_api::{NamespacedName, Read};
+use elbow_model::{Stack, StackId, StackKind};
+use serde::{Deserialize, Serialize};
+
+use crate::execute::Execution;
+use crate::front::Report;
+use crate::observe::Observation;
+use crate::outbox::Priority;
+use crate::settings::Settings;
+use crate::time::Timestamp;
+
+/// What rounds are made for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Unit {
+    /// What all Gateways share: the backend security group.
+    Cluster,
+    /// A Gateway, with all the Stacks that it has or had: two while it changes its controller.
+    Gateway(NamespacedName),
+}
+
+impl Unit {
+    /// The unit that a Stack belongs to.
+    pub fn of_stack(stack: &StackId) -> Self {
+        match stack.kind {
+            StackKind::Cluster => Self::Cluster,
+            StackKind::AlbGateway | StackKind::NlbGateway => Self::Gateway(NamespacedName::new(
+                stack.namespace.clone(),
+                stack.name.clone(),
+            )),
+        }
+    }
+
+    /// The Gateway, if it is one.
+    pub fn gateway(&self) -> Option<&NamespacedName> {
+        match self {
+            Self::Cluster => None,
+            Self::Gateway(name) => Some(name),
+        }
+    }
+
+    /// The Stacks that the unit may have.
+    pub fn stacks(&self) -> BTreeSet<StackId> {
+        match self {
+            Self::Cluster => BTreeSet::from([StackId::CLUSTER]),
+            Self::Gateway(name) => [StackKind::AlbGateway, StackKind::NlbGateway]
+                .map(|kind| StackId::new(kind, name.namespace.clone(), name.name.clone()))
+                .into(),
+        }
+    }
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cluster => f.write_str("cluster"),
+            Self::Gateway(name) => name.fmt(f),
+        }
+    }
+}
+
+/// What is known of a unit, and where its round stands.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    pub(super) phase: Phase,
+    /// How urgently a round is wanted, if one is.
+    pub(super) wanted: Option<Priority>,
+    /// Whether all that is wanted is to follow changed endpoints.
+    pub(super) only_targets: bool,
+    /// How urgent the round under way is.
+    pub(super) priority: Option<Priority>,
+    pub(super) knowledge: Knowledge,
+    /// When it was last observed.
+    pub(super) observed_at: Timestamp,
+    /// Failed rounds in a row.
+    pub(super) failures: u32,
+    /// When a round is asked for by itself.
+    pub(super) retry_at: Option<Timestamp>,
+    /// When targets were last changed.
+    pub(super) targets_at: Option<Timestamp>,
+    /// What the last translation read.
+    pub(super) reads: BTreeSet<Read>,
+    /// What the last translation asks for; `None` before the first one, or when it is blocked.
+    pub(super) stack: Option<Stack>,
+    /// The Stack that the last complete round brought about.
+    pub(super) applied: Option<Stack>,
+    /// What was last reported.
+    pub(super) reported: Option<Report>,
+    /// Whether the objects were translated at least once, blocked or not.
+    pub(super) is_translated: bool,
+    /// Whether the last translation found mistakes.
+    pub(super) has_mistakes: bool,
+}
+
+/// Where a round stands.
+#[derive(Debug, Default)]
+pub(super) enum Phase {
+    /// There is none.
+    #[default]
+    Idle,
+    /// What is there is being looked at.
+    Observing(Box<Observation>),
+    /// Facts are being looked up, for this unit and others.
+    AwaitingFacts,
+    /// The shared security group is being made.
+    AwaitingCluster,
+    /// A plan is being carried out.
+    Executing(Box<Execution>),
+}
+
+/// How far what is known of a unit's Stacks can be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Knowledge {
+    /// Nothing but the census.
+    #[default]
+    Census,
+    /// Observed, and kept up since.
+    Trusted,
+    /// Something may have happened that is not known: observe again.
+    Doubtful,
+}
+
+impl Work {
+    /// Whether it needs nothing but time.
+    pub(super) fn is_settled(&self) -> bool {
+        matches!(self.phase, Phase::Idle) && self.wanted.is_none() && self.retry_at.is_none()
+    }
+
+    /// When the next round for changed targets may begin.
+    pub(super) fn targets_not_before(&self, settings: &Settings) -> Option<Timestamp> {
+        self.targets_at
+            .map(|at| at.plus_millis(settings.targets_interval_ms))
+    }
+}

@@ -1,0 +1,62 @@
+//! What a driver decides about rounds.
+
+use elbow_plan::Policy;
+
+use crate::backoff::Backoff;
+use crate::budget::Limits;
+use crate::execute::Polls;
+
+/// What a driver decides about rounds.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What translation needs; the cluster's name and VPC are in it.
+    pub translate: elbow_translate::Settings,
+    /// Which steps are carried out.
+    pub policy: Policy,
+    /// How waits after failures grow.
+    pub backoff: Backoff,
+    /// How often waits look.
+    pub polls: Polls,
+    /// How many calls of which class may go out.
+    pub limits: Limits,
+    /// Calls that may be out at once. AWS has no such limit; sockets and memory have.
+    pub in_flight_max: usize,
+    /// How long what is known of a Stack is believed before AWS is asked again, in milliseconds;
+    /// `None` for ever.
+    pub drift_interval_ms: Option<u64>,
+    /// How old facts may be when a round looks for drift, is the first of its Gateway, or follows a
+    /// round that found mistakes, in milliseconds.
+    pub facts_age_max_ms: u64,
+    /// Least time between two rounds for changed targets of one Gateway, in milliseconds. Endpoints
+    /// come and go in bursts; the first of a burst is acted on at once, the rest together.
+    pub targets_interval_ms: u64,
+}
+
+impl Settings {
+    /// The defaults of a controller.
+    pub fn new(translate: elbow_translate::Settings) -> Self {
+        Self {
+            translate,
+            policy: Policy::default(),
+            backoff: Backoff::default(),
+            polls: Polls::default(),
+            limits: Limits::aws(),
+            in_flight_max: 32,
+            // LBC looks every 10 hours; each look is 10 to 20 calls for one load balancer.
+            drift_interval_ms: Some(30 * 60 * 1000),
+            // LBC lists certificates once a minute and subnets in every round.
+            facts_age_max_ms: 60_000,
+            targets_interval_ms: 250,
+        }
+    }
+
+    /// The same against the emulator: no budgets, and nobody else changes anything.
+    #[must_use]
+    pub fn unlimited(self) -> Self {
+        Self {
+            limits: Limits::none(),
+            drift_interval_ms: None,
+            ..self
+        }
+    }
+}
