@@ -87,6 +87,10 @@ fn complete(this: &ObjectRef, value: &mut Value) {
     if this.kind.group().ends_with("k8s.aws") && value.get("spec").is_none() {
         value["spec"] = json!({});
     }
+    // Likewise for the hostnames of a TLSRoute, which its versions before v1 let one leave out.
+    if let (Kind::TlsRoute, Some(Value::Object(spec))) = (this.kind, value.get_mut("spec")) {
+        spec.entry("hostnames").or_insert_with(|| json!([]));
+    }
     let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) else {
         return;
     };

@@ -98,6 +98,28 @@ fn refused_objects_say_why_and_where() {
             &["error broken-rule 8:5 `spec.listenerConfigurations[0].mutualAuthentication`: trustStore is required when mode is verify"],
         ),
         (
+            "rules of a listener rule",
+            object(
+                "gateway.k8s.aws/v1",
+                "ListenerRuleConfiguration",
+                "spec:\n  actions:\n  - {type: forward}\n  - {type: fixed-response, fixedResponseConfig: {statusCode: 302}}\n",
+            ),
+            &[
+                "error broken-rule 5:1 `spec`: at most one action may be forward, fixed-response or redirect",
+                "error broken-rule 7:6 `spec.actions[0]`: forwardConfig must be given exactly when type is forward",
+                "error broken-rule 8:62 `spec.actions[1].fixedResponseConfig.statusCode`: statusCode must lie between 200 and 299 or between 400 and 599",
+            ],
+        ),
+        (
+            "a field that an old version lacks",
+            object(
+                "elbv2.k8s.aws/v1alpha1",
+                "TargetGroupBinding",
+                "spec: {serviceRef: {name: a, port: http}, vpcID: vpc-1}\n",
+            ),
+            &["error unknown-field 5:43 there is no field `spec.vpcID`"],
+        ),
+        (
             "a rule of the Gateway API",
             route("spec:\n  rules:\n  - matches:\n    - path: {type: PathPrefix, value: api}\n"),
             &["error broken-rule 8:7 `spec.rules[0].matches[0].path`: value must be an absolute path and start with '/' when type one of ['Exact', 'PathPrefix']"],

@@ -159,6 +159,14 @@ fn defaults_of_our_own_kinds_and_of_kubernetes_are_filled_in() {
 }
 
 #[test]
+fn an_old_tls_route_may_leave_out_its_hostnames() {
+    let loaded = load_text(
+        "{apiVersion: gateway.networking.k8s.io/v1alpha2, kind: TLSRoute, metadata: {name: a}, spec: {rules: [{backendRefs: [{name: s, port: 1}]}]}}",
+    );
+    assert_eq!(loaded.snapshot.objects().len(), 1, "{:?}", lines(&loaded));
+}
+
+#[test]
 fn write_only_strings_of_a_secret_become_its_data() {
     let Object::Secret(secret) = only(
         "{apiVersion: v1, kind: Secret, metadata: {name: a}, data: {one: YQ==}, stringData: {two: b}}",
