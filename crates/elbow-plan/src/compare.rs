@@ -365,8 +365,9 @@ pub(crate) fn describe_conditions(conditions: &[Condition]) -> String {
     let parts: Vec<String> = conditions
         .iter()
         .map(|condition| match condition {
-            Condition::HostHeader { matches } => pattern(matches),
-            Condition::PathPattern { matches } => pattern(matches),
+            Condition::HostHeader { matches } | Condition::PathPattern { matches } => {
+                pattern(matches)
+            }
             Condition::HttpHeader { name, matches } => format!("{name}: {}", pattern(matches)),
             Condition::HttpRequestMethod { values } => values.join("|"),
             Condition::QueryString { values } => {
@@ -422,11 +423,11 @@ mod tests {
         })
     }
 
-    fn sticky(enabled: bool, duration_seconds: Option<u32>) -> Option<Stickiness> {
-        Some(Stickiness {
+    fn sticky(enabled: bool, duration_seconds: Option<u32>) -> Stickiness {
+        Stickiness {
             enabled,
             duration_seconds,
-        })
+        }
     }
 
     fn redirect(host: Option<&str>, query: Option<&str>) -> Action {
@@ -448,8 +449,8 @@ mod tests {
 
     #[test]
     fn answers() {
-        let off = || sticky(false, None);
-        let on = || sticky(true, Some(60));
+        let off = || Some(sticky(false, None));
+        let on = || Some(sticky(true, Some(60)));
         for (name, desired, observed, equal) in [
             (
                 "single, no weight",
@@ -501,7 +502,7 @@ mod tests {
             ),
             (
                 "stickiness is asked off",
-                forward(&[("a", None)], sticky(false, Some(3600))),
+                forward(&[("a", None)], Some(sticky(false, Some(3600)))),
                 forward(&[("a", None)], off()),
                 true,
             ),

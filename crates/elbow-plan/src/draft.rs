@@ -185,6 +185,10 @@ pub(crate) fn change(
 }
 
 /// A field of something that did not exist before.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "callers pass values and references alike"
+)]
 pub(crate) fn set(field: &str, after: impl ToString) -> Change {
     Change {
         field: field.to_owned(),

@@ -193,22 +193,38 @@ pub(crate) fn readiness(ctx: &Context<'_>, group: &Ref<TargetGroupArn>) -> Readi
     }
 }
 
-/// Whether requests get something from this action now. A group with unhealthy targets only does serve:
-/// load balancers fail open.
+/// Whether a desired group takes over from one that is healthy, or from none that is known.
+pub(crate) fn had_traffic(ctx: &Context<'_>, group: &Ref<TargetGroupArn>) -> bool {
+    let Some(id) = desired_id(ctx, group) else {
+        return true;
+    };
+    let mut old = ctx
+        .pairing
+        .old_groups
+        .iter()
+        .filter(|old| ctx.resource_id(&old.tags) == id)
+        .peekable();
+    old.peek().is_none() || old.any(|old| are_healthy(&old.targets))
+}
+
+/// A group with unhealthy targets only does serve: load balancers fail open.
+fn has_serving_target(group: &ObservedTargetGroup) -> bool {
+    group.targets.iter().any(|target| {
+        matches!(
+            target.state,
+            TargetState::Healthy
+                | TargetState::Unhealthy
+                | TargetState::UnhealthyDraining
+                | TargetState::Unavailable
+        )
+    })
+}
+
+/// Whether requests get something from this action now.
 pub(crate) fn serves(ctx: &Context<'_>, action: &RuleAction) -> bool {
     match action {
         RuleAction::Forward(_) => receivers(action).iter().any(|group| match group {
-            Ref::Known(arn) => ctx.observed_group(arn).is_none_or(|observed| {
-                observed.targets.iter().any(|target| {
-                    matches!(
-                        target.state,
-                        TargetState::Healthy
-                            | TargetState::Unhealthy
-                            | TargetState::UnhealthyDraining
-                            | TargetState::Unavailable
-                    )
-                })
-            }),
+            Ref::Known(arn) => ctx.observed_group(arn).is_none_or(has_serving_target),
             Ref::Of(_) => false,
         }),
         RuleAction::Redirect(_) | RuleAction::Unmodeled { .. } => true,

@@ -38,7 +38,7 @@ pub fn lint(plan: &Plan, observed: &Observed, cluster_name: &str) -> Vec<Violati
             found.push(Violation {
                 step: step.id,
                 what,
-            })
+            });
         };
         if step.id.0 != expected || !numbers.insert(step.id) {
             report(format!("is number {expected} in the list"));

@@ -75,7 +75,8 @@ pub(crate) fn ensure(ctx: &mut Context<'_>, balancer: &Ref<LoadBalancerArn>) -> 
     serving
 }
 
-/// Waits until every group that gets traffic from the desired listeners is healthy.
+/// Waits until every group that gets traffic from the desired listeners is healthy, except those that take
+/// over from a group that is not healthy either: what was broken before must not hold up the rest.
 pub(crate) fn wait_healthy(ctx: &mut Context<'_>) -> Vec<StepId> {
     let mut receiving: BTreeSet<Ref<TargetGroupArn>> = BTreeSet::new();
     for listener in ctx.stack.listeners.values() {
@@ -86,6 +87,7 @@ pub(crate) fn wait_healthy(ctx: &mut Context<'_>) -> Vec<StepId> {
     }
     receiving
         .iter()
+        .filter(|group| handover::had_traffic(ctx, group))
         .filter(|group| {
             matches!(
                 handover::readiness(ctx, group),
@@ -271,7 +273,7 @@ fn park<'a>(
             let groups: BTreeSet<_> = rule
                 .actions
                 .iter()
-                .flat_map(|action| groups(action))
+                .flat_map(groups)
                 .map(|group| group.target_group.clone())
                 .collect();
             in_use.extend(groups.iter().cloned());
@@ -353,7 +355,7 @@ fn shift(
     let protocols: BTreeSet<Protocol> = old
         .into_iter()
         .chain([&new])
-        .flat_map(|action| groups(action))
+        .flat_map(groups)
         .filter_map(|group| match &group.target_group {
             Ref::Of(key) => ctx
                 .stack
@@ -394,7 +396,7 @@ fn finish_shift(
         .observed
         .default_actions
         .iter()
-        .flat_map(|old| groups(old))
+        .flat_map(groups)
         .map(|group| group.target_group.clone())
         .collect();
     let after: Vec<StepId> = old
@@ -496,7 +498,7 @@ fn change_one(
     let is_late = rest.as_ref().is_some_and(|call| call.only_default_action)
         && !listener.desired.rules.is_empty();
     if let Some(call) = rest.take_if(|_| !is_late) {
-        steps.extend(call.add(ctx, listener));
+        steps.push(call.add(ctx, listener));
     }
     if !was_secure {
         certificates(ctx);
@@ -504,7 +506,7 @@ fn change_one(
     set_attributes(ctx, at, &arn, Some(observed));
     steps.extend(listener.rules.steps(ctx, &arn, handover, rules));
     if let Some(call) = rest {
-        steps.extend(call.add(ctx, listener));
+        steps.push(call.add(ctx, listener));
     }
 
     if desired.protocol.is_secure() {
@@ -546,7 +548,7 @@ struct Modification {
 }
 
 impl Modification {
-    fn add(self, ctx: &mut Context<'_>, listener: &Existing<'_>) -> Option<StepId> {
+    fn add(self, ctx: &mut Context<'_>, listener: &Existing<'_>) -> StepId {
         let (key, name) = identity(ctx, listener.port, listener.desired.protocol);
         let fields: Vec<&str> = self.changes.iter().map(|c| c.field.as_str()).collect();
         let reason = format!("its {} differs", fields.join(" and "));
@@ -566,7 +568,7 @@ impl Modification {
                 ctx.detach(old, step);
             }
         }
-        Some(step)
+        step
     }
 }
 

@@ -328,22 +328,19 @@ fn update_security_groups(
         return;
     }
     // https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-security-groups.html
-    let impossible = (desired.lb_type == LoadBalancerType::Network && differ)
-        .then(|| match (present.is_empty(), groups.is_empty()) {
-            (true, false) => Some(
-                "a Network Load Balancer that was created without security groups \
-                                   can never get any; it must be created anew",
-            ),
-            (false, true) => Some(
-                "a Network Load Balancer that has security groups must keep one; \
-                                   it must be created anew",
-            ),
-            _ => None,
-        })
-        .flatten()
-        .map(|why| Held::Impossible {
-            why: why.to_owned(),
-        });
+    let impossible = match (desired.lb_type, present.is_empty(), groups.is_empty()) {
+        (LoadBalancerType::Network, true, false) => Some(
+            "a Network Load Balancer that was created without security groups can never get any; it \
+             must be created anew",
+        ),
+        (LoadBalancerType::Network, false, true) => Some(
+            "a Network Load Balancer that has security groups must keep one; it must be created anew",
+        ),
+        _ => None,
+    }
+    .map(|why| Held::Impossible {
+        why: why.to_owned(),
+    });
     let changes: Vec<Change> = [
         change(
             "securityGroups",

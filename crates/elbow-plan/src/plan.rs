@@ -15,7 +15,8 @@ use crate::hazards::Hazard;
 /// An ordered, explained set of changes.
 ///
 /// Expected flow: the steps are carried out in list order. A step whose `after` did not all succeed, and
-/// a step that is [`Step::held`], is passed over; all others run, whatever failed before them.
+/// a step that is [`Step::held`], is passed over; all others run, whatever failed before them. A wait that
+/// is not over yet holds up the steps that come after it, and need not hold up others.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[must_use = "a plan that nobody reads changes nothing"]
@@ -130,6 +131,10 @@ pub struct Change {
 /// What a step consists of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all steps are calls; a box would cost each of them an allocation"
+)]
 pub enum StepKind {
     /// One AWS call. Its [`Ref::Of`]s are given their value by [`crate::resolve`].
     Call(AwsCall),

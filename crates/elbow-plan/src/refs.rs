@@ -25,9 +25,18 @@ pub fn resolve(call: &AwsCall, provided: &Provided) -> Result<AwsCall, ResourceK
     if let AwsCall::SetRulePriorities { priorities } = &mut call {
         priorities.retain_mut(|entry| {
             fill(&mut entry.rule, &mut |key| provided.get(key).cloned());
-            entry.rule.known().is_some()
+            match &entry.rule {
+                Ref::Known(_) => true,
+                Ref::Of(key) => {
+                    missing = Some(key.clone());
+                    false
+                }
+            }
         });
-        return Ok(call);
+        return match missing {
+            Some(key) if priorities.is_empty() => Err(key),
+            _ => Ok(call),
+        };
     }
     visit(&mut call, &mut |key| {
         let id = provided.get(key).cloned();
@@ -78,6 +87,12 @@ fn fill<T: From<String>>(id: &mut Ref<T>, lookup: &mut Lookup<'_>) {
     }
 }
 
+fn fill_all<T: From<String>>(ids: &mut [Ref<T>], lookup: &mut Lookup<'_>) {
+    for id in ids {
+        fill(id, lookup);
+    }
+}
+
 fn fill_action(action: &mut Action, lookup: &mut Lookup<'_>) {
     if let Action::Forward(forward) = action {
         for group in &mut forward.target_groups {
@@ -95,14 +110,14 @@ fn visit(call: &mut AwsCall, lookup: &mut Lookup<'_>) {
         | AwsCall::DeleteSecurityGroupTags { group, .. } => fill(group, lookup),
         AwsCall::CreateLoadBalancer {
             security_groups, ..
-        } => security_groups.iter_mut().for_each(|id| fill(id, lookup)),
+        } => fill_all(security_groups, lookup),
         AwsCall::SetSecurityGroups {
             load_balancer,
             security_groups,
             ..
         } => {
             fill(load_balancer, lookup);
-            security_groups.iter_mut().for_each(|id| fill(id, lookup));
+            fill_all(security_groups, lookup);
         }
         AwsCall::DeleteLoadBalancer { load_balancer }
         | AwsCall::SetSubnets { load_balancer, .. }

@@ -202,7 +202,7 @@ impl<'a> RulePlan<'a> {
                     id
                 }
                 Move::Reorder(places) => {
-                    let id = self.reorder(ctx, places);
+                    let id = self.reorder(ctx, handover, places);
                     reordered = Some(id);
                     id
                 }
@@ -334,7 +334,8 @@ impl<'a> RulePlan<'a> {
         .into_iter()
         .flatten()
         .collect();
-        let (waits, drops) = handover.before(ctx, &self.moving[n]);
+        let (_, drops) = handover.before(ctx, &self.moving[n]);
+        let waits = self.waits(ctx, handover, Some(&rule.conditions));
         let key = self.key(ctx, place(n));
         let name = self.name(&rule.conditions);
         let step = ctx
@@ -362,7 +363,31 @@ impl<'a> RulePlan<'a> {
         step
     }
 
-    fn reorder(&self, ctx: &mut Context<'_>, places: &[(Slot, u16)]) -> StepId {
+    /// Waits of the rules that are created or modified, of those alone that these conditions may have to
+    /// do with. Order between moves counts only where there is something to wait for: a move that has no
+    /// wait of its own must not overtake one that has.
+    fn waits(
+        &self,
+        ctx: &Context<'_>,
+        handover: &Handover,
+        conditions: Option<&[Condition]>,
+    ) -> Vec<StepId> {
+        let concerns = |n: &usize| {
+            conditions.is_none_or(|of| may_overlap(of, &self.desired.rules[*n].conditions))
+        };
+        (0..self.moving.len())
+            .filter(concerns)
+            .flat_map(|n| handover.before(ctx, &self.moving[n]).0)
+            .collect()
+    }
+
+    fn reorder(
+        &self,
+        ctx: &mut Context<'_>,
+        handover: &Handover,
+        places: &[(Slot, u16)],
+    ) -> StepId {
+        let waits = self.waits(ctx, handover, None);
         let mut changes = Vec::new();
         let mut priorities = Vec::new();
         let mut causes = BTreeSet::new();
@@ -398,6 +423,7 @@ impl<'a> RulePlan<'a> {
             .reason("rules take their places at one moment")
             .causes(&causes.into_iter().collect::<Vec<_>>())
             .changes(changes)
+            .after(waits)
             .call(AwsCall::SetRulePriorities { priorities })
     }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use elbow_model::aws_call::TagTarget;
 use elbow_model::ids::ResourceId;
 use elbow_model::observed::ObservedTargetGroup;
-use elbow_model::stack::{Target, TargetGroup};
+use elbow_model::stack::{ProtocolVersion, Target, TargetGroup};
 use elbow_model::{AwsCall, Ref, ResourceKind};
 
 use crate::compare;
@@ -57,6 +57,8 @@ pub(crate) fn delete_old(ctx: &mut Context<'_>) {
             .step(Action::Delete, key, &observed.name)
             .reason(if replaced {
                 "another group has taken its place"
+            } else if ctx.stack.load_balancer.is_none() {
+                "nothing asks for it any more"
             } else {
                 "no route uses its backend any more"
             })
@@ -90,7 +92,7 @@ fn create(ctx: &mut Context<'_>, id: &ResourceId, desired: &TargetGroup, name: &
             let before = [
                 Some(old.target_type.as_str()),
                 Some(old.protocol.as_str()),
-                old.protocol_version.map(|v| v.as_str()),
+                old.protocol_version.map(ProtocolVersion::as_str),
             ];
             for (change, before) in changes.iter_mut().zip(before) {
                 change.before = before.map(str::to_owned);

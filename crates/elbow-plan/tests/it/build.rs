@@ -44,16 +44,16 @@ pub(crate) fn target(id: &str) -> Target {
 /// A Stack of an ALB with its own security group, without listeners.
 pub(crate) fn alb() -> Stack {
     let id = StackId::new(StackKind::AlbGateway, "default", "web");
-    stack(id, LoadBalancerType::Application)
+    stack(&id, LoadBalancerType::Application)
 }
 
 /// A Stack of an NLB, without listeners.
 pub(crate) fn nlb() -> Stack {
     let id = StackId::new(StackKind::NlbGateway, "default", "tcp");
-    stack(id, LoadBalancerType::Network)
+    stack(&id, LoadBalancerType::Network)
 }
 
-fn stack(id: StackId, lb_type: LoadBalancerType) -> Stack {
+fn stack(id: &StackId, lb_type: LoadBalancerType) -> Stack {
     let mut stack = Stack::empty(id.clone(), CLUSTER);
     let group = ResourceId::new(MANAGED_SECURITY_GROUP);
     stack.security_groups.insert(
@@ -63,7 +63,7 @@ fn stack(id: StackId, lb_type: LoadBalancerType) -> Stack {
             description: "test".to_owned(),
             vpc_id: VpcId::new("vpc-1"),
             ingress: Some(vec![ingress("tcp", 80, "0.0.0.0/0")]),
-            tags: tags(&id, MANAGED_SECURITY_GROUP),
+            tags: tags(id, MANAGED_SECURITY_GROUP),
             causes: cause("Gateway", &id.name),
         },
     );
@@ -78,7 +78,7 @@ fn stack(id: StackId, lb_type: LoadBalancerType) -> Stack {
         security_groups: vec![Ref::Of(stack.key(ResourceKind::SecurityGroup, &group))],
         enforce_security_group_inbound_rules_on_private_link_traffic: None,
         attributes: Attributes::new(),
-        tags: tags(&id, LOAD_BALANCER),
+        tags: tags(id, LOAD_BALANCER),
         causes: cause("Gateway", &id.name),
     });
     stack

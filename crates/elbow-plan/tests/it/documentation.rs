@@ -83,7 +83,7 @@ fn everything() -> Plan {
     let world = applied(&stack);
     let a = group(&mut stack, "a");
     a.target_type = TargetType::Instance;
-    a.name = "other".to_owned();
+    "other".clone_into(&mut a.name);
     let policy = Policy {
         mode: Mode::DryRun,
         ..Policy::default()

@@ -36,7 +36,7 @@ fn without_outage(world: &mut World, stack: &Stack, port: u16, paths: &[&str]) -
 fn replace_group(stack: &mut Stack) {
     let a = group(stack, "a");
     a.target_type = TargetType::Instance;
-    a.name = "k8s-default-a-abcdefabcd".to_owned();
+    "k8s-default-a-abcdefabcd".clone_into(&mut a.name);
     a.targets = vec![target("i-1")];
 }
 
@@ -212,8 +212,14 @@ fn a_group_that_does_not_get_healthy_gets_no_traffic() {
 
 #[test]
 fn stops_anywhere_and_leads_on() {
-    type Change = fn(&mut Stack);
-    let cases: [(&str, fn() -> Stack, u16, &str, Change); 5] = [
+    type Case = (
+        &'static str,
+        fn() -> Stack,
+        u16,
+        &'static str,
+        fn(&mut Stack),
+    );
+    let cases: [Case; 5] = [
         ("ALB group", web, 80, "/a/1", replace_group),
         ("NLB group", tcp, 9000, "", replace_group),
         ("target port", web, 80, "/a/1", |stack| {

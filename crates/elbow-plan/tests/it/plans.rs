@@ -82,7 +82,7 @@ fn in_place() {
             |s| {
                 lb(s)
                     .security_groups
-                    .push(elbow_model::SecurityGroupId::new("sg-x").into())
+                    .push(elbow_model::SecurityGroupId::new("sg-x").into());
             },
             "SetSecurityGroups k8s-default-web-int",
         ),
@@ -103,7 +103,7 @@ fn in_place() {
                     group(s, "a")
                         .attributes
                         .insert("slow_start.duration_seconds".into(), "30".into()),
-                )
+                );
             },
             "ModifyTargetGroupAttributes k8s-default-a-0123456789",
         ),

@@ -120,6 +120,22 @@ proptest! {
         }
     }
 
+    /// A plan that stops anywhere leaves a state from which planning leads to the same end.
+    #[test]
+    fn stops_anywhere(before in shape(), after in shape(), stop in 0..40_usize) {
+        let (before, after) = (build(&before), build(&after));
+        let mut world = applied(&before);
+        let plan = plan_in(&world, &after, &Policy::default());
+        let mut execution = Execution::new();
+        for step in plan.steps.iter().take(stop) {
+            execution.step(&mut world, step);
+        }
+        let _rest = converge(&mut world, &after);
+        let mut whole = applied(&before);
+        let _plan = converge(&mut whole, &after);
+        prop_assert_eq!(answers(&world, &after), answers(&whole, &after));
+    }
+
     /// The order in which resources are observed does not matter.
     #[test]
     fn order_does_not_matter(before in shape(), after in shape()) {

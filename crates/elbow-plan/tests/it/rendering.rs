@@ -73,9 +73,9 @@ fn text_of_hazards_and_held_steps() {
           danger: deletes the load balancer: k8s-default-web-int-3.elb.example goes away
           nothing asks for a load balancer any more (Gateway default/web)
     2 - target group    k8s-default-a-0123456789  held: it needs step 1, which is not carried out
-          no route uses its backend any more (Gateway default/web)
+          nothing asks for it any more (Gateway default/web)
     3 - target group    k8s-default-b-0123456789  held: it needs step 1, which is not carried out
-          no route uses its backend any more (Gateway default/web)
+          nothing asks for it any more (Gateway default/web)
     4 - security group  k8s-default-web-sg  held: it needs step 1, which is not carried out
           nothing asks for it any more (Gateway default/web)
 
