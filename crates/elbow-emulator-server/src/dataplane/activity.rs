@@ -57,6 +57,12 @@ impl Activity {
         }
     }
 
+    /// Whether nothing has happened for `timeout`.
+    pub(crate) fn is_idle_for(&self, timeout: Duration) -> bool {
+        let last = Duration::from_millis(self.inner.last_ms.load(Ordering::Relaxed));
+        Instant::now() >= self.inner.start + last + timeout
+    }
+
     /// Counts a request until the guard is dropped.
     pub(crate) fn begin(&self) -> InFlight {
         self.inner.in_flight.fetch_add(1, Ordering::Relaxed);

@@ -17,7 +17,7 @@ use elbow_emulator::dataplane::request::Scheme;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
@@ -67,6 +67,9 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, listener: Listene
     if live.served.protocol != ServedProtocol::Https {
         return serve_http(stream, connection(Scheme::Http, None), &live, false).await;
     }
+    if is_cleartext(&stream).await {
+        return refuse_cleartext(stream).await;
+    }
     // Without a certificate there is nothing to say to the client.
     let Some(config) = live.tls.clone() else {
         return;
@@ -85,6 +88,30 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, listener: Listene
         }
         Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
         Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
+    }
+}
+
+/// Whether a client speaks HTTP where TLS is expected: methods are letters, a handshake begins with 22.
+async fn is_cleartext(stream: &TcpStream) -> bool {
+    let mut first = [0];
+    let peeked = tokio::time::timeout(HANDSHAKE_TIMEOUT, stream.peek(&mut first)).await;
+    matches!(peeked, Ok(Ok(1))) && first[0].is_ascii_uppercase()
+}
+
+/// Tells such a client in its own words what is wrong.
+async fn refuse_cleartext(mut stream: TcpStream) {
+    const ANSWER: &str = "HTTP/1.1 400 Bad Request\r\nServer: awselb/2.0\r\nContent-Type: text/html\r\n\
+        Content-Length: 73\r\nConnection: close\r\n\r\n\
+        <html><body>The plain HTTP request was sent to HTTPS port</body></html>\r\n";
+    // A close with unread bytes would be a reset, and the answer lost.
+    let mut request = [0; 4096];
+    let answered = async {
+        stream.read(&mut request).await?;
+        stream.write_all(ANSWER.as_bytes()).await?;
+        stream.shutdown().await
+    };
+    if let Err(error) = answered.await {
+        tracing::debug!(%error, "Client of an HTTPS listener spoke HTTP");
     }
 }
 
@@ -120,10 +147,10 @@ where
     tokio::pin!(serving);
     let patience = tokio::select! {
         result = &mut serving => return log_end(result),
-        () = must_end(&activity, live) => GRACE,
+        patience = must_end(&activity, live) => patience,
         // What is under way may finish while the listener alone goes; a shutdown cuts it off from
         // outside.
-        () = closing.cancelled() => live.settings.idle_timeout,
+        () = closing.cancelled() => live.settings.idle_timeout + GRACE,
     };
     serving.as_mut().graceful_shutdown();
     tokio::select! {
@@ -139,23 +166,20 @@ fn log_end(result: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
 }
 
 /// Ends when a connection should be closed: no request for the idle timeout, or its keep-alive time
-/// is over.
-async fn must_end(activity: &Activity, live: &Live) {
+/// is over. Says how much longer it may then be silent.
+async fn must_end(activity: &Activity, live: &Live) -> Duration {
     let idle_timeout = live.settings.idle_timeout;
     let idle = async {
-        loop {
-            activity.idle_for(idle_timeout).await;
-            if activity.in_flight() == 0 {
-                return;
-            }
-            // A request under way watches its target itself; a client that stops reading is given
-            // the same time again.
+        activity.idle_for(idle_timeout).await;
+        // A request under way watches its target itself; a client that stops reading is given the
+        // same time again.
+        while activity.in_flight() > 0 && !activity.is_idle_for(idle_timeout * 2) {
             activity.idle_for(idle_timeout * 2).await;
-            return;
         }
     };
     tokio::select! {
-        () = idle => {}
-        () = tokio::time::sleep(live.settings.client_keep_alive) => {}
+        () = idle => GRACE,
+        // A request under way gets its answer, if it comes before the timeout.
+        () = tokio::time::sleep(live.settings.client_keep_alive) => idle_timeout + GRACE,
     }
 }

@@ -54,7 +54,11 @@ pub(crate) async fn run(plane: Arc<Plane>) {
                 emulator.next_probe_at(),
             )
         });
-        let pause = if due.is_empty() { Duration::ZERO } else { ROUND_MIN };
+        let pause = if due.is_empty() {
+            Duration::ZERO
+        } else {
+            ROUND_MIN
+        };
         for (probe, proxy_protocol) in due {
             let check = check(Arc::clone(&plane), probe, proxy_protocol);
             let shutdown = plane.shutdown.clone();

@@ -110,17 +110,16 @@ impl Supervisor {
                 .any(|listener| listener.load_balancer_arn == arn)
         });
         for listener in &wanted {
-            match self.open.get(&listener.arn) {
-                Some(open) => open.update(listener),
-                None => {
-                    let open = self.open(listener.clone());
-                    self.open.insert(listener.arn.clone(), open);
-                }
+            if let Some(open) = self.open.get(&listener.arn) {
+                open.update(listener);
+            } else {
+                let open = self.open(listener.clone());
+                self.open.insert(listener.arn.clone(), open);
             }
         }
         let bindings = self.bindings(revision, &wanted);
         self.publish.send_if_modified(|published| {
-            let is_news = published.load_balancers != bindings.load_balancers;
+            let is_news = *published != bindings;
             *published = bindings;
             is_news
         });
@@ -224,7 +223,7 @@ async fn accept(listener: TcpListener, context: ListenerContext) {
                 plane.tasks.spawn(async move {
                     match context.live().served.protocol {
                         ServedProtocol::Http | ServedProtocol::Https => {
-                            alb::serve(stream, peer, context).await
+                            alb::serve(stream, peer, context).await;
                         }
                         _ => nlb::serve(stream, peer, context).await,
                     }

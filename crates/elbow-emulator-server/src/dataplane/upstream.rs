@@ -152,13 +152,12 @@ impl Pool {
                 .filter(|sender| !sender.is_closed())
                 .cloned();
             let is_fresh = kept.is_none();
-            let mut sender = match kept {
-                Some(sender) => sender,
-                None => {
-                    let sender = connect_http2(&upstream).await?;
-                    self.lock().http2.insert(upstream, sender.clone());
-                    sender
-                }
+            let mut sender = if let Some(sender) = kept {
+                sender
+            } else {
+                let sender = connect_http2(&upstream).await?;
+                self.lock().http2.insert(upstream, sender.clone());
+                sender
             };
             match sender.try_send_request(request).await {
                 Ok(response) => return Ok(response),

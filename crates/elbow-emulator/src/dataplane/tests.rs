@@ -1,5 +1,10 @@
 //! Requests and flows through whole load balancers, made by the control plane's own operations.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "JSON literals read best as arguments"
+)]
+
 use std::net::SocketAddr;
 
 use proptest::prelude::*;

@@ -1,6 +1,8 @@
 //! Application load balancers.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::{Request, Response, StatusCode};
@@ -271,6 +273,132 @@ async fn bodies_stream_both_ways() {
     };
     let ((), received) = tokio::join!(sending, receiving);
     assert_eq!(received, STREAMED_BYTES);
+}
+
+/// What may lie between a target and a client that does not read: buffers of four sockets and of the
+/// HTTP libraries. Loopback sockets grow to a few megabytes each.
+const READ_AHEAD_BYTES_MAX: usize = 40 << 20;
+
+#[tokio::test]
+async fn nothing_is_read_ahead_of_a_slow_client() {
+    let world = World::new().await;
+    let produced = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&produced);
+    let port = backend(move |_| {
+        let body = Zeros {
+            left: 4 * READ_AHEAD_BYTES_MAX,
+            produced: Arc::clone(&counter),
+        };
+        async { Response::new(body.boxed()) }
+    })
+    .await;
+    let alb = world.alb_to(port).await;
+    let stream = TcpStream::connect(alb.address).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let request = Request::get("/")
+        .header("host", "h")
+        .body(text(""))
+        .unwrap();
+    let mut body = sender.send_request(request).await.unwrap().into_body();
+    let mut received = 0;
+    while let Some(frame) = body.frame().await {
+        received += frame.unwrap().into_data().unwrap().len();
+        let ahead = produced.load(Ordering::Relaxed) - received;
+        assert!(
+            ahead < READ_AHEAD_BYTES_MAX,
+            "{ahead} bytes are held after {received}"
+        );
+    }
+    assert_eq!(received, 4 * READ_AHEAD_BYTES_MAX);
+}
+
+/// A body that is made as it is read.
+struct Zeros {
+    left: usize,
+    produced: Arc<AtomicUsize>,
+}
+
+impl http_body::Body for Zeros {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        const CHUNK: [u8; 64 << 10] = [0; 64 << 10];
+        let take = self.left.min(CHUNK.len());
+        if take == 0 {
+            return std::task::Poll::Ready(None);
+        }
+        self.left -= take;
+        self.produced.fetch_add(take, Ordering::Relaxed);
+        std::task::Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&CHUNK[..take])))))
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_asks_first_is_told_to_continue() {
+    let world = World::new().await;
+    let target = stand_in(
+        StandInKind::Http,
+        "app/web".to_owned(),
+        CancellationToken::new(),
+    )
+    .await
+    .unwrap();
+    let alb = world.alb_to(target.port()).await;
+    let mut stream = BufReader::new(TcpStream::connect(alb.address).await.unwrap());
+    let request = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut interim = [0; 25];
+    stream.read_exact(&mut interim).await.unwrap();
+    assert_eq!(interim, *b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(b"body").await.unwrap();
+    let echo: Value = serde_json::from_str(&read_answer(&mut stream, false).await.body).unwrap();
+    assert_eq!(echo["body_bytes"], 4);
+    assert!(echo["headers"].get("expect").is_none());
+}
+
+#[tokio::test]
+async fn certificates_are_swapped_in_place() {
+    let world = World::new().await;
+    let (old, new) = (
+        super::client::certificate("a.example.com"),
+        super::client::certificate("b.example.com"),
+    );
+    let load_balancer = world.load_balancer("web", "application");
+    let certificates = json!({ "Certificates": [{ "CertificateArn": world.certificate(&old) }] });
+    let listener = world.listener(&load_balancer, "HTTPS", 443, fixed(200, "ok"), certificates);
+    let address = world.address(&listener).await;
+    let (mut kept, shown) = super::client::tls(address, "a.example.com", &["http/1.1"]).await;
+    assert_eq!(shown, old.der);
+    let revision = world.add_certificate(&listener, &world.certificate(&new));
+    world
+        .wait(|bindings| (bindings.revision >= revision).then_some(()))
+        .await;
+    assert_eq!(
+        super::client::tls(address, "b.example.com", &["http/1.1"])
+            .await
+            .1,
+        new.der
+    );
+    kept.write_all(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    kept.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.ends_with("\r\n\r\nok"), "{answer}");
+    let plain = get(address, "h", "/").await;
+    assert_eq!(plain.status, 400, "no TLS");
+    assert!(
+        plain
+            .body
+            .contains("plain HTTP request was sent to HTTPS port")
+    );
 }
 
 /// A body whose frames the test sends.

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::dead_port;
 use super::world::{World, forward};
+use crate::dataplane::BindOutcome;
 use crate::dataplane::standin::{StandInKind, stand_in};
 
 #[tokio::test]
@@ -163,4 +164,24 @@ async fn tls_ends_at_the_listener() {
     let mut back = [0; 5];
     stream.read_exact(&mut back).await.unwrap();
     assert_eq!(&back, b"hello");
+}
+
+#[tokio::test]
+async fn what_is_not_carried_is_said() {
+    let world = World::new().await;
+    let load_balancer = world.load_balancer("net", "network");
+    let target_group = world.target_group("net", "UDP", json!({ "HealthCheckProtocol": "TCP" }));
+    let listener = world.listener(&load_balancer, "UDP", 53, forward(&target_group), json!({}));
+    let binding = world
+        .wait(|bindings| {
+            bindings
+                .load_balancers
+                .get(&load_balancer)?
+                .listeners
+                .get(&listener)
+                .cloned()
+        })
+        .await;
+    let reason = "the data plane does not carry UDP".to_owned();
+    assert_eq!(binding.outcome, BindOutcome::Failed { reason });
 }

@@ -1,5 +1,10 @@
 //! An emulated account with load balancers, and a data plane that serves them.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "JSON literals read best as arguments"
+)]
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -22,7 +27,7 @@ pub(super) struct World {
     pub(super) emulator: SharedEmulator,
     subnets: Vec<String>,
     plane: DataPlane,
-    _shutdown: DropGuard,
+    shutdown: DropGuard,
 }
 
 /// Calls one operation with a JSON input and unwraps its own output.
@@ -60,7 +65,11 @@ impl World {
                     .unwrap()
             });
         // Checks come every 30 s; nobody wants to wait for the second one.
-        let speed = if health == HealthMode::Probed { 100.0 } else { 1.0 };
+        let speed = if health == HealthMode::Probed {
+            100.0
+        } else {
+            1.0
+        };
         let shutdown = CancellationToken::new();
         let emulator = SharedEmulator::start(emulator, Clock::new(speed), shutdown.clone());
         let config = DataPlaneConfig {
@@ -76,7 +85,7 @@ impl World {
             emulator,
             subnets: subnets.into(),
             plane,
-            _shutdown: shutdown.drop_guard(),
+            shutdown: shutdown.drop_guard(),
         }
     }
 
@@ -165,7 +174,7 @@ impl World {
             })
         );
         // Targets are checked as soon as they are registered, and with assumed health pass at once.
-        self.emulator.with(|emulator, now| emulator.advance(now));
+        self.emulator.with(elbow_emulator::Emulator::advance);
     }
 
     pub(super) fn deregister(&self, target_group: &str, port: u16) {
@@ -334,15 +343,18 @@ impl World {
             .unwrap()
     }
 
-    pub(super) fn add_certificate(&self, listener: &str, certificate: &str) {
+    /// Adds a certificate to a listener's SNI list, and says the revision that has it.
+    pub(super) fn add_certificate(&self, listener: &str, certificate: &str) -> u64 {
+        let input = json!({
+            "ListenerArn": listener, "Certificates": [{ "CertificateArn": certificate }],
+        });
         call!(
             self,
             AddListenerCertificates,
             wire::AddListenerCertificatesInput,
-            json!({
-                "ListenerArn": listener, "Certificates": [{ "CertificateArn": certificate }],
-            })
+            input
         );
+        self.emulator.with(|emulator, _| emulator.revision())
     }
 
     /// Waits until so many requests are with targets.
@@ -353,7 +365,7 @@ impl World {
     }
 
     pub(super) async fn shut_down(self) {
-        self._shutdown.disarm().cancel();
+        self.shutdown.disarm().cancel();
         self.plane.closed().await;
     }
 }
