@@ -174,7 +174,9 @@ pub(crate) fn transition(old: &[OldRule], new: &[NewRule], limits: Limits) -> Tr
         // Room below everything: where the last priorities are taken, the old rules close up first.
         // Their order does not change, so no answer does.
         let lowest = priority_of.last().copied().unwrap_or(0);
-        if usize::from(lowest) + created.len() > usize::from(limits.priority_max) {
+        if !created.is_empty()
+            && usize::from(lowest) + created.len() > usize::from(limits.priority_max)
+        {
             let mut closed_up = Vec::new();
             for (o, priority) in priority_of.iter_mut().enumerate() {
                 if *priority != place(o) {

@@ -673,6 +673,10 @@ impl World {
                 group.name
             );
             let in_use = !group.load_balancers.is_empty();
+            // Nothing flows to a group that is not in use: its targets are gone at once.
+            group
+                .targets
+                .retain(|target| in_use || target.state != TargetState::Draining);
             for target in &mut group.targets {
                 target.state = match target.state {
                     TargetState::Draining if in_use => TargetState::Draining,

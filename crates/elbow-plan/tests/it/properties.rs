@@ -93,6 +93,38 @@ fn answers(world: &World, stack: &Stack) -> Vec<String> {
         .collect()
 }
 
+/// What stands behind each listener of an NLB (groups with weights), and which groups are of instances.
+type TcpShape = (Vec<std::collections::BTreeMap<usize, u16>>, [bool; 3]);
+
+fn tcp_shape() -> impl Strategy<Value = TcpShape> {
+    let weights = prop::collection::btree_map(0..GROUPS.len(), 1..3_u16, 1..4);
+    (prop::collection::vec(weights, 1..3), any::<[bool; 3]>())
+}
+
+fn build_tcp((listeners, instance): &TcpShape) -> Stack {
+    let mut stack = nlb();
+    let used = |n: usize| listeners.iter().any(|weights| weights.contains_key(&n));
+    for (n, id) in GROUPS.iter().enumerate().filter(|(n, _)| used(*n)) {
+        add_group(&mut stack, id);
+        if instance[n] {
+            let group = group(&mut stack, id);
+            group.target_type = TargetType::Instance;
+            group.name = format!("k8s-default-{id}-instance00");
+        }
+    }
+    for (n, weights) in listeners.iter().enumerate() {
+        let groups: Vec<(&str, u16)> = weights.iter().map(|(n, w)| (GROUPS[*n], *w)).collect();
+        let action = forward(&stack, &groups);
+        add_listener(
+            &mut stack,
+            80 + u16::try_from(n).unwrap(),
+            Protocol::Tcp,
+            action,
+        );
+    }
+    stack
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -118,6 +150,29 @@ proptest! {
                 }
             }
         }
+    }
+
+    /// The same for an NLB, whose groups change places by weight: no flow goes to a group that cannot
+    /// serve, unless the plan says so, and a plan that stops anywhere leads on.
+    #[test]
+    fn from_any_nlb_to_any_other(before in tcp_shape(), after in tcp_shape(), stop in 0..40_usize) {
+        let (before, after) = (build_tcp(&before), build_tcp(&after));
+        let mut world = applied(&before);
+        let plan = plan_in(&world, &after, &Policy::default());
+        let warned = plan
+            .hazards()
+            .any(|(step, hazard)| {
+                matches!(hazard, elbow_plan::Hazard::DropsTraffic { .. })
+                    && step.action == elbow_plan::Action::Update
+            });
+        let mut execution = Execution::new();
+        for step in plan.steps.iter().take(stop) {
+            execution.step(&mut world, step);
+            let dropped = answers(&world, &after).iter().any(|answer| answer.contains("503"));
+            prop_assert!(warned || !dropped, "after step {}\n{}", step.id, outline(&plan));
+        }
+        let rest = converge(&mut world, &after);
+        prop_assert!(stop < plan.steps.len() || rest.is_empty());
     }
 
     /// A plan that stops anywhere leaves a state from which planning leads to the same end.
