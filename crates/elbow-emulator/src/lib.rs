@@ -110,7 +110,7 @@ impl Emulator {
             Request::ElbV2(request) => self.elbv2(now, request).map(Response::ElbV2),
             Request::Ec2(request) => self.ec2(now, request).map(Response::Ec2),
             Request::Acm(request) => self.acm(now, request).map(Response::Acm),
-            Request::Sts(request) => self.sts(&request).map(Response::Sts),
+            Request::Sts(request) => Ok(Response::Sts(self.sts(&request))),
             Request::Tagging(request) => self.tagging(now, request).map(Response::Tagging),
         });
         let error = result.as_ref().err().map(|error| error.code.clone());

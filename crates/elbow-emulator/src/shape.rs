@@ -13,7 +13,7 @@ pub enum Shape {
     /// A list.
     List {
         /// Shape of an item.
-        item: &'static Shape,
+        item: &'static Self,
         /// Element name of an item in XML.
         item_name: &'static str,
         /// Fewest items.
@@ -24,7 +24,7 @@ pub enum Shape {
     /// A map from strings.
     Map {
         /// Shape of a value.
-        value: &'static Shape,
+        value: &'static Self,
     },
     /// Text.
     String {
@@ -150,7 +150,3 @@ pub(crate) static LONG: Shape = number(true, None, None);
 pub(crate) static DOUBLE: Shape = Shape::Double;
 pub(crate) static BOOLEAN: Shape = Shape::Boolean;
 pub(crate) static TIMESTAMP: Shape = Shape::Timestamp;
-pub(crate) static BLOB: Shape = Shape::Blob {
-    min: None,
-    max: None,
-};

@@ -261,7 +261,6 @@ impl<'a> Printer<'a> {
         )?;
         out.push_str("use crate::shape::{");
         let names = [
-            "BLOB",
             "BOOLEAN",
             "DOUBLE",
             "INTEGER",
@@ -297,7 +296,6 @@ impl<'a> Printer<'a> {
             ("double" | "float", _) => Some("DOUBLE"),
             ("boolean", _) => Some("BOOLEAN"),
             ("timestamp", _) => Some("TIMESTAMP"),
-            ("blob", false) => Some("BLOB"),
             _ => None,
         })
     }

@@ -93,7 +93,7 @@ impl Emulator {
                 description: Some(interface.description.clone()),
                 groups: Some(self.group_identifiers(&interface.groups)),
                 interface_type: Some("interface".into()),
-                mac_address: interface.private_ips.first().map(mac_address),
+                mac_address: interface.private_ips.first().copied().map(mac_address),
                 network_interface_id: Some(interface.id.clone()),
                 owner_id: Some(self.config.account_id.clone()),
                 private_ip_address: interface.private_ips.first().map(ToString::to_string),
@@ -257,7 +257,7 @@ impl Emulator {
             groups: Some(self.group_identifiers(&view.groups)),
             interface_type: Some(view.kind.into()),
             ipv6_addresses: Some(ipv6.into_iter().collect()),
-            mac_address: view.private_ips.first().map(mac_address),
+            mac_address: view.private_ips.first().copied().map(mac_address),
             network_interface_id: Some(view.id.clone()),
             owner_id: Some(self.config.account_id.clone()),
             private_ip_address: view.private_ips.first().map(ToString::to_string),
@@ -275,7 +275,7 @@ impl Emulator {
 }
 
 /// A locally administered hardware address made of the IPv4 address.
-fn mac_address(address: &Ipv4Addr) -> String {
+fn mac_address(address: Ipv4Addr) -> String {
     let [a, b, c, d] = address.octets();
     format!("02:00:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
 }

@@ -98,7 +98,7 @@ impl Emulator {
                 }),
                 ..Default::default()
             });
-        let free = self.ec2.free_addresses(subnet);
+        let free = self.ec2.all_free_addresses(subnet);
         wire::Subnet {
             assign_ipv6_address_on_creation: Some(subnet.ipv6_cidr.is_some()),
             availability_zone: Some(subnet.zone.clone()),

@@ -63,7 +63,7 @@ impl Emulator {
             let Some(subnet) = self.ec2.subnets.get(&key.1) else {
                 continue;
             };
-            let taken = self.ec2.addresses_in_use(&subnet.id);
+            let taken = self.ec2.all_addresses_in_use(&subnet.id);
             let free = || {
                 subnet
                     .usable_addresses()

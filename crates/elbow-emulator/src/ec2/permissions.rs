@@ -226,39 +226,41 @@ fn add(
     description: Option<String>,
 ) {
     match peer {
-        Peer::Ipv4(cidr) => permission
-            .ip_ranges
-            .get_or_insert_default()
-            .push(wire::IpRange {
+        Peer::Ipv4(cidr) => {
+            let range = wire::IpRange {
                 cidr_ip: Some(cidr.to_string()),
                 description,
-            }),
-        Peer::Ipv6(cidr) => permission
-            .ipv6_ranges
-            .get_or_insert_default()
-            .push(wire::Ipv6Range {
+            };
+            permission.ip_ranges.get_or_insert_default().push(range);
+        }
+        Peer::Ipv6(cidr) => {
+            let range = wire::Ipv6Range {
                 cidr_ipv6: Some(cidr.to_string()),
                 description,
-            }),
+            };
+            permission.ipv6_ranges.get_or_insert_default().push(range);
+        }
         Peer::PrefixList(id) => {
+            let list = wire::PrefixListId {
+                prefix_list_id: Some(id.clone()),
+                description,
+            };
             permission
                 .prefix_list_ids
                 .get_or_insert_default()
-                .push(wire::PrefixListId {
-                    prefix_list_id: Some(id.clone()),
-                    description,
-                })
+                .push(list);
         }
         Peer::Group(id) => {
+            let pair = wire::UserIdGroupPair {
+                description,
+                group_id: Some(id.clone()),
+                user_id: Some(account_id.to_owned()),
+                ..Default::default()
+            };
             permission
                 .user_id_group_pairs
                 .get_or_insert_default()
-                .push(wire::UserIdGroupPair {
-                    description,
-                    group_id: Some(id.clone()),
-                    user_id: Some(account_id.to_owned()),
-                    ..Default::default()
-                });
+                .push(pair);
         }
     }
 }

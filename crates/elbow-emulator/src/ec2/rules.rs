@@ -33,7 +33,7 @@ impl Emulator {
             (input.from_port, input.to_port),
             input.cidr_ip,
         );
-        let rules = self.authorize(Authorize {
+        let rules = self.authorize(&Authorize {
             direction: Direction::Ingress,
             group_id: required_group(input.group_id)?,
             permissions: input
@@ -54,7 +54,7 @@ impl Emulator {
         &mut self,
         input: wire::AuthorizeSecurityGroupEgressInput,
     ) -> Result<wire::AuthorizeSecurityGroupEgressOutput, ApiError> {
-        let rules = self.authorize(Authorize {
+        let rules = self.authorize(&Authorize {
             direction: Direction::Egress,
             group_id: input.group_id,
             permissions: input.ip_permissions.unwrap_or_default(),
@@ -66,7 +66,7 @@ impl Emulator {
         })
     }
 
-    fn authorize(&mut self, request: Authorize) -> Result<Vec<wire::SecurityGroupRule>, ApiError> {
+    fn authorize(&mut self, request: &Authorize) -> Result<Vec<wire::SecurityGroupRule>, ApiError> {
         let group = ids::GROUP.get(&self.ec2.security_groups, &request.group_id)?;
         let account = self.config.account_id.clone();
         let wanted =

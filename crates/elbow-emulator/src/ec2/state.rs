@@ -210,17 +210,6 @@ impl State {
             .any(|gateway| gateway.vpc_id == vpc_id)
     }
 
-    /// The route table that a subnet uses: its own, or the main one of its VPC.
-    pub(crate) fn route_table_of(&self, subnet: &Subnet) -> Option<&RouteTable> {
-        let tables = || {
-            self.route_tables
-                .values()
-                .filter(|table| table.vpc_id == subnet.vpc_id)
-        };
-        let own = tables().find(|table| table.subnets.contains(&subnet.id));
-        own.or_else(|| tables().find(|table| table.is_main))
-    }
-
     /// The security group named `default` of a VPC.
     pub(crate) fn default_security_group(&self, vpc_id: &str) -> Option<&SecurityGroup> {
         let mut groups = self.security_groups.values();
@@ -239,7 +228,8 @@ impl State {
             .find(holds)
     }
 
-    /// IPv4 addresses of the subnet that interfaces take, those of load balancers among them.
+    /// IPv4 addresses of the subnet that instances take. Those of load balancers are ELBv2's to
+    /// know.
     pub(crate) fn addresses_in_use(&self, subnet_id: &str) -> BTreeSet<Ipv4Addr> {
         let interfaces = self
             .interfaces
@@ -251,10 +241,30 @@ impl State {
             .collect()
     }
 
-    /// How many IPv4 addresses of the subnet are free.
-    pub(crate) fn free_addresses(&self, subnet: &Subnet) -> usize {
-        // AWS keeps the first four addresses and the last one of each subnet.
-        let size = 1_usize << (32 - subnet.cidr.prefix_len());
-        size.saturating_sub(5 + self.addresses_in_use(&subnet.id).len())
+    /// IPv4 addresses of the subnet that instances and load balancers take.
+    pub(super) fn all_addresses_in_use(&self, subnet_id: &str) -> BTreeSet<Ipv4Addr> {
+        let balancers = self
+            .elb_interfaces
+            .iter()
+            .filter(|((_, subnet), _)| subnet == subnet_id);
+        let mut addresses = self.addresses_in_use(subnet_id);
+        addresses.extend(balancers.map(|(_, interface)| interface.private_ip));
+        addresses
     }
+
+    /// How many IPv4 addresses of the subnet are free, load balancers aside.
+    pub(crate) fn free_addresses(&self, subnet: &Subnet) -> usize {
+        size(subnet).saturating_sub(self.addresses_in_use(&subnet.id).len())
+    }
+
+    /// How many IPv4 addresses of the subnet are free.
+    pub(super) fn all_free_addresses(&self, subnet: &Subnet) -> usize {
+        size(subnet).saturating_sub(self.all_addresses_in_use(&subnet.id).len())
+    }
+}
+
+/// The addresses of a subnet without the first four and the last one, which AWS keeps.
+fn size(subnet: &Subnet) -> usize {
+    let all = 1_usize.checked_shl(u32::from(32 - subnet.cidr.prefix_len()));
+    all.unwrap_or(usize::MAX).saturating_sub(5)
 }
