@@ -1,12 +1,5 @@
-//! The `elbow` binary: Gateway API objects in, AWS load balancers out.
-//!
-//! In: the command line. Out: an exit code from [`exit_code`]. `main` only parses and maps; [`run`] is
-//! the table of contents of the program.
+//! The `elbow` binary; the program is in the library of the same name.
 
-mod args;
-mod exit_code;
-mod findings;
-mod local;
-mod stand_ins;
-
-fn main() {}
+fn main() -> std::process::ExitCode {
+    elbow::main()
+}

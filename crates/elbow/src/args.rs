@@ -1,0 +1,265 @@
+//! The command line: every command, flag and its help.
+//!
+//! In: the arguments. Out: [`Cli`], plain data; nothing is read or resolved here. Flags that the AWS
+//! Load Balancer Controller (LBC) has keep its names, so that a chart's values carry over.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Kubernetes Gateway API objects in, AWS load balancers out.
+#[derive(Debug, Parser)]
+#[command(
+    name = "elbow",
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done; 1 failed; 2 the plan has changes (`plan --exit-code` only); \
+                  3 a manifest is invalid; 64 wrong usage."
+)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// When to use colours; `auto` does on a terminal unless `NO_COLOR` is set.
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub(crate) color: Color,
+}
+
+/// One command each.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Local(Box<LocalArgs>),
+    Plan(Box<PlanArgs>),
+    Lint(Box<LintArgs>),
+    Render(Box<RenderArgs>),
+    Crds(CrdsArgs),
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Runs manifests on this machine, against a built-in AWS with real traffic.
+///
+/// Prints the plan, applies it, prints each load balancer with a `curl` line that works, and goes on
+/// watching the manifests: an edit shows the new plan and applies it. What the manifests take for
+/// granted is made up and said: a VPC with tagged subnets, a certificate for each ARN that they name,
+/// an echo backend for each Service that has none.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  elbow local -f examples                       run a folder until Ctrl-C
+  elbow local -f k8s --backend app/web=127.0.0.1:3000
+                                                send a Service's traffic to a process of yours
+  elbow local -f k8s -- ./smoke-test.sh         wait until all is healthy, run a command, stop
+  kustomize build overlay | elbow local -f -    run what another tool prints")]
+pub(crate) struct LocalArgs {
+    #[command(flatten)]
+    pub(crate) sources: SourceArgs,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+    /// Sends the traffic of a Service to an address of yours; may be given several times.
+    #[arg(long, value_name = "NAMESPACE/SERVICE[:PORT]=HOST:PORT")]
+    pub(crate) backend: Vec<String>,
+    /// Makes nothing up: missing Services, endpoints and certificates stay missing.
+    #[arg(long)]
+    pub(crate) no_stand_ins: bool,
+    /// How many times faster than on AWS its waits pass: load balancers take 2 to 3 minutes to
+    /// become active there, targets are checked every few seconds. 1 gives AWS's own times.
+    #[arg(long, default_value_t = 200.0, value_name = "FACTOR")]
+    pub(crate) speed: f64,
+    /// Where the built-in AWS answers API calls; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "HOST:PORT")]
+    pub(crate) aws_listen: String,
+    /// Writes what runs where to this file as JSON, the same that `ELBOW_STATE` names.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) state_file: Option<PathBuf>,
+    /// Gives up waiting for the load balancers of a command after this many seconds.
+    #[arg(long, default_value_t = 120, value_name = "SECONDS")]
+    pub(crate) timeout: u64,
+    /// A command to run once everything is active and healthy. It finds `AWS_ENDPOINT_URL`,
+    /// `AWS_REGION`, throwaway credentials and `ELBOW_STATE` in its environment; its exit status
+    /// becomes elbow's.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) exec: Vec<OsString>,
+}
+
+/// Shows what would change in AWS, and why.
+///
+/// Plans against nothing, or against the manifests of another folder or revision (`--base`), as the
+/// controller would: with the same functions, against the built-in AWS.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  elbow plan -f k8s                             everything, as from nothing
+  elbow plan -f k8s --base ../main/k8s          what this branch changes
+  elbow plan -f k8s --base ../main/k8s -o markdown
+                                                the same for a pull request's comment
+  helm template chart | elbow plan -f - --exit-code
+                                                exit code 2 if there are changes")]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) sources: SourceArgs,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+    /// Manifests to plan against: what is taken to be running.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) base: Vec<PathBuf>,
+    /// Exits with 0 if nothing would change and with 2 if something would.
+    #[arg(long)]
+    pub(crate) exit_code: bool,
+    /// Makes up Services and endpoints that the manifests name but do not hold, as `local` does.
+    #[arg(long)]
+    pub(crate) stand_ins: bool,
+    /// Form of the plan.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    pub(crate) output: PlanOutput,
+}
+
+/// Form of a plan.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PlanOutput {
+    /// For a terminal.
+    #[default]
+    Text,
+    /// For machines; the schema is in docs/reference/plan-json.md.
+    Json,
+    /// For a pull request's comment.
+    Markdown,
+}
+
+/// Says what is wrong with manifests.
+///
+/// Everything is checked that can be without AWS: syntax, schemas, references, attachment, and the
+/// limits of ALB and NLB.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  elbow lint -f k8s                             for people
+  elbow lint -f k8s -o json                     for machines")]
+pub(crate) struct LintArgs {
+    #[command(flatten)]
+    pub(crate) sources: SourceArgs,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+    /// Makes up Services and endpoints that the manifests name but do not hold, as `local` does.
+    #[arg(long)]
+    pub(crate) stand_ins: bool,
+    /// Form of the findings.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
+    pub(crate) output: LintOutput,
+}
+
+/// Form of findings.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LintOutput {
+    /// For a terminal.
+    #[default]
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// Prints the stacks: the AWS resources that the manifests ask for, and the status of each object.
+///
+/// JSON on standard output; findings go to standard error.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  elbow render -f k8s | jq '.stacks[].listeners'")]
+pub(crate) struct RenderArgs {
+    #[command(flatten)]
+    pub(crate) sources: SourceArgs,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+    /// Makes up Services and endpoints that the manifests name but do not hold, as `local` does.
+    #[arg(long)]
+    pub(crate) stand_ins: bool,
+}
+
+/// Prints the CustomResourceDefinitions as YAML.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  elbow crds | kubectl apply --server-side -f -")]
+pub(crate) struct CrdsArgs {}
+
+/// Where manifests come from.
+#[derive(Debug, Args)]
+pub(crate) struct SourceArgs {
+    /// A folder (searched recursively for YAML and JSON), a file, or `-` for standard input; may be
+    /// given several times.
+    #[arg(short = 'f', long = "filename", required = true, value_name = "PATH")]
+    pub(crate) filename: Vec<PathBuf>,
+}
+
+/// How Gateways are translated. Names and defaults are LBC's.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Controller settings")]
+pub(crate) struct SettingsArgs {
+    /// Name of the cluster; part of names and tags.
+    #[arg(long, default_value = "my-cluster", value_name = "NAME")]
+    pub(crate) cluster_name: String,
+    /// Region of the load balancers; taken from the certificates that the manifests name, else
+    /// us-east-1.
+    #[arg(long, env = "AWS_REGION", value_name = "REGION")]
+    pub(crate) aws_region: Option<String>,
+    /// The cluster's VPC; made up if not given.
+    #[arg(long, value_name = "VPC")]
+    pub(crate) aws_vpc_id: Option<String>,
+    /// Target type of Services whose TargetGroupConfiguration names none.
+    #[arg(long, value_enum, default_value_t, value_name = "TYPE")]
+    pub(crate) default_target_type: TargetType,
+    /// Scheme of Gateways whose LoadBalancerConfiguration names none.
+    #[arg(long, value_enum, default_value_t, value_name = "SCHEME")]
+    pub(crate) default_load_balancer_scheme: Scheme,
+    /// Security policy of HTTPS and TLS listeners whose configuration names none.
+    #[arg(long, default_value = "ELBSecurityPolicy-2016-08", value_name = "POLICY")]
+    pub(crate) default_ssl_policy: String,
+    /// Tags on everything, over those of the manifests.
+    #[arg(long, value_delimiter = ',', value_name = "KEY=VALUE")]
+    pub(crate) default_tags: Vec<String>,
+    /// Tag keys that others manage; they are neither set nor removed.
+    #[arg(long, value_delimiter = ',', value_name = "KEY")]
+    pub(crate) external_managed_tags: Vec<String>,
+    /// Whether load balancers share one security group as the source of their traffic.
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub(crate) enable_backend_security_group: bool,
+    /// That group, if it is not to be created.
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) backend_security_group: Option<String>,
+    /// Opens all ports of nodes and pods to load balancers, not only those in use.
+    #[arg(long, default_value_t = false, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub(crate) disable_restricted_sg_rules: bool,
+    /// Certificate authorities whose certificates may be discovered by hostname.
+    #[arg(long, value_delimiter = ',', value_name = "ARN")]
+    pub(crate) allowed_certificate_authority_arns: Vec<String>,
+    /// LBC's feature gates that matter here: SubnetsClusterTagCheck, SubnetDiscoveryByReachability,
+    /// ALBSingleSubnet, EnableDefaultTagsLowPriority, ListenerRulesTagging.
+    #[arg(long, value_delimiter = ',', value_name = "GATE=BOOL")]
+    pub(crate) feature_gates: Vec<String>,
+}
+
+/// Target type.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TargetType {
+    /// Nodes, by their NodePort.
+    #[default]
+    Instance,
+    /// Pods, by their address.
+    Ip,
+}
+
+/// Scheme.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scheme {
+    /// Reachable from within the VPC.
+    #[default]
+    Internal,
+    /// Reachable from the internet.
+    InternetFacing,
+}

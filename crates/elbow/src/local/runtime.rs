@@ -1,0 +1,369 @@
+//! What `elbow local` runs: the emulator and its servers, the rounds, and what is shown of them.
+//!
+//! In: a [`Project`], and later ones after edits. Out: plans, findings, progress and the table. What
+//! always holds: the world only grows, so an edit takes nothing from under what runs; and the state
+//! file is written before the table that tells of it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use elbow_api::{Diagnostic, Snapshot};
+use elbow_emulator::{Config, Emulator, HealthMode, Latencies};
+use elbow_emulator_server::dataplane::{self, Bindings, DataPlane, DataPlaneConfig};
+use elbow_emulator_server::{Clock, SharedEmulator, serve_api};
+use elbow_loopback::world::{self, World};
+use elbow_model::{AwsAnswer, AwsCall};
+use elbow_plan::render;
+use elbow_reconcile::{Effect, Input, RoundResult, Settings, StepState};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::backends::{Backends, Mapping};
+use super::edit;
+use super::progress::Progress;
+use super::session::Session;
+use super::state::{AwsState, State};
+use super::table;
+use super::view::{self, Health, Parts};
+use crate::args::LocalArgs;
+use crate::certificates::Authority;
+use crate::findings;
+use crate::input::Project;
+use crate::terminal::Terminal;
+use crate::world::{Certificates, wanted};
+
+/// Everything that runs.
+pub(crate) struct Runtime {
+    terminal: Terminal,
+    project: Project,
+    /// What the rounds read; follows [`Runtime::project`].
+    snapshot: Snapshot,
+    shared: SharedEmulator,
+    session: Session,
+    data_plane: DataPlane,
+    bindings: watch::Receiver<Bindings>,
+    changes: watch::Receiver<u64>,
+    backends: Backends,
+    /// `None` when stand-ins are switched off.
+    authority: Option<Authority>,
+    world: World,
+    aws: AwsState,
+    ca_file: PathBuf,
+    state_file: PathBuf,
+    /// Holds the files above; removed with everything in it at the end.
+    _folder: tempfile::TempDir,
+    shutdown: CancellationToken,
+    progress: Progress,
+    /// What the table showed last.
+    shown: Option<State>,
+    /// Findings that were shown already.
+    told: Vec<Diagnostic>,
+    failures: Vec<String>,
+}
+
+impl Runtime {
+    /// Starts the servers and says what was made up.
+    pub(crate) async fn start(
+        args: &LocalArgs,
+        project: Project,
+        mappings: Vec<Mapping>,
+        terminal: Terminal,
+    ) -> anyhow::Result<Self> {
+        let shutdown = CancellationToken::new();
+        let authority = if args.no_stand_ins { None } else { Some(Authority::new()?) };
+        let mut emulator = Emulator::new(Config {
+            region: project.place.region.clone(),
+            account_id: project.place.account.clone(),
+            latencies: Latencies::aws(),
+            health: HealthMode::Probed,
+            ..Config::default()
+        });
+        let world = world::build(
+            &mut emulator,
+            &wanted(&project.loaded.snapshot, &project.settings, certificates(authority.as_ref()))?,
+        )
+        .context("cannot make up a VPC")?;
+        let shared = SharedEmulator::start(emulator, Clock::new(args.speed), shutdown.clone());
+
+        let api = TcpListener::bind(&args.aws_listen)
+            .await
+            .with_context(|| format!("--aws-listen: cannot listen on {}", args.aws_listen))?;
+        let endpoint_url = format!("http://{}", api.local_addr()?);
+        tokio::spawn(serve_api(shared.clone(), api, shutdown.clone()));
+
+        let mut backends = Backends::new(mappings, shutdown.clone());
+        backends.follow(&project.made_up).await?;
+        let config = DataPlaneConfig { dial: backends.dial(), ..DataPlaneConfig::direct() };
+        let data_plane = dataplane::serve(shared.clone(), config, shutdown.clone()).await;
+
+        let folder = tempfile::Builder::new()
+            .prefix("elbow-local-")
+            .tempdir()
+            .context("cannot make a temporary folder")?;
+        let ca_file = folder.path().join("ca.pem");
+        let pem = authority.as_ref().map(Authority::pem).unwrap_or_default();
+        std::fs::write(&ca_file, pem)
+            .with_context(|| format!("cannot write {}", ca_file.display()))?;
+        let state_file =
+            args.state_file.clone().unwrap_or_else(|| folder.path().join("state.json"));
+
+        // The emulator has no budgets of its own; what is changed through its endpoint with other
+        // tools is found as on AWS, by a look every half hour of its time.
+        let settings = Settings { drift_interval_ms: Some(DRIFT_INTERVAL_MS), ..Settings::new(project.settings.clone()).unlimited() };
+        let session = Session::new(shared.clone(), settings);
+        let aws = AwsState { endpoint_url, region: project.place.region.clone() };
+        let mut runtime = Self {
+            terminal,
+            snapshot: project.loaded.snapshot.clone(),
+            bindings: data_plane.bindings(),
+            changes: shared.changes(),
+            project,
+            shared,
+            session,
+            data_plane,
+            backends,
+            authority,
+            world,
+            aws,
+            ca_file,
+            state_file,
+            _folder: folder,
+            shutdown,
+            progress: Progress::new(terminal),
+            shown: None,
+            told: Vec::new(),
+            failures: Vec::new(),
+        };
+        runtime.introduce(args)?;
+        Ok(runtime)
+    }
+
+    /// Says what was made up and at what speed time passes.
+    fn introduce(&mut self, args: &LocalArgs) -> anyhow::Result<()> {
+        let mut text = String::from("Made up, since the manifests take it for granted:\n");
+        let world = &self.world.made_up;
+        let subnets = world.iter().filter(|thing| thing.kind == "subnet").count();
+        text.push_str(&format!(
+            "  VPC {} with {subnets} tagged subnets in {} zones\n",
+            self.world.vpc_id,
+            self.world.zones.len()
+        ));
+        for thing in world.iter().filter(|t| !matches!(t.kind, "VPC" | "subnet" | "instance")) {
+            text.push_str(&format!("  {thing}\n"));
+        }
+        for note in &self.project.made_up.notes {
+            text.push_str(&format!("  {note}\n"));
+        }
+        if (args.speed - 1.0).abs() > f64::EPSILON {
+            text.push_str(&format!(
+                "AWS's waits pass {} times faster than on AWS (--speed 1 gives AWS's own).\n",
+                args.speed
+            ));
+        }
+        text.push_str(&format!("The built-in AWS answers at {}\n\n", self.aws.endpoint_url));
+        self.terminal.err(&text)?;
+        for line in self.backends.unused(&self.project.made_up) {
+            self.terminal.err(&format!("warning: {line}\n"))?;
+        }
+        self.tell_findings()
+    }
+
+    /// Tells the rounds that something happened.
+    pub(crate) fn tell(&mut self, input: Input) -> anyhow::Result<()> {
+        let mut plans = Vec::new();
+        let mut results = Vec::new();
+        let mut failed_steps = Vec::new();
+        let Self { session, snapshot, terminal, progress, .. } = self;
+        let mut shown = Ok(());
+        session.send(input, snapshot, &mut |effect| match effect {
+            Effect::PlanReady { unit, plan } => {
+                progress.clear();
+                let text = format!("{unit}:\n{}\n", render::text::render(plan));
+                if shown.is_ok() {
+                    shown = terminal.out(&text);
+                }
+                plans.push(unit.clone());
+            }
+            Effect::Progress { step, state: StepState::Failed { error }, .. } => {
+                let causes: Vec<String> = step.causes.iter().map(ToString::to_string).collect();
+                failed_steps.push(format!(
+                    "{} {} {}: {error}{}",
+                    step.action.as_str(),
+                    step.resource.kind,
+                    step.name,
+                    if causes.is_empty() {
+                        String::new()
+                    } else {
+                        format!(" (because of {})", causes.join(", "))
+                    }
+                ));
+            }
+            Effect::RoundFinished { unit, result, .. } => {
+                results.push((unit.clone(), result.clone()));
+            }
+            _ => {}
+        });
+        shown?;
+        for (unit, result) in results {
+            if let RoundResult::LookupFailed { error } = result {
+                failed_steps.push(format!("{unit}: {error}"));
+            }
+        }
+        // A step that fails is tried again; the same failure is told once.
+        for failure in failed_steps {
+            if !self.failures.contains(&failure) {
+                self.progress.clear();
+                self.terminal.err(&format!("error: {failure}\n"))?;
+                self.failures.push(failure);
+            }
+        }
+        self.tell_findings()
+    }
+
+    /// Follows an edit.
+    pub(crate) async fn follow(&mut self, mut project: Project) -> anyhow::Result<()> {
+        for object in edit::kept(&self.project.loaded, &project.loaded) {
+            project.loaded.snapshot.apply(&object);
+        }
+        // What is kept may need stand-ins as well.
+        project.made_up_again(self.authority.is_some());
+        let wanted_world = wanted(
+            &project.loaded.snapshot,
+            &project.settings,
+            certificates(self.authority.as_ref()),
+        )?;
+        let world = self
+            .shared
+            .with(|emulator, _| world::extend(emulator, &self.world, &wanted_world))
+            .context("cannot make up what the manifests name")?;
+        for thing in world.made_up.iter().filter(|t| t.kind != "instance") {
+            self.terminal.err(&format!("Made up: {thing}\n"))?;
+        }
+        for note in &project.made_up.notes {
+            if !self.project.made_up.notes.contains(note) {
+                self.terminal.err(&format!("Made up: {note}\n"))?;
+            }
+        }
+        self.world = world;
+        self.backends.follow(&project.made_up).await?;
+        let reads = edit::follow(&mut self.snapshot, &project.loaded.snapshot);
+        self.project = project;
+        self.failures.clear();
+        if reads.is_empty() { self.tell_findings() } else { self.tell(Input::ObjectsChanged(reads)) }
+    }
+
+    /// Waits until something may have to be shown or done.
+    pub(crate) async fn wait(&mut self) -> anyhow::Result<()> {
+        tokio::select! {
+            () = self.session.tick() => self.tell(Input::Tick),
+            changed = self.changes.changed() => changed.context("the emulator is gone"),
+            changed = self.bindings.changed() => changed.context("the data plane is gone"),
+        }
+    }
+
+    /// Writes the state file and the table, if they differ from before, or what is awaited.
+    pub(crate) fn show(&mut self) -> anyhow::Result<()> {
+        let health = self.health();
+        let awaited = self.awaited_with(&health);
+        self.progress.show(&awaited)?;
+        let state = self.state(&health);
+        let is_settled = awaited.is_empty() && self.session.reconciler().is_quiet();
+        if self.shown.as_ref() == Some(&state) {
+            return Ok(());
+        }
+        state
+            .write(&self.state_file)
+            .with_context(|| format!("cannot write {}", self.state_file.display()))?;
+        if is_settled {
+            self.progress.clear();
+            self.terminal.out(&table::draw(&state))?;
+            self.shown = Some(state);
+        }
+        Ok(())
+    }
+
+    /// Whether everything is active, served and healthy, and nothing is about to be changed.
+    pub(crate) fn is_ready(&self) -> anyhow::Result<bool> {
+        Ok(self.session.reconciler().is_quiet() && self.awaited()?.is_empty())
+    }
+
+    /// What is still awaited.
+    pub(crate) fn awaited(&self) -> anyhow::Result<Vec<String>> {
+        Ok(self.awaited_with(&self.health()))
+    }
+
+    /// Where the built-in AWS answers.
+    pub(crate) fn aws(&self) -> AwsState {
+        self.aws.clone()
+    }
+
+    /// The state file.
+    pub(crate) fn state_file(&self) -> &Path {
+        &self.state_file
+    }
+
+    /// Closes all sockets.
+    pub(crate) async fn stop(mut self) {
+        self.progress.clear();
+        self.shutdown.cancel();
+        self.data_plane.closed().await;
+    }
+
+    fn awaited_with(&self, health: &Health) -> Vec<String> {
+        view::awaited(self.session.reconciler().known(), &self.bindings.borrow(), health)
+    }
+
+    fn state(&self, health: &Health) -> State {
+        view::state(&Parts {
+            snapshot: &self.snapshot,
+            known: self.session.reconciler().known(),
+            bindings: &self.bindings.borrow(),
+            health,
+            ca_certificate: self.ca_file.display().to_string(),
+            aws: self.aws.clone(),
+        })
+    }
+
+    /// Health of all targets, as AWS reports it.
+    fn health(&self) -> Health {
+        view::target_groups(self.session.reconciler().known())
+            .into_iter()
+            .filter_map(|group| {
+                let call = AwsCall::DescribeTargetHealth { target_group: group.clone() };
+                match self.session.call(&call) {
+                    Ok(AwsAnswer::TargetHealth(targets)) => Some((group, targets)),
+                    // Deleted meanwhile, by whomever.
+                    _ => None,
+                }
+            })
+            .collect()
+    }
+
+    /// Shows findings that are new.
+    fn tell_findings(&mut self) -> anyhow::Result<()> {
+        let of_rounds: Vec<Diagnostic> = self
+            .session
+            .reconciler()
+            .diagnostics()
+            .flat_map(|(_, found)| found.iter().cloned())
+            .collect();
+        let found = self.project.findings(of_rounds);
+        let news: Vec<Diagnostic> =
+            found.iter().filter(|d| !self.told.contains(d)).cloned().collect();
+        self.told = found;
+        if news.is_empty() {
+            return Ok(());
+        }
+        self.progress.clear();
+        self.terminal.err(&findings::render(&news, &self.project.loaded, true))?;
+        Ok(())
+    }
+}
+
+/// How often AWS is asked whether somebody else changed something, in the emulator's time.
+const DRIFT_INTERVAL_MS: u64 = 30 * 60 * 1000;
+
+fn certificates(authority: Option<&Authority>) -> Certificates<'_> {
+    authority.map_or(Certificates::None, Certificates::MakeUp)
+}

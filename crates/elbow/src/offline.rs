@@ -1,0 +1,191 @@
+//! The built-in AWS without sockets: what `plan`, `lint` and `render` ask.
+//!
+//! In: a [`Project`]. Out: an [`Account`] that holds the made-up world, and answers to calls. What
+//! always holds: nothing waits; load balancers are active and targets healthy at once, so that what is
+//! planned against a base is planned against a base that works.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use elbow_api::NamespacedName;
+use elbow_api::crds::TargetGroupBinding;
+use elbow_emulator::{Config, Emulator, HealthMode};
+use elbow_loopback::world::{self, World};
+use elbow_model::{
+    AwsAnswer, AwsCall, AwsError, Observed, Ref, ResourceKey, SecurityGroupId, Tags, TargetGroupArn,
+};
+use elbow_plan::Plan;
+use elbow_reconcile::drive::{self, PlanReport};
+use elbow_reconcile::time::Timestamp;
+use elbow_reconcile::{Effect, Report, Unit};
+
+use crate::certificates::Authority;
+use crate::input::Project;
+use crate::world::{Certificates, wanted};
+
+/// Virtual time that a base may take to converge: longer than any deregistration delay, 3600 s.
+const CONVERGENCE_MAX_MS: u64 = 2 * 3_600 * 1_000;
+
+/// An account of the built-in AWS.
+pub struct Account {
+    /// The account's state.
+    pub emulator: Emulator,
+    authority: Authority,
+    world: World,
+    now: Timestamp,
+}
+
+impl Account {
+    /// An account with what the project takes for granted.
+    pub fn for_project(project: &Project) -> anyhow::Result<Self> {
+        let mut emulator = Emulator::new(Config {
+            region: project.place.region.clone(),
+            account_id: project.place.account.clone(),
+            health: HealthMode::AssumeHealthy,
+            ..Config::default()
+        });
+        let authority = Authority::new()?;
+        let wanted = wanted(
+            &project.loaded.snapshot,
+            &project.settings,
+            Certificates::MakeUp(&authority),
+        )?;
+        let world = world::build(&mut emulator, &wanted).context("cannot make up a VPC")?;
+        Ok(Self { emulator, authority, world, now: Timestamp::from_millis(1) })
+    }
+
+    /// Adds what another project takes for granted.
+    pub fn extend(&mut self, project: &Project) -> anyhow::Result<()> {
+        let wanted = wanted(
+            &project.loaded.snapshot,
+            &project.settings,
+            Certificates::MakeUp(&self.authority),
+        )?;
+        self.world = world::extend(&mut self.emulator, &self.world, &wanted)
+            .context("cannot make up what the manifests name")?;
+        Ok(())
+    }
+
+    /// What would be done for a project.
+    pub fn plan(&mut self, project: &Project) -> PlanReport {
+        let settings = elbow_reconcile::Settings::new(project.settings.clone());
+        let start = self.now;
+        let emulator = &mut self.emulator;
+        drive::plan_once(&project.loaded.snapshot, &settings, &mut |now, call| {
+            answer(emulator, start.plus_millis(now.as_millis()), call)
+        })
+    }
+
+    /// Does what is to be done for a project, until it rests.
+    pub fn converge(&mut self, project: &Project) -> Done {
+        self.converge_watched(project, &mut |_, _, _| {})
+    }
+
+    /// [`Account::converge`], with a look at the account after each call.
+    pub fn converge_watched(
+        &mut self,
+        project: &Project,
+        after_call: &mut dyn FnMut(&mut Emulator, Timestamp, &AwsCall),
+    ) -> Done {
+        let settings = elbow_reconcile::Settings::new(project.settings.clone()).unlimited();
+        let deadline = self.now.plus_millis(CONVERGENCE_MAX_MS);
+        let emulator = &mut self.emulator;
+        let mut reports = BTreeMap::new();
+        let mut plans = Vec::new();
+        let convergence = drive::converge(
+            &project.loaded.snapshot,
+            &settings,
+            &mut |now, call| {
+                let result = answer(emulator, now, call);
+                after_call(emulator, now, call);
+                result
+            },
+            self.now,
+            deadline,
+            &mut |effect| match effect {
+                Effect::Report { gateway, report } => {
+                    reports.insert(gateway.clone(), report.as_ref().clone());
+                }
+                Effect::PlanReady { unit, plan } => plans.push((unit.clone(), plan.clone())),
+                _ => {}
+            },
+        );
+        self.now = convergence.now;
+        Done { convergence, reports, plans }
+    }
+
+    /// The time in the account.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+}
+
+/// What was done.
+pub struct Done {
+    /// How it ended.
+    pub convergence: drive::Convergence,
+    /// What each Gateway came to.
+    pub reports: BTreeMap<NamespacedName, Report>,
+    /// The plans that were carried out, in their order.
+    pub plans: Vec<(Unit, Plan)>,
+}
+
+impl Done {
+    /// The TargetGroupBindings, with the ids that AWS gave.
+    pub fn bindings(&self) -> Vec<TargetGroupBinding> {
+        let known = self.convergence.reconciler.known();
+        let ids = Ids::of(known);
+        self.reports
+            .values()
+            .flat_map(|report| &report.translation.bindings)
+            .filter_map(|template| {
+                template.object(|group| ids.target_group(group), |group| ids.security_group(group))
+            })
+            .collect()
+    }
+}
+
+/// The ids of what is there, by the key of what was wanted.
+struct Ids<'a> {
+    known: &'a Observed,
+}
+
+impl<'a> Ids<'a> {
+    fn of(known: &'a Observed) -> Self {
+        Self { known }
+    }
+
+    fn target_group(&self, group: &Ref<TargetGroupArn>) -> Option<TargetGroupArn> {
+        match group {
+            Ref::Known(arn) => Some(arn.clone()),
+            Ref::Of(key) => {
+                let stack = self.known.stacks.get(&key.stack)?;
+                let found = stack.target_groups.iter().find(|g| is_tagged(&g.tags, key))?;
+                Some(found.arn.clone())
+            }
+        }
+    }
+
+    fn security_group(&self, group: &Ref<SecurityGroupId>) -> Option<SecurityGroupId> {
+        match group {
+            Ref::Known(id) => Some(id.clone()),
+            Ref::Of(key) => {
+                let stack = self.known.stacks.get(&key.stack)?;
+                let found = stack.security_groups.iter().find(|g| is_tagged(&g.tags, key))?;
+                Some(found.id.clone())
+            }
+        }
+    }
+}
+
+fn is_tagged(tags: &Tags, key: &ResourceKey) -> bool {
+    tags.get(&key.stack.resource_tag()).is_some_and(|id| id == key.id.as_str())
+}
+
+fn answer(
+    emulator: &mut Emulator,
+    now: Timestamp,
+    call: &AwsCall,
+) -> Result<AwsAnswer, AwsError> {
+    elbow_loopback::answer(emulator, elbow_emulator::Timestamp::from_millis(now.as_millis()), call)
+}

@@ -1,0 +1,181 @@
+//! Flags resolved to the settings of translation.
+//!
+//! In: [`SettingsArgs`] and what the manifests give away (the region of the ARNs that they name).
+//! Out: [`Settings`] and the region. A flag that cannot be understood is an error that names it.
+
+use anyhow::{Context as _, bail};
+use elbow_api::{Object, Snapshot};
+use elbow_model::stack::{Scheme, TargetType};
+use elbow_model::{CertificateArn, SecurityGroupId, Tags, VpcId};
+use elbow_translate::{BackendSecurityGroup, NodeRules, Settings};
+
+use crate::args::{self, SettingsArgs};
+
+/// The region where neither a flag nor an ARN tells one.
+const DEFAULT_REGION: &str = "us-east-1";
+/// The account where no ARN tells one; the account of AWS's own examples.
+const DEFAULT_ACCOUNT: &str = "123456789012";
+/// The VPC that is made up when none is given.
+const DEFAULT_VPC: &str = "vpc-0e1b0000000000001";
+
+/// Where the load balancers are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The region.
+    pub(crate) region: String,
+    /// The account.
+    pub(crate) account: String,
+}
+
+/// The region and account: of the flag, else of the first ARN that a configuration names.
+pub(crate) fn place(args: &SettingsArgs, snapshot: &Snapshot) -> Place {
+    let named = certificate_arns(snapshot).find_map(|arn| {
+        let mut parts = arn.as_str().split(':').skip(3);
+        match (parts.next(), parts.next()) {
+            (Some(region), Some(account)) if !region.is_empty() && account.len() == 12 => {
+                Some(Place { region: region.to_owned(), account: account.to_owned() })
+            }
+            _ => None,
+        }
+    });
+    let named = named.unwrap_or_else(|| Place {
+        region: DEFAULT_REGION.to_owned(),
+        account: DEFAULT_ACCOUNT.to_owned(),
+    });
+    match &args.aws_region {
+        Some(region) => Place { region: region.clone(), ..named },
+        None => named,
+    }
+}
+
+/// The certificates that LoadBalancerConfigurations name, in the order of the objects.
+pub(crate) fn certificate_arns(snapshot: &Snapshot) -> impl Iterator<Item = CertificateArn> {
+    let mut arns = Vec::new();
+    for object in snapshot.objects() {
+        if let Object::LoadBalancerConfiguration(configuration) = object {
+            for listener in configuration.spec.listener_configurations.iter().flatten() {
+                arns.extend(listener.default_certificate.clone());
+                arns.extend(listener.certificates.iter().flatten().cloned());
+            }
+        }
+    }
+    arns.into_iter().map(CertificateArn::new)
+}
+
+/// The settings that the flags ask for.
+pub(crate) fn settings(args: &SettingsArgs, place: &Place) -> anyhow::Result<Settings> {
+    let vpc_id = args.aws_vpc_id.as_deref().unwrap_or(DEFAULT_VPC);
+    let mut settings = Settings::new(args.cluster_name.clone(), VpcId::new(vpc_id));
+    settings.region = Some(place.region.clone());
+    settings.default_target_type = match args.default_target_type {
+        args::TargetType::Instance => TargetType::Instance,
+        args::TargetType::Ip => TargetType::Ip,
+    };
+    settings.default_scheme = match args.default_load_balancer_scheme {
+        args::Scheme::Internal => Scheme::Internal,
+        args::Scheme::InternetFacing => Scheme::InternetFacing,
+    };
+    settings.default_ssl_policy.clone_from(&args.default_ssl_policy);
+    settings.default_tags = tags(&args.default_tags)?;
+    settings.external_managed_tags = args.external_managed_tags.iter().cloned().collect();
+    settings.backend_security_group =
+        match (args.enable_backend_security_group, &args.backend_security_group) {
+            (false, _) => BackendSecurityGroup::Disabled,
+            (true, Some(group)) => {
+                BackendSecurityGroup::Existing(SecurityGroupId::new(group.clone()))
+            }
+            (true, None) => BackendSecurityGroup::Managed,
+        };
+    if args.disable_restricted_sg_rules {
+        settings.node_rules = NodeRules::AllPorts;
+    }
+    settings.allowed_certificate_authority_arns =
+        args.allowed_certificate_authority_arns.iter().cloned().collect();
+    for gate in &args.feature_gates {
+        feature_gate(&mut settings, gate)?;
+    }
+    Ok(settings)
+}
+
+fn tags(pairs: &[String]) -> anyhow::Result<Tags> {
+    pairs
+        .iter()
+        .map(|pair| {
+            let (key, value) = pair
+                .split_once('=')
+                .with_context(|| format!("--default-tags: `{pair}` is not KEY=VALUE"))?;
+            Ok((key.to_owned(), value.to_owned()))
+        })
+        .collect()
+}
+
+fn feature_gate(settings: &mut Settings, gate: &str) -> anyhow::Result<()> {
+    let (name, value) = gate
+        .split_once('=')
+        .with_context(|| format!("--feature-gates: `{gate}` is not GATE=true or GATE=false"))?;
+    let value: bool = value
+        .parse()
+        .with_context(|| format!("--feature-gates: `{gate}` is not GATE=true or GATE=false"))?;
+    let gates = &mut settings.gates;
+    match name {
+        "SubnetDiscoveryByReachability" => gates.subnet_discovery_by_reachability = value,
+        "SubnetsClusterTagCheck" => gates.subnets_cluster_tag_check = value,
+        "ALBSingleSubnet" => gates.alb_single_subnet = value,
+        "EndpointsFailOpen" => gates.endpoints_fail_open = value,
+        "EnableDefaultTagsLowPriority" => gates.default_tags_low_priority = value,
+        _ => bail!(
+            "--feature-gates: `{name}` is not a gate that elbow has; it has \
+             SubnetDiscoveryByReachability, SubnetsClusterTagCheck, ALBSingleSubnet, \
+             EndpointsFailOpen and EnableDefaultTagsLowPriority"
+        ),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(flags: &[&str]) -> SettingsArgs {
+        use clap::Parser as _;
+        let line = ["elbow", "lint", "-f", "x"].iter().chain(flags);
+        match args::Cli::parse_from(line).command {
+            args::Command::Lint(lint) => lint.settings,
+            other => panic!("not lint: {other:?}"),
+        }
+    }
+
+    fn place_of(flags: &[&str]) -> Place {
+        place(&args(flags), &Snapshot::new())
+    }
+
+    #[test]
+    fn flags_become_settings() {
+        let flags = args(&[
+            "--default-target-type=ip",
+            "--default-tags=a=1,b=2=3",
+            "--enable-backend-security-group=false",
+            "--feature-gates=ALBSingleSubnet=true",
+        ]);
+        let place = place_of(&["--aws-region=eu-west-1"]);
+        let settings = settings(&flags, &place).expect("the flags are right");
+        assert_eq!(settings.default_target_type, TargetType::Ip);
+        assert_eq!(settings.default_tags["b"], "2=3");
+        assert_eq!(settings.backend_security_group, BackendSecurityGroup::Disabled);
+        assert!(settings.gates.alb_single_subnet);
+        assert_eq!(settings.region.as_deref(), Some("eu-west-1"));
+    }
+
+    #[test]
+    fn a_flag_that_is_wrong_is_named() {
+        let place = place_of(&["--aws-region=eu-west-1"]);
+        for (flag, says) in [
+            ("--default-tags=a", "`a` is not KEY=VALUE"),
+            ("--feature-gates=Nope=true", "`Nope` is not a gate"),
+            ("--feature-gates=ALBSingleSubnet=yes", "`ALBSingleSubnet=yes` is not GATE"),
+        ] {
+            let error = settings(&args(&[flag]), &place).expect_err(flag);
+            assert!(error.to_string().contains(says), "{flag}: {error}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What manifests name of AWS and take to be there, for the made-up world to hold.
+//!
+//! In: a Snapshot and settings. Out: [`Wanted`], which the loopback builds a world from. What always
+//! holds: only what a manifest names, or LBC would discover by its hostnames, is asked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+use elbow_api::crds::{self, LoadBalancerConfiguration};
+use elbow_api::{Object, Snapshot};
+use elbow_emulator::acm::CertificatePem;
+use elbow_loopback::world::{Reach, Wanted, WantedCertificate, WantedNode, WantedSubnet};
+use elbow_model::CertificateArn;
+use elbow_model::stack::Scheme;
+use elbow_translate::Settings;
+
+use crate::certificates::Authority;
+use crate::settings::certificate_arns;
+
+/// Most names of one certificate: what ACM takes for a certificate by quota is 10, by limit 100.
+const NAMES_PER_CERTIFICATE: usize = 100;
+
+/// Whether certificates are made up.
+#[derive(Clone, Copy)]
+pub enum Certificates<'a> {
+    /// One for each ARN that is named, and one for each hostname of a listener that names none.
+    MakeUp(&'a Authority),
+    /// None.
+    None,
+}
+
+/// What the manifests name of AWS.
+pub fn wanted(
+    snapshot: &Snapshot,
+    settings: &Settings,
+    certificates: Certificates<'_>,
+) -> anyhow::Result<Wanted> {
+    let mut wanted = Wanted {
+        cluster_name: settings.cluster_name.clone(),
+        vpc_id: Some(settings.vpc_id.clone()),
+        ..Wanted::default()
+    };
+    for object in snapshot.objects() {
+        match object {
+            Object::LoadBalancerConfiguration(configuration) => {
+                add_configuration(&mut wanted, &configuration, settings);
+            }
+            Object::Node(node) => add_node(&mut wanted, &node),
+            _ => {}
+        }
+    }
+    if let Certificates::MakeUp(authority) = certificates {
+        wanted.certificates = make_up_certificates(snapshot, authority)?;
+    }
+    Ok(wanted)
+}
+
+fn add_configuration(
+    wanted: &mut Wanted,
+    configuration: &LoadBalancerConfiguration,
+    settings: &Settings,
+) {
+    let spec = &configuration.spec;
+    let public = match &spec.scheme {
+        Some(crds::Scheme::InternetFacing) => true,
+        Some(crds::Scheme::Internal) => false,
+        None => settings.default_scheme == Scheme::InternetFacing,
+    };
+    let reach = if public { Reach::Public } else { Reach::Private };
+    for (place, subnet) in spec.load_balancer_subnets.iter().flatten().enumerate() {
+        if let Some(identifier) = &subnet.identifier {
+            wanted.subnets.push(WantedSubnet {
+                identifier: Some(identifier.clone()),
+                place,
+                reach,
+                tags: BTreeMap::new(),
+            });
+        }
+        wanted.allocation_ids.extend(subnet.eip_allocation.clone());
+    }
+    wanted.security_groups.extend(spec.security_groups.iter().flatten().cloned());
+    wanted.prefix_lists.extend(spec.security_group_prefixes.iter().flatten().cloned());
+}
+
+fn add_node(wanted: &mut Wanted, node: &k8s_openapi::api::core::v1::Node) {
+    // aws:///<zone>/<instance id>
+    let provider_id = node.spec.as_ref().and_then(|s| s.provider_id.as_deref());
+    let mut parts = provider_id.unwrap_or_default().rsplit('/');
+    let instance_id = parts.next().filter(|id| id.starts_with("i-")).map(str::to_owned);
+    let zone = parts.next().filter(|zone| !zone.is_empty()).map(str::to_owned);
+    let addresses = node.status.iter().flat_map(|s| s.addresses.iter().flatten());
+    wanted.nodes.push(WantedNode {
+        name: node.metadata.name.clone().unwrap_or_default(),
+        instance_id,
+        zone,
+        address: addresses
+            .filter(|a| a.type_ == "InternalIP")
+            .find_map(|a| a.address.parse::<Ipv4Addr>().ok()),
+    });
+}
+
+/// A certificate for each ARN that is named, for all hostnames that are served; and one, without an ARN
+/// of its own choosing, that discovery by hostname finds.
+fn make_up_certificates(
+    snapshot: &Snapshot,
+    authority: &Authority,
+) -> anyhow::Result<Vec<WantedCertificate>> {
+    let names = hostnames(snapshot);
+    let all: BTreeSet<String> = names.iter().take(NAMES_PER_CERTIFICATE).cloned().collect();
+    let arns: BTreeSet<CertificateArn> = certificate_arns(snapshot).collect();
+    let mut certificates = Vec::new();
+    for arn in arns {
+        certificates.push(certificate(authority, Some(arn), &all)?);
+    }
+    if listens_securely(snapshot) && !names.is_empty() {
+        certificates.push(certificate(authority, None, &all)?);
+    }
+    Ok(certificates)
+}
+
+fn certificate(
+    authority: &Authority,
+    arn: Option<CertificateArn>,
+    names: &BTreeSet<String>,
+) -> anyhow::Result<WantedCertificate> {
+    let placeholder = BTreeSet::from(["elbow.invalid".to_owned()]);
+    let names = if names.is_empty() { &placeholder } else { names };
+    let issued = authority.issue(names)?;
+    Ok(WantedCertificate {
+        arn,
+        domains: names.iter().cloned().collect(),
+        pem: CertificatePem {
+            certificate: issued.certificate_pem,
+            chain: authority.pem().to_owned(),
+            private_key: issued.private_key_pem,
+        },
+    })
+}
+
+/// Hostnames of listeners and routes.
+pub(crate) fn hostnames(snapshot: &Snapshot) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for object in snapshot.objects() {
+        match object {
+            Object::Gateway(gateway) => {
+                names.extend(gateway.spec.listeners.iter().filter_map(|l| l.hostname.clone()));
+            }
+            Object::HttpRoute(route) => {
+                names.extend(route.spec.hostnames.iter().flatten().cloned());
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
+fn listens_securely(snapshot: &Snapshot) -> bool {
+    snapshot.objects().iter().any(|object| match object {
+        Object::Gateway(gateway) => {
+            gateway.spec.listeners.iter().any(|l| matches!(l.protocol.as_str(), "HTTPS" | "TLS"))
+        }
+        _ => false,
+    })
+}
