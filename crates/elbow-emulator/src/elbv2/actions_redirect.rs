@@ -115,6 +115,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::type_complexity, reason = "a table of pairs")]
     fn redirects() {
         let loops = "The redirect configuration is not valid because it creates a loop.";
         let rows: [(&[(&str, &str)], Option<&str>); 18] = [

@@ -21,7 +21,7 @@ pub(super) enum Finding {
 impl Emulator {
     /// Adds or replaces a rule, and lets the targets follow.
     pub(super) fn put_rule(&mut self, now: Timestamp, rule: Rule) {
-        let old = self.elbv2.rules.get(&rule.arn).map(|old| arns(old));
+        let old = self.elbv2.rules.get(&rule.arn).map(arns);
         let touched: Vec<String> = old.into_iter().flatten().chain(arns(&rule)).collect();
         self.elbv2.put_rule(rule);
         for group in touched {

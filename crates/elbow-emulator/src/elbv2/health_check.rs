@@ -239,10 +239,12 @@ fn matcher(
             "Health check matcher {name} code '{codes}' is not valid"
         )));
     }
-    Ok(Some(match purpose.is_grpc() {
-        true => Matcher::Grpc(codes.to_owned()),
-        false => Matcher::Http(codes.to_owned()),
-    }))
+    let kind = if purpose.is_grpc() {
+        Matcher::Grpc
+    } else {
+        Matcher::Http
+    };
+    Ok(Some(kind(codes.to_owned())))
 }
 
 /// The ranges of a list such as `200,204-299`; `None` if it is none.

@@ -419,10 +419,10 @@ fn child_prefix(arn: &str, parent: &str, child: &str) -> String {
 }
 
 /// The contiguous part of `map` whose keys start with `prefix`.
-fn below<'a, T>(
-    map: &'a BTreeMap<String, T>,
+fn below<T>(
+    map: &BTreeMap<String, T>,
     prefix: String,
-) -> impl Iterator<Item = (&'a String, &'a T)> + use<'a, T> {
+) -> impl Iterator<Item = (&String, &T)> + use<'_, T> {
     map.range(prefix.clone()..)
         .take_while(move |(key, _)| key.starts_with(&prefix))
 }

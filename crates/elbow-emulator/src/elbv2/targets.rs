@@ -168,7 +168,7 @@ impl Emulator {
                 }),
                 health_check_port: registered.then(|| group.health_check_port(key).to_string()),
                 target: Some(wire::TargetDescription {
-                    availability_zone: target.and_then(|target| target.requested_zone.clone()),
+                    availability_zone: target.and_then(|target| shown_zone(group, target)),
                     id: key.id.clone(),
                     port: Some(i32::from(key.port)),
                     quic_server_id: target.and_then(|target| target.quic_server_id.clone()),
@@ -277,6 +277,15 @@ impl Emulator {
             ),
         }
     }
+}
+
+/// The zone that is shown: of addresses alone, the one found where none was given.
+fn shown_zone(group: &TargetGroup, target: &Target) -> Option<String> {
+    let zone = target
+        .requested_zone
+        .clone()
+        .or_else(|| target.zone.clone());
+    zone.filter(|_| group.target_type == TargetType::Ip)
 }
 
 /// What a request's target is called in the group: without a port it has the group's.

@@ -120,7 +120,11 @@ mod tests {
         mixed.url_rewrite_config = url("a", "b").url_rewrite_config;
         let mut two = url("a", "b");
         let config = two.url_rewrite_config.as_mut().unwrap();
-        config.rewrites.as_mut().unwrap().push(Default::default());
+        config
+            .rewrites
+            .as_mut()
+            .unwrap()
+            .push(wire::RewriteConfig::default());
         let bare = wire::RuleTransform {
             r#type: "url-rewrite".into(),
             ..Default::default()

@@ -136,7 +136,8 @@ pub(super) const TABLE: &[Row] = &[
     }),
 ];
 
-/// Logs that need a bucket: prefix of their keys, and what AWS calls them.
+/// Logs that need a bucket: prefix of their keys, and what AWS calls them. AWS also tries to write
+/// to the bucket; S3 is not modelled, so any name is taken.
 const LOGS: [(&str, &str); 3] = [
     ("access_logs", "access logs"),
     ("connection_logs", "connection logs"),
@@ -211,6 +212,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::type_complexity, reason = "a table of pairs")]
     fn attributes() {
         use LoadBalancerKind::{Application, Network};
         let rows: [(LoadBalancerKind, &[(&str, &str)], Option<&str>); 20] = [

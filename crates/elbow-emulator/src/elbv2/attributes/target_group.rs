@@ -369,6 +369,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::type_complexity, reason = "a table of pairs")]
     fn refuses() {
         use Protocol::{Http, Tcp, Tls, Udp};
         let both = [

@@ -57,7 +57,7 @@ fn create_refuses() {
         (
             "one zone twice",
             create(&world, |i| {
-                i.subnets = Some(vec![world.subnets[0].clone(), world.subnets[0].clone()])
+                i.subnets = Some(vec![world.subnets[0].clone(), world.subnets[0].clone()]);
             }),
             "InvalidConfigurationRequest",
             "multiple subnets in the same Availability Zone",
@@ -159,7 +159,7 @@ fn create_refuses() {
                 i.tags = Some(vec![wire::Tag {
                     key: "aws:a".into(),
                     value: None,
-                }])
+                }]);
             }),
             "ValidationError",
             "reserved",
