@@ -34,7 +34,7 @@ pub(crate) fn of(
     resolved: &ResolvedRule<'_>,
     groups: Vec<Ref<TargetGroupArn>>,
     listener: Protocol,
-) -> Result<Action, RuleProblem> {
+) -> Result<Action, Box<RuleProblem>> {
     let rule = &unit.route.rules[unit.rule_index];
     let actions = Configured::of(resolved.configuration);
     if let Some(kind) = actions.authentication {
@@ -58,13 +58,13 @@ pub(crate) fn of(
             }
             Filter::Unsupported(name) => {
                 let message = format!("Unsupported filter type: {name}");
-                return Err(RuleProblem {
+                return Err(Box::new(RuleProblem {
                     failure: RouteFailure::IncompatibleFilters(message),
                     code: "unsupported-filter",
                     field: format!("filters[{place}].type"),
                     message: format!("a load balancer cannot do {name}"),
                     hint: "remove the filter; until then the rule answers 500".to_owned(),
-                });
+                }));
             }
             Filter::Rewrite { .. }
             | Filter::ListenerRuleConfiguration(_)
@@ -105,7 +105,7 @@ pub(crate) fn of(
     }))
 }
 
-pub(crate) fn too_many_groups(count: usize) -> RuleProblem {
+pub(crate) fn too_many_groups(count: usize) -> Box<RuleProblem> {
     RuleProblem::unsupported(
         "too-many-target-groups",
         "backendRefs",
@@ -132,7 +132,7 @@ impl<'a> Configured<'a> {
         for action in actions {
             match action.action_type {
                 ActionType::AuthenticateCognito => {
-                    found.authentication = Some("authenticate-cognito")
+                    found.authentication = Some("authenticate-cognito");
                 }
                 ActionType::AuthenticateOidc => found.authentication = Some("authenticate-oidc"),
                 ActionType::JwtValidation => found.authentication = Some("jwt-validation"),
@@ -158,7 +158,8 @@ fn configuration_field(filters: &[Filter]) -> String {
 fn fixed_response(
     response: &crds::FixedResponseConfig,
     filters: &[Filter],
-) -> Result<Action, RuleProblem> {
+) -> Result<Action, Box<RuleProblem>> {
+    use crds::ContentType;
     let body = response.message_body.clone();
     if body
         .as_ref()
@@ -173,7 +174,6 @@ fn fixed_response(
             "shorten it; until then the rule answers 500",
         ));
     }
-    use crds::ContentType;
     let content_type = match response.content_type {
         ContentType::TextPlain => "text/plain",
         ContentType::TextCss => "text/css",
@@ -194,7 +194,7 @@ fn redirect(
     query: Option<String>,
     listener: Protocol,
     field: &str,
-) -> Result<Action, RuleProblem> {
+) -> Result<Action, Box<RuleProblem>> {
     let refused = |part: &str, message: String, hint: &str| {
         let hint = format!("{hint}; until then the rule answers 500");
         Err(RuleProblem::unsupported(

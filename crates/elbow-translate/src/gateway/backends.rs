@@ -83,14 +83,14 @@ struct Problem {
 }
 
 impl Problem {
-    fn unsupported(code: &'static str, message: String, hint: &str) -> Self {
-        Self {
+    fn unsupported(code: &'static str, message: String, hint: &str) -> Box<Self> {
+        Box::new(Self {
             failure: RouteFailure::UnsupportedValue(message.clone()),
             code,
             field: "",
             message,
             hint: hint.to_owned(),
-        }
+        })
     }
 }
 
@@ -184,7 +184,7 @@ impl<'a> Resolver<'_, 'a> {
         Ok(Some(found))
     }
 
-    fn backend(&self, route: &Route, backend: &BackendRef) -> Result<Backend<'a>, Problem> {
+    fn backend(&self, route: &Route, backend: &BackendRef) -> Result<Backend<'a>, Box<Problem>> {
         let (service, name, service_port) = self.service(route, backend)?;
         let weight = weight(backend.weight)?;
         let props = Rc::new(target_group_config::of_service(
@@ -239,41 +239,43 @@ impl<'a> Resolver<'_, 'a> {
         &self,
         route: &Route,
         backend: &BackendRef,
-    ) -> Result<(&'a Service, NamespacedName, &'a ServicePort), Problem> {
+    ) -> Result<(&'a Service, NamespacedName, &'a ServicePort), Box<Problem>> {
         match backend.kind.as_deref() {
             None | Some("Service") => {}
             Some(kind @ ("Gateway" | "TargetGroupName")) => {
-                return Err(Problem {
+                return Err(Box::new(Problem {
                     failure: RouteFailure::UnknownBackendKind,
                     code: "not-supported-yet",
                     field: "kind",
                     message: format!("a backend of kind {kind} is not translated yet"),
                     hint: "point the route at a Service".to_owned(),
-                });
+                }));
             }
             Some(kind) => {
-                return Err(Problem {
+                return Err(Box::new(Problem {
                     failure: RouteFailure::UnknownBackendKind,
                     code: "unknown-backend-kind",
                     field: "kind",
                     message: format!("a {kind} cannot be a backend"),
                     hint: "point the route at a Service".to_owned(),
-                });
+                }));
             }
         }
-        let port = backend.port.ok_or_else(|| Problem {
-            failure: RouteFailure::PortRequired,
-            code: "missing-backend-port",
-            field: "port",
-            message: format!("the backend `{}` has no port", backend.name),
-            hint: "give the port of the Service".to_owned(),
+        let port = backend.port.ok_or_else(|| {
+            Box::new(Problem {
+                failure: RouteFailure::PortRequired,
+                code: "missing-backend-port",
+                field: "port",
+                message: format!("the backend `{}` has no port", backend.name),
+                hint: "give the port of the Service".to_owned(),
+            })
         })?;
         let namespace = backend.namespace.as_ref().unwrap_or(&route.name.namespace);
         let name = NamespacedName::new(namespace.clone(), backend.name.clone());
         if *namespace != route.name.namespace {
             let (kind, from) = (route.kind.as_str(), &route.name.namespace);
             if !grants::permits_service(self.ctx, kind, from, namespace, &name.name) {
-                return Err(Problem {
+                return Err(Box::new(Problem {
                     failure: RouteFailure::RefNotPermitted,
                     code: "missing-reference-grant",
                     field: "namespace",
@@ -283,33 +285,37 @@ impl<'a> Resolver<'_, 'a> {
                     hint: format!(
                         "create a ReferenceGrant in namespace `{namespace}` from {kind} in `{from}` to Service"
                     ),
-                });
+                }));
             }
         }
-        let service = self.ctx.reader.service(&name).ok_or_else(|| Problem {
-            failure: RouteFailure::ServiceNotFound(name.clone()),
-            code: "missing-service",
-            field: "name",
-            message: format!("Service {name} does not exist"),
-            hint: "create the Service or correct the name".to_owned(),
+        let service = self.ctx.reader.service(&name).ok_or_else(|| {
+            Box::new(Problem {
+                failure: RouteFailure::ServiceNotFound(name.clone()),
+                code: "missing-service",
+                field: "name",
+                message: format!("Service {name} does not exist"),
+                hint: "create the Service or correct the name".to_owned(),
+            })
         })?;
         let ports = service.spec.iter().flat_map(|s| s.ports.iter().flatten());
         let all: Vec<_> = ports.clone().map(|p| p.port.to_string()).collect();
         let service_port = ports.into_iter().find(|p| p.port == port);
-        let service_port = service_port.ok_or_else(|| Problem {
-            failure: RouteFailure::ServicePortNotFound(port),
-            code: "missing-service-port",
-            field: "port",
-            message: format!("Service {name} has no port {port}"),
-            hint: match all.as_slice() {
-                [] => "the Service has no ports".to_owned(),
-                all => format!("its ports are {}", all.join(", ")),
-            },
+        let service_port = service_port.ok_or_else(|| {
+            Box::new(Problem {
+                failure: RouteFailure::ServicePortNotFound(port),
+                code: "missing-service-port",
+                field: "port",
+                message: format!("Service {name} has no port {port}"),
+                hint: match all.as_slice() {
+                    [] => "the Service has no ports".to_owned(),
+                    all => format!("its ports are {}", all.join(", ")),
+                },
+            })
         })?;
         Ok((service, name, service_port))
     }
 
-    fn check_protocol(&self, props: &Props, service: &NamespacedName) -> Result<(), Problem> {
+    fn check_protocol(&self, props: &Props, service: &NamespacedName) -> Result<(), Box<Problem>> {
         use crds::TargetGroupProtocol as P;
         let (fits, allowed) = match (self.controller, props.props.protocol) {
             (_, None) | (GatewayController::Alb, Some(P::Http | P::Https)) => (true, ""),
@@ -331,7 +337,11 @@ impl<'a> Resolver<'_, 'a> {
         ))
     }
 
-    fn family(&self, service: &Service, name: &NamespacedName) -> Result<TargetFamily, Problem> {
+    fn family(
+        &self,
+        service: &Service,
+        name: &NamespacedName,
+    ) -> Result<TargetFamily, Box<Problem>> {
         let families = service
             .spec
             .iter()
@@ -354,7 +364,7 @@ impl<'a> Resolver<'_, 'a> {
         route: &Route,
         service: &NamespacedName,
         port: &str,
-    ) -> Result<ResourceId, Problem> {
+    ) -> Result<ResourceId, Box<Problem>> {
         let id = format!(
             "{}:{}-{}:{}-{}-{}:{port}",
             self.gateway,
@@ -377,22 +387,25 @@ impl<'a> Resolver<'_, 'a> {
     }
 }
 
-fn weight(weight: i32) -> Result<u16, Problem> {
+fn weight(weight: i32) -> Result<u16, Box<Problem>> {
     if weight > WEIGHT_MAX {
         let message = format!("Weight [{weight}] must be less than or equal to {WEIGHT_MAX}");
-        return Err(Problem {
+        return Err(Box::new(Problem {
             field: "weight",
-            ..Problem::unsupported(
+            ..*Problem::unsupported(
                 "weight-too-large",
                 message,
                 "divide all weights of the rule; until then the rule answers 500",
             )
-        });
+        }));
     }
     Ok(u16::try_from(weight).unwrap_or_default())
 }
 
-fn node_port(port: &ServicePort, service: &NamespacedName) -> Result<(Port, IntOrString), Problem> {
+fn node_port(
+    port: &ServicePort,
+    service: &NamespacedName,
+) -> Result<(Port, IntOrString), Box<Problem>> {
     let number = port.node_port.unwrap_or_default();
     let found = Port::new(number).ok_or_else(|| {
         Problem::unsupported(
@@ -424,7 +437,7 @@ fn health_check_port(
     service: &Service,
     target_type: TargetType,
     name: &NamespacedName,
-) -> Result<Option<Port>, Problem> {
+) -> Result<Option<Port>, Box<Problem>> {
     let config = props.props.health_check_config.as_ref();
     let Some(wanted) = config.and_then(|c| c.health_check_port.as_deref()) else {
         return Ok(None);

@@ -39,14 +39,14 @@ impl RuleProblem {
         field: impl Into<String>,
         message: String,
         hint: &str,
-    ) -> Self {
-        Self {
+    ) -> Box<Self> {
+        Box::new(Self {
             failure: RouteFailure::UnsupportedValue(message.clone()),
             code,
             field: field.into(),
             message,
             hint: hint.to_owned(),
-        }
+        })
     }
 }
 
@@ -54,7 +54,7 @@ impl RuleProblem {
 pub(crate) fn of(
     unit: &Unit<'_>,
     configuration: Option<&ListenerRuleConfiguration>,
-) -> Result<Vec<Condition>, RuleProblem> {
+) -> Result<Vec<Condition>, Box<RuleProblem>> {
     let mut conditions = Vec::new();
     if !unit.hostname.is_empty() {
         conditions.push(Condition::HostHeader {
@@ -86,7 +86,7 @@ pub(crate) fn of(
     Ok(conditions)
 }
 
-fn path_pattern(path: &PathMatch, field: &str) -> Result<Pattern, RuleProblem> {
+fn path_pattern(path: &PathMatch, field: &str) -> Result<Pattern, Box<RuleProblem>> {
     let value = path.value.as_str();
     match path.how {
         PathMatchType::Exact => Ok(Pattern::Values(vec![value.to_owned()])),
@@ -161,7 +161,7 @@ fn source_ips(
 }
 
 /// Checks what AWS would refuse.
-fn check(conditions: &[Condition], field: &str) -> Result<(), RuleProblem> {
+fn check(conditions: &[Condition], field: &str) -> Result<(), Box<RuleProblem>> {
     let mut values_total = 0;
     let mut wildcards = 0;
     let mut source_ips = 0;
@@ -257,7 +257,7 @@ fn check(conditions: &[Condition], field: &str) -> Result<(), RuleProblem> {
     Ok(())
 }
 
-fn check_header_name(name: &str, field: &str) -> Result<(), RuleProblem> {
+fn check_header_name(name: &str, field: &str) -> Result<(), Box<RuleProblem>> {
     let field = format!("{field}.headers");
     if name.len() > HEADER_NAME_LENGTH_MAX {
         return Err(RuleProblem::unsupported(

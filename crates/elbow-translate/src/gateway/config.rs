@@ -49,10 +49,9 @@ impl Configuration {
 
     /// Whether the load balancer is protected from deletion.
     pub(crate) fn is_deletion_protected(&self) -> bool {
-        let attributes = self.spec.load_balancer_attributes.iter().flatten();
+        let mut attributes = self.spec.load_balancer_attributes.iter().flatten();
         attributes
-            .filter(|a| a.key == "deletion_protection.enabled")
-            .last()
+            .rfind(|a| a.key == "deletion_protection.enabled")
             .is_some_and(|a| a.value == "true")
     }
 

@@ -54,7 +54,7 @@ pub(crate) fn of_port<'a>(
         let conditions = match conditions::of(&unit, configuration) {
             Ok(conditions) => conditions,
             Err(problem) => {
-                report(frame, &unit, problem, failures);
+                report(frame, &unit, *problem, failures);
                 continue;
             }
         };
@@ -62,7 +62,7 @@ pub(crate) fn of_port<'a>(
         let (action, transforms) = match actions::of(&unit, resolved_rule, targets, protocol) {
             Ok(action) => (action, actions::transforms(&unit)),
             Err(problem) => {
-                report(frame, &unit, problem, failures);
+                report(frame, &unit, *problem, failures);
                 (actions::no_backend(), Vec::new())
             }
         };

@@ -237,11 +237,10 @@ fn protocol_version(
     }
     let app_protocol = backend.service_port.app_protocol.as_deref();
     Some(match backend.props.props.protocol_version {
-        Some(ConfiguredVersion::Http1) => ProtocolVersion::Http1,
         Some(ConfiguredVersion::Http2) => ProtocolVersion::Http2,
         Some(ConfiguredVersion::Grpc) => ProtocolVersion::Grpc,
         None if route == RouteKind::Grpc => ProtocolVersion::Grpc,
         None if app_protocol == Some("kubernetes.io/h2c") => ProtocolVersion::Http2,
-        None => ProtocolVersion::Http1,
+        None | Some(ConfiguredVersion::Http1) => ProtocolVersion::Http1,
     })
 }

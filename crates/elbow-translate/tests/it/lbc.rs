@@ -173,15 +173,15 @@ fn recorded_security_group(group: &Value) -> Option<(String, Value)> {
             let (from, to) = (&permission["FromPort"], &permission["ToPort"]);
             ingress.push(json!([permission["IpProtocol"], from, to, source]));
         };
-        list(&permission["IpRanges"])
-            .iter()
-            .for_each(|r| add(&r["CidrIp"]));
-        list(&permission["Ipv6Ranges"])
-            .iter()
-            .for_each(|r| add(&r["CidrIpv6"]));
-        list(&permission["PrefixListIds"])
-            .iter()
-            .for_each(|r| add(&r["PrefixListId"]));
+        for r in list(&permission["IpRanges"]) {
+            add(&r["CidrIp"]);
+        }
+        for r in list(&permission["Ipv6Ranges"]) {
+            add(&r["CidrIpv6"]);
+        }
+        for r in list(&permission["PrefixListIds"]) {
+            add(&r["PrefixListId"]);
+        }
     }
     let value = json!({
         "description": group["Description"], "tags": tags, "ingress": sorted(ingress),
