@@ -101,6 +101,10 @@ pub async fn serve(
     supervisor.follow().await;
     plane.tasks.spawn(supervisor.run());
     plane.tasks.spawn(health::run(Arc::clone(&plane)));
+    let pool = Arc::clone(&plane);
+    plane.tasks.spawn(async move {
+        pool.shutdown.run_until_cancelled(pool.pool.sweep()).await;
+    });
     DataPlane { plane, bindings }
 }
 

@@ -106,7 +106,7 @@ async fn refuse_cleartext(mut stream: TcpStream) {
     // A close with unread bytes would be a reset, and the answer lost.
     let mut request = [0; 4096];
     let answered = async {
-        stream.read(&mut request).await?;
+        let _read = stream.read(&mut request).await?;
         stream.write_all(ANSWER.as_bytes()).await?;
         stream.shutdown().await
     };

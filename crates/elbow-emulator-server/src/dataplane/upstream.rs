@@ -35,6 +35,9 @@ const RESPONSE_BUFFER_BYTES: usize = 64 * 1024;
 /// Header fields of a response; hyper's own limit of 100 is lower than anything AWS documents.
 const RESPONSE_HEADERS_MAX: usize = 1000;
 
+/// Pause between two rounds of closing idle connections; it only bounds how late that happens.
+const SWEEP_PAUSE: Duration = Duration::from_secs(5);
+
 /// Where and how to reach a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Upstream {
@@ -91,10 +94,30 @@ struct Inner {
 #[derive(Debug)]
 struct Idle {
     sender: http1::SendRequest<DataBody>,
-    since: Instant,
+    /// When it is too old to be used.
+    until: Instant,
+}
+
+impl Idle {
+    fn is_usable(&self) -> bool {
+        Instant::now() < self.until && self.sender.is_ready()
+    }
 }
 
 impl Pool {
+    /// Closes connections that are too old, until the end of the data plane.
+    pub(crate) async fn sweep(&self) {
+        loop {
+            tokio::time::sleep(SWEEP_PAUSE).await;
+            let mut inner = self.lock();
+            inner.http2.retain(|_, sender| !sender.is_closed());
+            inner.http1.retain(|_, idle| {
+                idle.retain(Idle::is_usable);
+                !idle.is_empty()
+            });
+        }
+    }
+
     /// Sends a request and waits for the head of the response.
     pub(crate) async fn send(
         &self,
@@ -116,7 +139,7 @@ impl Pool {
         mut request: Request<DataBody>,
     ) -> Result<Response<Incoming>, UpstreamError> {
         loop {
-            let kept = self.take(&upstream, idle_timeout);
+            let kept = self.take(&upstream);
             let is_fresh = kept.is_none();
             let mut sender = match kept {
                 Some(sender) => sender,
@@ -125,7 +148,7 @@ impl Pool {
             match sender.try_send_request(request).await {
                 Ok(response) => {
                     if response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
-                        self.keep_when_done(upstream, sender);
+                        self.keep_when_done(upstream, sender, idle_timeout);
                     }
                     return Ok(response);
                 }
@@ -172,28 +195,29 @@ impl Pool {
         }
     }
 
-    fn take(
-        &self,
-        upstream: &Upstream,
-        idle_timeout: Duration,
-    ) -> Option<http1::SendRequest<DataBody>> {
+    fn take(&self, upstream: &Upstream) -> Option<http1::SendRequest<DataBody>> {
         let mut inner = self.lock();
         let idle = inner.http1.get_mut(upstream)?;
         // The one used last is the likeliest to live; older ones run out at the bottom.
-        idle.retain(|kept| kept.since.elapsed() < idle_timeout && kept.sender.is_ready());
+        idle.retain(Idle::is_usable);
         idle.pop().map(|kept| kept.sender)
     }
 
     /// Puts a connection back once the response has been read to its end, if the target keeps it
     /// open.
-    fn keep_when_done(&self, upstream: Upstream, mut sender: http1::SendRequest<DataBody>) {
+    fn keep_when_done(
+        &self,
+        upstream: Upstream,
+        mut sender: http1::SendRequest<DataBody>,
+        idle_timeout: Duration,
+    ) {
         let inner = Arc::clone(&self.inner);
         tokio::spawn(async move {
             if sender.ready().await.is_ok() {
                 let mut inner = inner.lock().unwrap_or_else(PoisonError::into_inner);
                 inner.http1.entry(upstream).or_default().push(Idle {
                     sender,
-                    since: Instant::now(),
+                    until: Instant::now() + idle_timeout,
                 });
             }
         });

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::{Bytes, Frame};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -329,7 +329,7 @@ impl http_body::Body for Zeros {
         mut self: std::pin::Pin<&mut Self>,
         _cx: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        const CHUNK: [u8; 64 << 10] = [0; 64 << 10];
+        static CHUNK: [u8; 64 << 10] = [0; 64 << 10];
         let take = self.left.min(CHUNK.len());
         if take == 0 {
             return std::task::Poll::Ready(None);
@@ -656,4 +656,58 @@ async fn a_listener_that_goes_lets_requests_finish() {
     tokio::time::timeout(Duration::from_secs(5), world.shut_down())
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn grpc_calls_pass_with_their_trailers() {
+    let world = World::new().await;
+    let port = backend(|request: Request<hyper::body::Incoming>| async move {
+        assert_eq!(request.headers()["te"], "trailers");
+        let message = request.into_body().collect().await.unwrap().to_bytes();
+        let trailers = HeaderMap::from_iter([(
+            HeaderName::from_static("grpc-status"),
+            HeaderValue::from_static("0"),
+        )]);
+        Response::new(
+            text(message)
+                .with_trailers(async { Some(Ok(trailers)) })
+                .boxed(),
+        )
+    })
+    .await;
+    let certificate = super::client::certificate("a.example.com");
+    let load_balancer = world.load_balancer("web", "application");
+    let target_group = world.target_group("web", "HTTP", json!({ "ProtocolVersion": "GRPC" }));
+    let certificates =
+        json!({ "Certificates": [{ "CertificateArn": world.certificate(&certificate) }] });
+    let listener = world.listener(
+        &load_balancer,
+        "HTTPS",
+        443,
+        forward(&target_group),
+        certificates,
+    );
+    world.register(&target_group, port);
+    let address = world.address(&listener).await;
+    let (stream, _) = super::client::tls(address, "a.example.com", &["h2"]).await;
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+    tokio::spawn(connection);
+    let request = Request::post("https://a.example.com/pkg.Service/Method")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(text("message"))
+        .unwrap();
+    let body = sender
+        .send_request(request)
+        .await
+        .unwrap()
+        .into_body()
+        .collect()
+        .await
+        .unwrap();
+    assert_eq!(body.trailers().unwrap()["grpc-status"], "0");
+    assert_eq!(body.to_bytes(), "message");
 }
