@@ -7,12 +7,12 @@
 //! Policy ─┘     (which is which)                                  (order, handover)
 //! ```
 //!
-//! What always holds, for every plan (checked by [`lint`], which each test runs on each plan it makes):
+//! What always holds, for every plan (checked by [`lint()`], which each test runs on each plan it makes):
 //! - the plan leaves no choice to who carries it out: steps run in list order, a step runs only if all
 //!   steps in its `after` succeeded, and a failure holds up nothing that does not depend on it;
 //! - additions come before removals, and targets are healthy before traffic moves to them;
 //! - a request that the old and the new configuration answer alike is answered alike at every moment
-//!   between two steps ([`order`](crate) holds the argument, a property test replays it);
+//!   between two steps (the module `order` holds the argument, a property test replays it);
 //! - nothing is touched whose tags do not prove that it is ours;
 //! - after the plan was carried out, planning again is empty;
 //! - it can stop anywhere: whatever part was carried out, planning again leads on from there.

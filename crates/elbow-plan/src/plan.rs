@@ -1,7 +1,7 @@
 //! The Plan: what will be done, in which order, why, and what can go wrong.
 //!
 //! In: nothing; these are plain values, made by the planner. Out: read by the executor, by
-//! [`crate::render`] and by [`crate::lint`]. What always holds: ids are unique and ascending, a step
+//! [`crate::render`] and by [`crate::lint()`]. What always holds: ids are unique and ascending, a step
 //! depends on earlier steps only, and every step says because of which objects it is there.
 
 use std::fmt;

@@ -1,0 +1,247 @@
+//! One listener that stays: its tags, certificates, settings, attributes and rules.
+//!
+//! In: the desired listener and the observed one. Out: steps. What always holds: one ModifyListener carries
+//! all that differs.
+
+use std::collections::BTreeSet;
+
+use elbow_model::aws_call::TagTarget;
+use elbow_model::ids::{CertificateArn, ListenerArn};
+use elbow_model::stack::Protocol;
+use elbow_model::{AwsCall, Ref};
+
+use super::existing::Existing;
+use super::{add_certificate, identity, set_attributes};
+use crate::compare::{self, describe_action};
+use crate::draft::change;
+use crate::handover::Handover;
+use crate::hazards::Hazard;
+use crate::plan::{Action, Change, StepId};
+use crate::rules::RuleCount;
+use crate::stack::Context;
+use crate::tags::Legacy;
+
+/// Changes one listener. Answers with the steps that move its traffic.
+pub(super) fn change_one(
+    ctx: &mut Context<'_>,
+    listener: &Existing<'_>,
+    handover: &Handover,
+    rules: &mut RuleCount,
+) -> Vec<StepId> {
+    let Existing {
+        port,
+        desired,
+        observed,
+        ..
+    } = listener;
+    let at = (*port, *desired);
+    let (key, name) = identity(ctx, *port, desired.protocol);
+    let arn: Ref<ListenerArn> = observed.arn.clone().into();
+    ctx.retag(
+        &key,
+        &name,
+        &desired.causes,
+        (&desired.tags, &observed.tags),
+        &TagTarget::Listener(arn.clone()),
+        Legacy::Removed,
+        &[],
+    );
+
+    let wanted: BTreeSet<&CertificateArn> = if desired.protocol.is_secure() {
+        desired.certificates.iter().collect()
+    } else {
+        BTreeSet::new()
+    };
+    let missing: Vec<&CertificateArn> = wanted
+        .iter()
+        .filter(|arn| !observed.certificates.contains(arn))
+        .copied()
+        .collect();
+    let limit = ctx.policy.quotas.certificates_max;
+    let certificates = |ctx: &mut Context<'_>| {
+        for certificate in &missing {
+            let hazard = (wanted.len() > limit).then(|| Hazard::ExceedsQuota {
+                quota: "Certificates per load balancer".to_owned(),
+                limit,
+                wanted: wanted.len(),
+            });
+            add_certificate(ctx, at, &arn, certificate, hazard.as_slice());
+        }
+    };
+    // A listener takes certificates while it is secure.
+    let mut steps = Vec::new();
+    let was_secure = observed.protocol.is_secure();
+    if was_secure {
+        certificates(ctx);
+    }
+    // A default action of an ALB that somebody changed is put right after the new rules are there and
+    // before the old ones go; all else comes first, since rules may need the protocol.
+    let mut rest = modify(ctx, listener, handover);
+    let is_late = rest.as_ref().is_some_and(|call| call.only_default_action)
+        && !listener.desired.rules.is_empty();
+    if let Some(call) = rest.take_if(|_| !is_late) {
+        steps.push(call.add(ctx, listener));
+    }
+    if !was_secure {
+        certificates(ctx);
+    }
+    set_attributes(ctx, at, &arn, Some(observed));
+    steps.extend(listener.rules.steps(ctx, &arn, handover, rules));
+    if let Some(call) = rest {
+        steps.push(call.add(ctx, listener));
+    }
+
+    if desired.protocol.is_secure() {
+        let after = steps.clone();
+        for certificate in observed
+            .certificates
+            .iter()
+            .filter(|arn| !wanted.contains(arn))
+        {
+            let (key, name) = identity(ctx, *port, desired.protocol);
+            ctx.draft
+                .step(Action::Update, key, name)
+                .reason("no listener asks for this certificate any more")
+                .causes(&desired.causes)
+                .changes(
+                    change("certificate", Some(certificate), None::<String>)
+                        .into_iter()
+                        .collect(),
+                )
+                .after(after.first().copied())
+                .call(AwsCall::RemoveListenerCertificates {
+                    listener: arn.clone(),
+                    certificate: certificate.clone(),
+                });
+        }
+    }
+    steps
+}
+
+/// A ModifyListener that is due.
+struct Modification {
+    call: AwsCall,
+    changes: Vec<Change>,
+    hazards: Vec<Hazard>,
+    waits: Vec<StepId>,
+    only_default_action: bool,
+    /// Whether the old default action's groups are out of use afterwards.
+    detaches: bool,
+}
+
+impl Modification {
+    fn add(self, ctx: &mut Context<'_>, listener: &Existing<'_>) -> StepId {
+        let (key, name) = identity(ctx, listener.port, listener.desired.protocol);
+        let fields: Vec<&str> = self.changes.iter().map(|c| c.field.as_str()).collect();
+        let reason = format!("its {} differs", fields.join(" and "));
+        let step = ctx
+            .draft
+            .step(Action::Update, key, name)
+            .reason(reason)
+            .causes(&listener.desired.causes)
+            .changes(self.changes)
+            .hazards(self.hazards)
+            .after(self.waits)
+            .call(self.call);
+        // Where old groups drain, the traffic has left them with this step, and they go out of use with
+        // the last one.
+        if self.detaches {
+            for old in &listener.observed.default_actions {
+                ctx.detach(old, step);
+            }
+        }
+        step
+    }
+}
+
+/// One ModifyListener with the parts that differ.
+fn modify(ctx: &Context<'_>, listener: &Existing<'_>, handover: &Handover) -> Option<Modification> {
+    let Existing {
+        desired, observed, ..
+    } = listener;
+    let secure = desired.protocol.is_secure();
+    let protocol = change("protocol", Some(observed.protocol), Some(desired.protocol));
+    let certificate = change(
+        "defaultCertificate",
+        observed.default_certificate.as_ref(),
+        desired.certificates.first(),
+    )
+    .filter(|_| secure);
+    let ssl_policy = change(
+        "sslPolicy",
+        observed.ssl_policy.as_ref(),
+        desired.ssl_policy.as_ref(),
+    )
+    .filter(|_| secure && desired.ssl_policy.is_some());
+    let alpn_policy = change(
+        "alpnPolicy",
+        compare::alpn(observed.alpn_policy.as_deref()),
+        compare::alpn(desired.alpn_policy.as_deref()),
+    )
+    .filter(|_| desired.protocol == Protocol::Tls);
+    let switch = listener
+        .shift
+        .as_ref()
+        .and_then(|shift| shift.switch.clone());
+    let default_action = switch.as_ref().and_then(|action| {
+        change(
+            "defaultAction",
+            observed.default_actions.first().map(describe_action),
+            Some(describe_action(action)),
+        )
+    });
+
+    // Going from HTTP to HTTPS, or from TCP to TLS, requires certificate and policy in the same call.
+    let becomes_secure = protocol.is_some() && secure;
+    let hazard = protocol.as_ref().map(|_| Hazard::ChangesListenerProtocol {
+        port: listener.port,
+    });
+    let only_default_action = switch.is_some()
+        && [&protocol, &certificate, &ssl_policy, &alpn_policy]
+            .iter()
+            .all(|c| c.is_none());
+    let call = AwsCall::ModifyListener {
+        listener: observed.arn.clone().into(),
+        protocol: protocol.is_some().then_some(desired.protocol),
+        default_action: switch.clone(),
+        default_certificate: (certificate.is_some() || becomes_secure)
+            .then(|| desired.certificates.first().cloned())
+            .flatten(),
+        ssl_policy: (ssl_policy.is_some() || becomes_secure)
+            .then(|| desired.ssl_policy.clone())
+            .flatten(),
+        alpn_policy: alpn_policy.is_some().then(|| {
+            desired
+                .alpn_policy
+                .clone()
+                .unwrap_or_else(|| "None".to_owned())
+        }),
+    };
+    let changes: Vec<Change> = [
+        protocol,
+        certificate,
+        ssl_policy,
+        alpn_policy,
+        default_action,
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if changes.is_empty() && switch.is_none() {
+        return None;
+    }
+    let moving = listener
+        .shift
+        .as_ref()
+        .map(|shift| shift.moving.clone())
+        .unwrap_or_default();
+    let (waits, drops) = handover.before(ctx, &moving);
+    Some(Modification {
+        call,
+        changes,
+        hazards: hazard.into_iter().chain(drops).collect(),
+        waits,
+        only_default_action,
+        detaches: switch.is_some(),
+    })
+}
