@@ -200,53 +200,53 @@ pub(crate) struct SourceArgs {
 /// How Gateways are translated. Names and defaults are LBC's.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Controller settings")]
-pub(crate) struct SettingsArgs {
+pub struct SettingsArgs {
     /// Name of the cluster; part of names and tags.
     #[arg(long, default_value = "my-cluster", value_name = "NAME")]
-    pub(crate) cluster_name: String,
+    pub cluster_name: String,
     /// Region of the load balancers; taken from the certificates that the manifests name, else
     /// us-east-1.
     #[arg(long, env = "AWS_REGION", value_name = "REGION")]
-    pub(crate) aws_region: Option<String>,
+    pub aws_region: Option<String>,
     /// The cluster's VPC; made up if not given.
     #[arg(long, value_name = "VPC")]
-    pub(crate) aws_vpc_id: Option<String>,
+    pub aws_vpc_id: Option<String>,
     /// Target type of Services whose TargetGroupConfiguration names none.
     #[arg(long, value_enum, default_value_t, value_name = "TYPE")]
-    pub(crate) default_target_type: TargetType,
+    pub default_target_type: TargetType,
     /// Scheme of Gateways whose LoadBalancerConfiguration names none.
     #[arg(long, value_enum, default_value_t, value_name = "SCHEME")]
-    pub(crate) default_load_balancer_scheme: Scheme,
+    pub default_load_balancer_scheme: Scheme,
     /// Security policy of HTTPS and TLS listeners whose configuration names none.
     #[arg(long, default_value = "ELBSecurityPolicy-2016-08", value_name = "POLICY")]
-    pub(crate) default_ssl_policy: String,
+    pub default_ssl_policy: String,
     /// Tags on everything, over those of the manifests.
     #[arg(long, value_delimiter = ',', value_name = "KEY=VALUE")]
-    pub(crate) default_tags: Vec<String>,
+    pub default_tags: Vec<String>,
     /// Tag keys that others manage; they are neither set nor removed.
     #[arg(long, value_delimiter = ',', value_name = "KEY")]
-    pub(crate) external_managed_tags: Vec<String>,
+    pub external_managed_tags: Vec<String>,
     /// Whether load balancers share one security group as the source of their traffic.
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
-    pub(crate) enable_backend_security_group: bool,
+    pub enable_backend_security_group: bool,
     /// That group, if it is not to be created.
     #[arg(long, value_name = "GROUP")]
-    pub(crate) backend_security_group: Option<String>,
+    pub backend_security_group: Option<String>,
     /// Opens all ports of nodes and pods to load balancers, not only those in use.
     #[arg(long, default_value_t = false, action = clap::ArgAction::Set, value_name = "BOOL")]
-    pub(crate) disable_restricted_sg_rules: bool,
+    pub disable_restricted_sg_rules: bool,
     /// Certificate authorities whose certificates may be discovered by hostname.
     #[arg(long, value_delimiter = ',', value_name = "ARN")]
-    pub(crate) allowed_certificate_authority_arns: Vec<String>,
+    pub allowed_certificate_authority_arns: Vec<String>,
     /// LBC's feature gates that matter here: SubnetsClusterTagCheck, SubnetDiscoveryByReachability,
     /// ALBSingleSubnet, EnableDefaultTagsLowPriority, ListenerRulesTagging.
     #[arg(long, value_delimiter = ',', value_name = "GATE=BOOL")]
-    pub(crate) feature_gates: Vec<String>,
+    pub feature_gates: Vec<String>,
 }
 
 /// Target type.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum TargetType {
+pub enum TargetType {
     /// Nodes, by their NodePort.
     #[default]
     Instance,
@@ -256,7 +256,7 @@ pub(crate) enum TargetType {
 
 /// Scheme.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Scheme {
+pub enum Scheme {
     /// Reachable from within the VPC.
     #[default]
     Internal,

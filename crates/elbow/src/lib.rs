@@ -4,7 +4,7 @@
 //! [`main`] is the table of contents of the program. It is a library so that tests can build the same
 //! made-up world that the commands build; nothing else depends on it.
 
-mod args;
+pub mod args;
 pub mod certificates;
 mod crds;
 mod exit_code;
@@ -15,7 +15,7 @@ mod local;
 pub mod offline;
 mod plan;
 mod render;
-mod settings;
+pub mod settings;
 pub mod stand_ins;
 pub mod statuses;
 mod terminal;

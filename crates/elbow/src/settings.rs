@@ -20,15 +20,15 @@ const DEFAULT_VPC: &str = "vpc-0e1b0000000000001";
 
 /// Where the load balancers are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
+pub struct Place {
     /// The region.
-    pub(crate) region: String,
+    pub region: String,
     /// The account.
-    pub(crate) account: String,
+    pub account: String,
 }
 
 /// The region and account: of the flag, else of the first ARN that a configuration names.
-pub(crate) fn place(args: &SettingsArgs, snapshot: &Snapshot) -> Place {
+pub fn place(args: &SettingsArgs, snapshot: &Snapshot) -> Place {
     let named = certificate_arns(snapshot).find_map(|arn| {
         let mut parts = arn.as_str().split(':').skip(3);
         match (parts.next(), parts.next()) {
@@ -49,7 +49,7 @@ pub(crate) fn place(args: &SettingsArgs, snapshot: &Snapshot) -> Place {
 }
 
 /// The certificates that LoadBalancerConfigurations name, in the order of the objects.
-pub(crate) fn certificate_arns(snapshot: &Snapshot) -> impl Iterator<Item = CertificateArn> {
+pub fn certificate_arns(snapshot: &Snapshot) -> impl Iterator<Item = CertificateArn> {
     let mut arns = Vec::new();
     for object in snapshot.objects() {
         if let Object::LoadBalancerConfiguration(configuration) = object {
@@ -63,7 +63,7 @@ pub(crate) fn certificate_arns(snapshot: &Snapshot) -> impl Iterator<Item = Cert
 }
 
 /// The settings that the flags ask for.
-pub(crate) fn settings(args: &SettingsArgs, place: &Place) -> anyhow::Result<Settings> {
+pub fn settings(args: &SettingsArgs, place: &Place) -> anyhow::Result<Settings> {
     let vpc_id = args.aws_vpc_id.as_deref().unwrap_or(DEFAULT_VPC);
     let mut settings = Settings::new(args.cluster_name.clone(), VpcId::new(vpc_id));
     settings.region = Some(place.region.clone());

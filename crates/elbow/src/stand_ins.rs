@@ -16,7 +16,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 /// What a backend speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Speaks {
+pub enum Speaks {
     /// HTTP.
     Http,
     /// TCP of whatever kind.
@@ -25,26 +25,26 @@ pub(crate) enum Speaks {
 
 /// Who answers at an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Backend {
+pub struct Backend {
     /// The Service.
-    pub(crate) service: NamespacedName,
+    pub service: NamespacedName,
     /// The Service's port.
-    pub(crate) port: i32,
+    pub port: i32,
     /// What it speaks.
-    pub(crate) speaks: Speaks,
+    pub speaks: Speaks,
 }
 
 /// What was made up.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct MadeUp {
+pub struct MadeUp {
     /// Objects to add to the Snapshot.
-    pub(crate) objects: Vec<Object>,
+    pub objects: Vec<Object>,
     /// Who answers at an address and port of a pod.
-    pub(crate) pods: BTreeMap<(String, u16), Backend>,
+    pub pods: BTreeMap<(String, u16), Backend>,
     /// Who answers at a node port.
-    pub(crate) node_ports: BTreeMap<u16, Backend>,
+    pub node_ports: BTreeMap<u16, Backend>,
     /// What to tell the user, one line each.
-    pub(crate) notes: Vec<String>,
+    pub notes: Vec<String>,
 }
 
 /// Ports of a Service that routes name, and what they are expected to speak.
@@ -58,7 +58,7 @@ const NODE_PORTS: u32 = 2_768;
 const NAMED_TARGET_PORT: i32 = 8_080;
 
 /// Makes up what the routes of a Snapshot need and it does not hold, in the zones of this region.
-pub(crate) fn make_up(snapshot: &Snapshot, region: &str) -> MadeUp {
+pub fn make_up(snapshot: &Snapshot, region: &str) -> MadeUp {
     let objects = snapshot.objects();
     let wanted = wanted(&objects);
     let mut services: BTreeMap<NamespacedName, core::Service> = BTreeMap::new();
@@ -334,7 +334,8 @@ fn node_port(name: &NamespacedName, port: i32) -> u16 {
     NODE_PORT_BASE + u16::try_from(offset).unwrap_or_default()
 }
 
-/// Addresses of made-up pods: the upper half of the made-up VPC, 192.168.128.0/17.
+/// Addresses of made-up pods: 192.168.128.0/18, which lies in private subnets of the made-up VPC. (AWS
+/// takes a target that lies in none of the VPC's subnets for one outside the VPC.)
 #[derive(Debug, Default)]
 struct Addresses {
     taken: BTreeSet<Ipv4Addr>,
@@ -346,7 +347,7 @@ impl Addresses {
         let mut salt = 0;
         loop {
             let [_, _, high, low] = spread(name, salt).to_be_bytes();
-            let address = Ipv4Addr::new(192, 168, 128 | high, low.clamp(1, 254));
+            let address = Ipv4Addr::new(192, 168, 128 | (high & 0x3f), low.clamp(1, 254));
             if self.taken.insert(address) {
                 return address;
             }

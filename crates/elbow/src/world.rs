@@ -112,7 +112,7 @@ fn make_up_certificates(
     for arn in arns {
         certificates.push(certificate(authority, Some(arn), &all)?);
     }
-    if listens_securely(snapshot) && !names.is_empty() {
+    if discovers_certificates(snapshot) && !names.is_empty() {
         certificates.push(certificate(authority, None, &all)?);
     }
     Ok(certificates)
@@ -154,11 +154,24 @@ pub(crate) fn hostnames(snapshot: &Snapshot) -> BTreeSet<String> {
     names
 }
 
-fn listens_securely(snapshot: &Snapshot) -> bool {
-    snapshot.objects().iter().any(|object| match object {
-        Object::Gateway(gateway) => {
-            gateway.spec.listeners.iter().any(|l| matches!(l.protocol.as_str(), "HTTPS" | "TLS"))
-        }
+/// Whether a listener has to find its certificate by its hostnames.
+fn discovers_certificates(snapshot: &Snapshot) -> bool {
+    let objects = snapshot.objects();
+    let configured: BTreeSet<String> = objects
+        .iter()
+        .filter_map(|object| match object {
+            Object::LoadBalancerConfiguration(configuration) => Some(configuration),
+            _ => None,
+        })
+        .flat_map(|c| c.spec.listener_configurations.iter().flatten())
+        .filter(|l| l.default_certificate.is_some() || l.certificates.is_some())
+        .map(|l| l.protocol_port.to_lowercase())
+        .collect();
+    objects.iter().any(|object| match object {
+        Object::Gateway(gateway) => gateway.spec.listeners.iter().any(|l| {
+            let protocol_port = format!("{}:{}", l.protocol, l.port).to_lowercase();
+            matches!(l.protocol.as_str(), "HTTPS" | "TLS") && !configured.contains(&protocol_port)
+        }),
         _ => false,
     })
 }

@@ -4,6 +4,7 @@
 //! always holds: the world only grows, so an edit takes nothing from under what runs; and the state
 //! file is written before the table that tells of it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -13,8 +14,8 @@ use elbow_emulator_server::dataplane::{self, Bindings, DataPlane, DataPlaneConfi
 use elbow_emulator_server::{Clock, SharedEmulator, serve_api};
 use elbow_loopback::world::{self, World};
 use elbow_model::{AwsAnswer, AwsCall};
-use elbow_plan::render;
-use elbow_reconcile::{Effect, Input, RoundResult, Settings, StepState};
+use elbow_plan::{Plan, render};
+use elbow_reconcile::{Effect, Input, RoundResult, Settings, StepState, Unit};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -59,7 +60,10 @@ pub(crate) struct Runtime {
     shown: Option<State>,
     /// Findings that were shown already.
     told: Vec<Diagnostic>,
+    /// Failures that were shown already.
     failures: Vec<String>,
+    /// The plan of each unit that was shown last.
+    plans: BTreeMap<Unit, Plan>,
 }
 
 impl Runtime {
@@ -134,6 +138,7 @@ impl Runtime {
             shown: None,
             told: Vec::new(),
             failures: Vec::new(),
+            plans: BTreeMap::new(),
         };
         runtime.introduce(args)?;
         Ok(runtime)
@@ -171,19 +176,18 @@ impl Runtime {
 
     /// Tells the rounds that something happened.
     pub(crate) fn tell(&mut self, input: Input) -> anyhow::Result<()> {
-        let mut plans = Vec::new();
         let mut results = Vec::new();
         let mut failed_steps = Vec::new();
-        let Self { session, snapshot, terminal, progress, .. } = self;
+        let Self { session, snapshot, terminal, progress, plans, .. } = self;
         let mut shown = Ok(());
         session.send(input, snapshot, &mut |effect| match effect {
             Effect::PlanReady { unit, plan } => {
-                progress.clear();
-                let text = format!("{unit}:\n{}\n", render::text::render(plan));
-                if shown.is_ok() {
-                    shown = terminal.out(&text);
+                // A round that is tried again comes to the same plan, which was shown.
+                if plans.get(unit) != Some(plan) && shown.is_ok() {
+                    progress.clear();
+                    shown = terminal.out(&format!("{}\n", render::text::render(plan)));
+                    plans.insert(unit.clone(), plan.clone());
                 }
-                plans.push(unit.clone());
             }
             Effect::Progress { step, state: StepState::Failed { error }, .. } => {
                 let causes: Vec<String> = step.causes.iter().map(ToString::to_string).collect();
@@ -250,6 +254,7 @@ impl Runtime {
         let reads = edit::follow(&mut self.snapshot, &project.loaded.snapshot);
         self.project = project;
         self.failures.clear();
+        self.plans.clear();
         if reads.is_empty() { self.tell_findings() } else { self.tell(Input::ObjectsChanged(reads)) }
     }
 

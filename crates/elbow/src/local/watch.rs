@@ -28,9 +28,8 @@ impl Edits {
         let mut watcher =
             notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
                 let is_edit = event.is_ok_and(|e| !matches!(e.kind, EventKind::Access(_)));
-                if is_edit {
+                if is_edit && sender.send(()).is_err() {
                     // The receiver is gone only when nobody is interested any more.
-                    drop(sender.send(()));
                 }
             })
             .context("cannot watch for edits")?;
