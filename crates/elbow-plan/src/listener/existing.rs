@@ -128,6 +128,7 @@ fn park<'a>(
     rules: &mut RuleCount,
     drains: &mut BTreeMap<TargetGroupArn, &'a ObservedTargetGroup>,
 ) -> (Vec<Parking>, BTreeMap<Ref<TargetGroupArn>, StepId>) {
+    let reserved: usize = existing.iter().map(|l| l.rules.created()).sum();
     let mut parkings = Vec::new();
     let mut attached = BTreeMap::new();
     let mut in_use: BTreeSet<Ref<TargetGroupArn>> = BTreeSet::new();
@@ -165,7 +166,8 @@ fn park<'a>(
         wanted.extend(leaving.keys().cloned().map(Ref::Known));
         wanted.retain(|group| !in_use.contains(group));
         let needed = wanted.len().div_ceil(handover::GROUPS_PER_ACTION);
-        if wanted.is_empty() || needed > rules.room() {
+        // The desired rules come first where the quota does not allow both.
+        if wanted.is_empty() || needed + reserved > rules.room() {
             continue;
         }
         drains.extend(leaving);

@@ -137,6 +137,21 @@ fn a_tls_listener_cannot_mix_protocols() {
 }
 
 #[test]
+fn at_the_quota_of_rules_a_group_is_switched_at_once_and_the_plan_says_so() {
+    for (rules, warns) in [(98, false), (100, true)] {
+        let paths: Vec<String> = (0..rules).map(|n| format!("/{n}")).collect();
+        let paths: Vec<(&str, &str)> = paths.iter().map(|path| (path.as_str(), "a")).collect();
+        let mut stack = web();
+        set_rules(&mut stack, 80, &paths);
+        let mut world = applied(&stack);
+        replace_group(&mut stack);
+        let plan = outline(&converge(&mut world, &stack));
+        let warned = plan.contains("before its targets have passed a health check");
+        assert_eq!(warned, warns, "{rules} rules:\n{plan}");
+    }
+}
+
+#[test]
 fn part_of_a_path_moves_to_a_new_group() {
     let mut stack = web();
     let mut world = applied(&stack);
