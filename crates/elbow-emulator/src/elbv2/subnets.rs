@@ -35,6 +35,9 @@ impl Emulator {
         subnets: Option<&Vec<String>>,
         mappings: Option<&Vec<wire::SubnetMapping>>,
     ) -> Result<Zones, ApiError> {
+        // Clients send an empty list for one that they do not mean.
+        let subnets = subnets.filter(|list| !list.is_empty());
+        let mappings = mappings.filter(|list| !list.is_empty());
         let plain = subnets.into_iter().flatten().map(|id| wire::SubnetMapping {
             subnet_id: Some(id.clone()),
             ..Default::default()
