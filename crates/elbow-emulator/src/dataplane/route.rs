@@ -244,6 +244,20 @@ impl Emulator {
         )
     }
 
+    /// Whether a request that went to a target some time ago may still be answered by it: until its
+    /// deregistration delay is over. A target group that was deleted lets its requests finish.
+    pub fn may_still_answer(&self, target_group_arn: &str, target: &TargetEndpoint) -> bool {
+        self.elbv2
+            .target_groups
+            .get(target_group_arn)
+            .is_none_or(|group| {
+                group
+                    .targets
+                    .keys()
+                    .any(|key| key.id == target.id && key.port == target.port)
+            })
+    }
+
     /// The rules of a network load balancer know the client's address and nothing else.
     fn matching_flow_rule(&self, listener_arn: &str, client: IpAddr) -> Option<&Rule> {
         self.matching_rule(

@@ -22,7 +22,7 @@ use crate::dataplane::activity::Activity;
 use crate::dataplane::body::{
     BodyError, ClientIsAwaited, DataBody, DownloadBody, UploadBody, empty,
 };
-use crate::dataplane::plane::Live;
+use crate::dataplane::plane::{Live, Plane};
 use crate::dataplane::responses;
 use crate::dataplane::upstream::Upstream;
 
@@ -116,6 +116,9 @@ async fn send(
         .outstanding(&forward.target_group_arn, &forward.target);
     let result = tokio::select! {
         result = plane.pool.send(upstream, idle_timeout, request) => result,
+        () = deregistered(plane, &forward) => {
+            return responses::error_page(502, &live.settings);
+        }
         () = activity.idle_for(idle_timeout) => {
             // Whoever was to send the next byte is at fault.
             let status = if awaited.get() { 408 } else { 504 };
@@ -146,6 +149,19 @@ async fn send(
     // The client's connection has its own version.
     *response.version_mut() = Version::HTTP_11;
     response.map(|body| DownloadBody::new(body, idle_timeout, outstanding).boxed())
+}
+
+/// Ends when the target is gone from its group: what it has not begun to answer by then is lost.
+async fn deregistered(plane: &Plane, forward: &Forward) {
+    let mut changes = plane.emulator.changes();
+    while plane
+        .emulator
+        .with(|emulator, _| emulator.may_still_answer(&forward.target_group_arn, &forward.target))
+    {
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 /// The request as the target gets it; `None` when its target cannot be spelled.

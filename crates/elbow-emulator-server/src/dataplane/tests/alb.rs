@@ -711,3 +711,21 @@ async fn grpc_calls_pass_with_their_trailers() {
     assert_eq!(body.trailers().unwrap()["grpc-status"], "0");
     assert_eq!(body.to_bytes(), "message");
 }
+
+#[tokio::test]
+async fn a_request_outlives_its_target_by_the_deregistration_delay_and_no_longer() {
+    let world = World::new().await;
+    let silent = backend(|_| std::future::pending()).await;
+    let alb = world.alb_to(silent).await;
+    world.set_target_group(
+        &alb.target_group,
+        "deregistration_delay.timeout_seconds",
+        "0",
+    );
+    let deregister = async {
+        world.wait_for_outstanding(1).await;
+        world.deregister(&alb.target_group, silent);
+    };
+    let (answer, ()) = tokio::join!(get(alb.address, "h", "/"), deregister);
+    assert_eq!(answer.status, 502);
+}
