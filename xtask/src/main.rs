@@ -7,6 +7,7 @@ mod build_budget;
 mod ci;
 mod command;
 mod crds;
+mod docs_emulator;
 mod schemas;
 mod tidy;
 
@@ -33,6 +34,8 @@ enum Command {
     BuildBudget(build_budget::Args),
     /// Generate the emulator's wire types from AWS's service models
     AwsModels(awsmodels::Args),
+    /// Write the reference page of the emulator to docs/reference
+    DocsEmulator,
     /// Write the definitions of the custom resources to deploy/crds
     Crds,
     /// Write the schemas that manifests are validated against; needs `go` and the network
@@ -56,6 +59,7 @@ fn run(command: &Command) -> anyhow::Result<()> {
         Command::Tidy => tidy::run(&workspace_root()?),
         Command::BuildBudget(args) => build_budget::run(&workspace_root()?, args),
         Command::AwsModels(args) => awsmodels::run(args),
+        Command::DocsEmulator => docs_emulator::run(&workspace_root()?),
         Command::Crds => crds::run(&workspace_root()?),
         Command::Schemas => schemas::run(&workspace_root()?),
     }

@@ -65,6 +65,15 @@ pub(crate) const UNMODELLED: &[Unmodelled] = &[
         operation: "RevokeSecurityGroupIngress",
         parameters: RULE_PARAMETERS,
     },
+    // Resources that AWS services keep in the account; there are none here.
+    Unmodelled {
+        operation: "DescribeInstances",
+        parameters: &["IncludeManagedResources"],
+    },
+    Unmodelled {
+        operation: "DescribeNetworkInterfaces",
+        parameters: &["IncludeManagedResources"],
+    },
 ];
 
 impl Emulator {

@@ -19,6 +19,7 @@ mod error;
 pub mod generated;
 mod ids;
 pub mod operation;
+pub mod reference;
 pub mod shape;
 mod sts;
 mod tagging;
