@@ -71,7 +71,7 @@ impl Default for Polls {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
     /// Make this call, and tell its answer to [`Execution::answered`].
-    Call(AwsCall),
+    Call(Box<AwsCall>),
     /// Ask again at this time.
     At(Timestamp),
     /// Nothing: an answer is outstanding.
@@ -267,7 +267,7 @@ impl Execution {
                     self.attempt.out = true;
                     self.attempt.since.get_or_insert(now);
                     self.states[self.current] = StepState::Running;
-                    return Next::Call(call);
+                    return Next::Call(Box::new(call));
                 }
                 Err(missing) => {
                     let why = format!("the {missing} is not there");

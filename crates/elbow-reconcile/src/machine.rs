@@ -65,6 +65,10 @@ pub enum Input {
 
 /// Something that a driver is to do.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "an effect lives until it is carried out"
+)]
 pub enum Effect {
     /// Make this call and tell its answer by [`Input::AwsAnswered`], exactly once.
     Aws {
@@ -319,14 +323,14 @@ impl Reconciler {
         for unit in units {
             let priority = match self.units.get(&unit).and_then(|work| work.wanted) {
                 Some(fresh) => fresh,
-                None if self.is_deleted(&unit, snapshot) => Priority::Fresh,
+                None if Self::is_deleted(&unit, snapshot) => Priority::Fresh,
                 None => Priority::Initial,
             };
             self.enqueue(&unit, priority, now);
         }
     }
 
-    fn is_deleted(&self, unit: &Unit, snapshot: &Snapshot) -> bool {
+    fn is_deleted(unit: &Unit, snapshot: &Snapshot) -> bool {
         unit.gateway()
             .is_some_and(|name| crate::front::is_deleted(snapshot, name))
     }

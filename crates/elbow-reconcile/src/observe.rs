@@ -90,6 +90,7 @@ impl Census {
     }
 
     /// The part of some Stacks, with the tags of whatever they might have.
+    #[must_use]
     pub fn of(&self, stacks: &BTreeSet<StackId>, cluster_name: &str) -> Self {
         let is_theirs =
             |tags: &Tags| owner(tags, cluster_name).is_some_and(|stack| stacks.contains(&stack));

@@ -21,15 +21,14 @@ use elbow_model::{
 
 /// Takes in a call that succeeded. References in it are known.
 pub(crate) fn remember(stack: &mut ObservedStack, call: &AwsCall, answer: &AwsAnswer) {
-    match call.service() {
-        "ec2" => remember_security_group(stack, call, answer),
-        _ => {
-            remember_load_balancer(stack, call, answer);
-            remember_listener(stack, call, answer);
-            remember_rule(stack, call, answer);
-            remember_target_group(stack, call, answer);
-            remember_tags(stack, call);
-        }
+    if call.service() == "ec2" {
+        remember_security_group(stack, call, answer);
+    } else {
+        remember_load_balancer(stack, call, answer);
+        remember_listener(stack, call, answer);
+        remember_rule(stack, call, answer);
+        remember_target_group(stack, call, answer);
+        remember_tags(stack, call);
     }
     relate(stack);
 }
@@ -79,7 +78,6 @@ fn remember_security_group(stack: &mut ObservedStack, call: &AwsCall, answer: &A
                 group.tags.retain(|key, _| !keys.contains(key));
             }
         }
-        AwsCall::DescribeSecurityGroups { .. } => {}
         _ => {}
     }
 }
@@ -288,9 +286,12 @@ fn remember_listener(stack: &mut ObservedStack, call: &AwsCall, answer: &AwsAnsw
             if let Some(action) = default_action {
                 listener.default_actions = vec![action.clone()];
             }
-            replace(&mut listener.default_certificate, default_certificate);
-            replace(&mut listener.ssl_policy, ssl_policy);
-            replace(&mut listener.alpn_policy, alpn_policy);
+            replace(
+                &mut listener.default_certificate,
+                default_certificate.as_ref(),
+            );
+            replace(&mut listener.ssl_policy, ssl_policy.as_ref());
+            replace(&mut listener.alpn_policy, alpn_policy.as_ref());
             // A listener that ends no TLS any more loses what belongs to it.
             if !listener.protocol.is_secure() {
                 listener.default_certificate = None;
@@ -342,9 +343,9 @@ fn remember_listener(stack: &mut ObservedStack, call: &AwsCall, answer: &AwsAnsw
     }
 }
 
-fn replace<T: Clone>(part: &mut Option<T>, with: &Option<T>) {
-    if with.is_some() {
-        part.clone_from(with);
+fn replace<T: Clone>(part: &mut Option<T>, with: Option<&T>) {
+    if let Some(with) = with {
+        *part = Some(with.clone());
     }
 }
 
@@ -570,9 +571,8 @@ fn target_group<'a>(
 // === tags and relations ===
 
 fn remember_tags(stack: &mut ObservedStack, call: &AwsCall) {
-    let resource = match call {
-        AwsCall::AddTags { resource, .. } | AwsCall::RemoveTags { resource, .. } => resource,
-        _ => return,
+    let (AwsCall::AddTags { resource, .. } | AwsCall::RemoveTags { resource, .. }) = call else {
+        return;
     };
     let tags = match resource {
         TagTarget::LoadBalancer(of) => load_balancer(stack, of).map(|lb| &mut lb.tags),

@@ -24,6 +24,9 @@ pub struct Settings {
     /// How long what is known of a Stack is believed before AWS is asked again, in milliseconds;
     /// `None` for ever.
     pub drift_interval_ms: Option<u64>,
+    /// How long after a round that found mistakes its Gateway is translated again with fresh facts, in
+    /// milliseconds: a certificate or subnet that was missing may be there now. `None` for never.
+    pub mistakes_interval_ms: Option<u64>,
     /// How old facts may be when a round looks for drift, is the first of its Gateway, or follows a
     /// round that found mistakes, in milliseconds.
     pub facts_age_max_ms: u64,
@@ -44,6 +47,8 @@ impl Settings {
             in_flight_max: 32,
             // LBC looks every 10 hours; each look is 10 to 20 calls for one load balancer.
             drift_interval_ms: Some(30 * 60 * 1000),
+            // A few look-ups that all Gateways with mistakes share.
+            mistakes_interval_ms: Some(60_000),
             // LBC lists certificates once a minute and subnets in every round.
             facts_age_max_ms: 60_000,
             targets_interval_ms: 250,
@@ -56,6 +61,7 @@ impl Settings {
         Self {
             limits: Limits::none(),
             drift_interval_ms: None,
+            mistakes_interval_ms: None,
             ..self
         }
     }

@@ -319,3 +319,118 @@ pub(crate) fn transform_from_wire(transform: wire::RuleTransform) -> Result<Tran
     };
     found.ok_or_else(|| unexpected(format!("a transform of the type {}", transform.r#type)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_come_back_as_they_were_sent() {
+        let values = || Pattern::Values(vec!["a*".into(), "b".into()]);
+        let regexes = || Pattern::RegexValues(vec!["^a".into()]);
+        let rows = [
+            Condition::HostHeader { matches: values() },
+            Condition::HostHeader { matches: regexes() },
+            Condition::PathPattern { matches: values() },
+            Condition::PathPattern { matches: regexes() },
+            Condition::HttpHeader {
+                name: "X-A".into(),
+                matches: values(),
+            },
+            Condition::HttpHeader {
+                name: "X-A".into(),
+                matches: regexes(),
+            },
+            Condition::HttpRequestMethod {
+                values: vec!["GET".into()],
+            },
+            Condition::QueryString {
+                values: vec![
+                    QueryPair {
+                        key: Some("k".into()),
+                        value: "v".into(),
+                    },
+                    QueryPair {
+                        key: None,
+                        value: "w".into(),
+                    },
+                ],
+            },
+            Condition::SourceIp {
+                values: vec!["10.0.0.0/8".into()],
+            },
+        ];
+        for condition in rows {
+            let back = condition_from_wire(condition_to_wire(&condition));
+            assert_eq!(back, Ok(condition));
+        }
+        let unknown = wire::RuleCondition {
+            field: Some("phase".into()),
+            ..Default::default()
+        };
+        assert!(condition_from_wire(unknown).is_err());
+    }
+
+    #[test]
+    fn the_old_spelling_of_a_condition_is_understood() {
+        let old = wire::RuleCondition {
+            field: Some("path-pattern".into()),
+            values: Some(vec!["/a".into()]),
+            ..Default::default()
+        };
+        let matches = Pattern::Values(vec!["/a".into()]);
+        assert_eq!(
+            condition_from_wire(old),
+            Ok(Condition::PathPattern { matches })
+        );
+    }
+
+    #[test]
+    fn actions_and_transforms_come_back_as_they_were_sent() {
+        let group = |arn: &str, weight| WeightedTargetGroup {
+            target_group: TargetGroupArn::new(arn).into(),
+            weight,
+        };
+        let rows = [
+            Action::Forward(Forward {
+                target_groups: vec![group("a", Some(1)), group("b", Some(0))],
+                stickiness: Some(Stickiness {
+                    enabled: true,
+                    duration_seconds: Some(60),
+                }),
+            }),
+            Action::Redirect(Redirect {
+                status_code: "HTTP_301".into(),
+                host: Some("example.com".into()),
+                ..Redirect::default()
+            }),
+            Action::FixedResponse(FixedResponse::plain(404)),
+        ];
+        for action in rows {
+            let sent = action_to_wire(&action).unwrap();
+            assert_eq!(actions_from_wire(Some(vec![sent])), [action]);
+        }
+        let rewrite = || Rewrite {
+            regex: "^/a".into(),
+            replace: "/b".into(),
+        };
+        for transform in [
+            Transform::UrlRewrite(rewrite()),
+            Transform::HostHeaderRewrite(rewrite()),
+        ] {
+            assert_eq!(
+                transform_from_wire(transform_to_wire(&transform)),
+                Ok(transform)
+            );
+        }
+        let login = wire::Action {
+            r#type: "authenticate-oidc".into(),
+            ..Default::default()
+        };
+        let action_type = "authenticate-oidc".into();
+        assert_eq!(
+            actions_from_wire(Some(vec![login])),
+            [Action::Unmodeled { action_type }]
+        );
+    }
+}

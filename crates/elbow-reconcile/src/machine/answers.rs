@@ -120,12 +120,12 @@ impl Reconciler {
                     self.send_all(&Owner::Census, priority, calls);
                 }
             }
-            Err(error) => self.census_failed(error, snapshot, now),
+            Err(error) => self.census_failed(&error, snapshot, now),
         }
     }
 
     /// Without a census nothing can be done for any Gateway: each is told.
-    fn census_failed(&mut self, error: AwsError, snapshot: &Snapshot, now: Timestamp) {
+    fn census_failed(&mut self, error: &AwsError, snapshot: &Snapshot, now: Timestamp) {
         self.withdraw(&Owner::Census);
         self.census_failures = self.census_failures.saturating_add(1);
         let wait = self

@@ -328,7 +328,7 @@ impl Reconciler {
         let next = execution.next(now);
         emit_progress(&mut self.effects, unit, execution, &before);
         match next {
-            Next::Call(call) => self.outbox.push(Owner::Unit(unit.clone()), priority, call),
+            Next::Call(call) => self.outbox.push(Owner::Unit(unit.clone()), priority, *call),
             Next::At(_) | Next::Answer => {}
             Next::Finished => {
                 let outcome = execution.outcome();
@@ -368,6 +368,7 @@ impl Reconciler {
             return;
         };
         work.phase = Phase::Idle;
+        work.finished_at = now;
         let failed_with = failure_class(&result);
         if let RoundResult::Converged { outcome } | RoundResult::Incomplete { outcome } = &result {
             if outcome.must_observe {
@@ -390,7 +391,7 @@ impl Reconciler {
         self.report_outcome(unit, &result);
         self.effects.push(Effect::RoundFinished {
             unit: unit.clone(),
-            result: result.clone(),
+            result,
             retry_at,
         });
         if let Some(wanted) = self.units.get(unit).and_then(|work| work.wanted) {
@@ -546,11 +547,10 @@ fn backend_group_key() -> ResourceKey {
 
 fn failure_class(result: &RoundResult) -> Option<ErrorClass> {
     match result {
-        RoundResult::Converged { .. } | RoundResult::Superseded => None,
+        RoundResult::Converged { .. } | RoundResult::Superseded | RoundResult::Blocked => None,
         RoundResult::Incomplete { outcome } => {
             Some(outcome.retry_class().unwrap_or(ErrorClass::Conflict))
         }
-        RoundResult::Blocked => None,
         RoundResult::LookupFailed {
             error: AwsError { class, .. },
         } => Some(*class),

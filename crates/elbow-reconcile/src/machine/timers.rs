@@ -106,6 +106,9 @@ impl Reconciler {
             } else if drift_at.is_some_and(|at| at <= now) {
                 work.knowledge = Knowledge::Doubtful;
                 self.enqueue(&unit, Priority::Drift, now);
+            } else {
+                // What is there is as it was; what is known of AWS besides may not be.
+                self.enqueue(&unit, Priority::Drift, now);
             }
         }
     }
@@ -114,13 +117,23 @@ impl Reconciler {
     fn alarm(&self, unit: &Unit, work: &Work) -> Option<Timestamp> {
         match &work.phase {
             Phase::Executing(execution) => execution.again_at(),
-            Phase::Idle => work
-                .retry_at
-                .into_iter()
-                .chain(self.drift_at(unit, work))
-                .min(),
+            Phase::Idle => {
+                let timers = [
+                    work.retry_at,
+                    self.drift_at(unit, work),
+                    self.recheck_at(work),
+                ];
+                timers.into_iter().flatten().min()
+            }
             Phase::Observing(_) | Phase::AwaitingFacts | Phase::AwaitingCluster => None,
         }
+    }
+
+    /// When a unit whose objects have mistakes is translated again with fresh facts.
+    fn recheck_at(&self, work: &Work) -> Option<Timestamp> {
+        let interval = self.settings.mistakes_interval_ms?;
+        let is_due = work.has_mistakes && work.is_settled();
+        is_due.then(|| work.finished_at.plus_millis(interval))
     }
 
     /// When a unit that is settled is looked at for drift. Spread over a tenth of the interval, so that

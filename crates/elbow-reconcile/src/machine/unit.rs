@@ -77,6 +77,8 @@ pub(super) struct Work {
     pub(super) knowledge: Knowledge,
     /// When it was last observed.
     pub(super) observed_at: Timestamp,
+    /// When its last round ended.
+    pub(super) finished_at: Timestamp,
     /// Failed rounds in a row.
     pub(super) failures: u32,
     /// When a round is asked for by itself.
