@@ -252,6 +252,7 @@ fn translate(ctx: &Context<'_>, name: &NamespacedName) -> Translation {
         return nothing_wanted();
     };
     let is_deleted = gateway.metadata.deletion_timestamp.is_some();
+    // Difference (class-switch): LBC forgets the load balancer of the other controller.
     let unwanted: BTreeSet<_> = stack_ids(name)
         .into_iter()
         .filter(|id| *id != stack_id(controller, name))
@@ -266,7 +267,7 @@ fn translate(ctx: &Context<'_>, name: &NamespacedName) -> Translation {
     };
     let configuration = match config::resolve(ctx, class, gateway) {
         Ok(configuration) => configuration,
-        // A Gateway that goes away does not need what it was built from.
+        // Difference (deletion-needs-no-configuration): with LBC what is broken keeps a Gateway from going.
         Err(_) if is_deleted => Configuration::default(),
         Err(message) => {
             return Translation {

@@ -4,6 +4,9 @@
 //! rule or reference gives a diagnostic and a condition, and its siblings live. What cannot be decided
 //! at present (a configuration that is missing) is left as it is in AWS, never deleted.
 //!
+//! Where the outcome deliberately differs from that of the AWS Load Balancer Controller (LBC), a comment
+//! begins with "Difference" and a name; `docs/differences.md` lists them with their reasons.
+//!
 //! Start at [`translate_gateway`]; [`translate_cluster`] adds what all Gateways share, and [`status`]
 //! makes conditions of what both left. Further front-ends (Ingress, Service) stand beside `gateway`.
 

@@ -183,8 +183,10 @@ pub fn class(draft: &ClassDraft) -> ClassStatus {
 /// The status of a Gateway after a round.
 ///
 /// `load_balancer` is what stands in AWS; `failed` whether a step of the round failed. What works is
-/// shown even then: unlike LBC, a step that failed does not keep the address of a load balancer that
-/// serves the rest out of the status.
+/// shown even then.
+///
+/// Difference (status-after-a-failed-step): with LBC a step that failed keeps the address of a load
+/// balancer that serves the rest out of the status.
 pub fn gateway(
     draft: &GatewayDraft,
     load_balancer: Option<&LoadBalancerReport>,

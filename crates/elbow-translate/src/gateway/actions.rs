@@ -38,7 +38,8 @@ pub(crate) fn of(
     let rule = &unit.route.rules[unit.rule_index];
     let actions = Configured::of(resolved.configuration);
     if let Some(kind) = actions.authentication {
-        // Never silently unauthenticated: LBC drops the action on an HTTP listener.
+        // Difference (authentication-fails-closed): LBC drops the action on an HTTP listener, and the
+        // route is open to everybody.
         return Err(RuleProblem::unsupported(
             "not-supported-yet",
             configuration_field(&rule.filters),
@@ -50,6 +51,8 @@ pub(crate) fn of(
         return fixed_response(response, &rule.filters);
     }
     for (place, filter) in rule.filters.iter().enumerate() {
+        // Difference (bad-rule-answers-500): LBC gives up the whole Gateway for a filter or redirect that
+        // it cannot do.
         match filter {
             Filter::Redirect(redirect_filter) => {
                 let query = actions.redirect.map(|r| r.query.clone());

@@ -134,7 +134,7 @@ fn common_hostnames(
         return Ok(Vec::new());
     };
     if !hostnames::is_valid(hostname) {
-        // LBC gives up the whole Gateway here.
+        // Difference (bad-hostname): LBC gives up the whole Gateway here.
         ctx.report(
             Diagnostic::error(
                 "invalid-hostname",

@@ -2,7 +2,7 @@
 //!
 //! In: attributes as configured. Out: those that AWS would take. AWS refuses all attributes of a call
 //! because of one unknown key, so an unknown one is left out and reported, with the key that was
-//! probably meant. The tables are those of the ELBv2 API reference: `LoadBalancerAttribute`,
+//! probably meant. (Difference, unknown-attribute-is-left-out: LBC gives up the Gateway.) The tables are those of the ELBv2 API reference: `LoadBalancerAttribute`,
 //! `ListenerAttribute` and `TargetGroupAttribute`.
 
 use elbow_api::Diagnostic;

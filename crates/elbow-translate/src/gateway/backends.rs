@@ -140,8 +140,10 @@ impl<'a> Resolver<'_, 'a> {
         resolved
     }
 
-    /// The ListenerRuleConfiguration of a rule. Whether LBC has accepted it is not asked: elbow judges
-    /// it itself, so that a manifest without status works.
+    /// The ListenerRuleConfiguration of a rule.
+    ///
+    /// Difference (configuration-status-not-read): LBC asks for `status.accepted`; elbow judges the
+    /// configuration itself, so that a manifest without status works.
     fn rule_configuration(
         &self,
         route: &Route,
@@ -199,6 +201,8 @@ impl<'a> Resolver<'_, 'a> {
             None => self.ctx.settings.default_target_type,
         };
         self.check_protocol(&props, &name)?;
+        // Difference (bad-backend-is-dropped): LBC gives up the whole Gateway for what is wrong from here
+        // on; elbow drops the backend, as both do where the Service is missing.
         let target_port = target_port(service_port);
         let port_text = text(&target_port);
         let (port, traffic_port) = match target_type {
@@ -387,6 +391,8 @@ impl<'a> Resolver<'_, 'a> {
     }
 }
 
+/// Difference (large-weight): LBC gives up the whole Gateway, in silence, for a weight that AWS does not
+/// take. Dropping the backend would move its share to others, so the whole rule answers 500.
 fn weight(weight: i32) -> Result<u16, Box<Problem>> {
     if weight > WEIGHT_MAX {
         let message = format!("Weight [{weight}] must be less than or equal to {WEIGHT_MAX}");

@@ -47,6 +47,9 @@ pub(crate) fn controller(class: &GatewayClass) -> Option<GatewayController> {
 }
 
 /// The configuration that a class names.
+///
+/// Difference (class-is-judged-afresh): LBC reads the class's condition and an annotation that it keeps on
+/// it, so that any edit of the configuration fails Gateways for a moment; elbow judges the class itself.
 pub(crate) fn configuration<'a>(
     ctx: &Context<'a>,
     class: &GatewayClass,

@@ -91,7 +91,7 @@ fn path_pattern(path: &PathMatch, field: &str) -> Result<Pattern, Box<RuleProble
     match path.how {
         PathMatchType::Exact => Ok(Pattern::Values(vec![value.to_owned()])),
         PathMatchType::RegularExpression => Ok(Pattern::RegexValues(vec![value.to_owned()])),
-        // LBC gives up the whole Gateway because of one such path.
+        // Difference (bad-conditions-are-left-out): LBC gives up the whole Gateway because of one such path.
         PathMatchType::PathPrefix if value.contains(['*', '?']) => Err(RuleProblem::unsupported(
             "wildcard-in-path-prefix",
             format!("{field}.path.value"),
@@ -161,6 +161,8 @@ fn source_ips(
 }
 
 /// Checks what AWS would refuse.
+///
+/// Difference (limits-before-aws): LBC finds out from AWS, half-way through, and gives up the Gateway.
 fn check(conditions: &[Condition], field: &str) -> Result<(), Box<RuleProblem>> {
     let mut values_total = 0;
     let mut wildcards = 0;

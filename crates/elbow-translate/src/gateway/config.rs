@@ -150,8 +150,9 @@ fn object_ref(configuration: &LoadBalancerConfiguration) -> ObjectRef {
     )
 }
 
-/// Lays one configuration over another. Unlike LBC, which drops it, minimumLoadBalancerCapacity is
-/// merged like every other field. (`mergingMode` has done its work.)
+/// Lays one configuration over another. (`mergingMode` has done its work.)
+///
+/// Difference (capacity-is-merged): LBC drops minimumLoadBalancerCapacity when it merges.
 fn merge(
     high: &LoadBalancerConfigurationSpec,
     low: &LoadBalancerConfigurationSpec,

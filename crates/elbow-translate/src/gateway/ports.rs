@@ -170,6 +170,8 @@ impl<'a> Builder<'_, '_, 'a> {
         Ok(Some((listener, rules)))
     }
 
+    /// Difference (undecided-listeners): LBC gives up the whole Gateway for what is wrong with one
+    /// listener, and at a first deployment its other listeners stand without rules.
     fn problem(
         &self,
         kind: ListenerProblemKind,

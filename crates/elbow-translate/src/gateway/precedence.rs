@@ -42,7 +42,7 @@ fn compare(a: &Unit<'_>, b: &Unit<'_>) -> Ordering {
         .then_with(|| a.rule_index.cmp(&b.rule_index))
         .then_with(|| a.match_index.cmp(&b.match_index))
         .then_with(|| a.hostname.cmp(b.hostname))
-        // What LBC leaves to chance: an HTTPRoute and a GRPCRoute of one name and age.
+        // Difference (no-ties): LBC leaves an HTTPRoute and a GRPCRoute of one name and age to chance.
         .then_with(|| a.route.kind.cmp(&b.route.kind))
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use elbow_api::crds::ListenerRuleConfiguration;
 use elbow_api::{Diagnostic, Kind, ObjectRef};
-use elbow_model::rule::{Action, Condition, Transform};
+use elbow_model::rule::{Action, Condition, Pattern, Transform};
 use elbow_model::stack::{Protocol, Rule};
 use elbow_model::{Cause, Port, ResourceId};
 
@@ -59,6 +59,7 @@ pub(crate) fn of_port<'a>(
             }
         };
         warn(frame, &unit);
+        warn_of_refusal(frame, &unit, &conditions);
         let (action, transforms) = match actions::of(&unit, resolved_rule, targets, protocol) {
             Ok(action) => (action, actions::transforms(&unit)),
             Err(problem) => {
@@ -137,6 +138,65 @@ fn report(
     failures[unit.route_index].get_or_insert(problem.failure);
 }
 
+/// Characters that AWS documents for a path beside letters and digits:
+/// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-condition-types.html#path-conditions>.
+const PATH_CHARACTERS: &str = "_-.$/~\"'@:+&*?";
+
+/// What AWS documents that it refuses in regular expressions: look-around, references, classes of
+/// Unicode.
+const REGEX_REFUSED: [&str; 7] = ["(?=", "(?!", "(?<", "(?>", "\\1", "\\p{", "\\P{"];
+
+/// Findings about conditions that AWS says it refuses. They are sent all the same: what is documented
+/// may be narrower than what is done, and a rule that LBC made must not go at a change-over.
+fn warn_of_refusal(frame: &Frame<'_, '_>, unit: &Unit<'_>, conditions: &[Condition]) {
+    for condition in conditions {
+        let doubt = match condition {
+            Condition::PathPattern {
+                matches: Pattern::Values(values),
+            } => values
+                .iter()
+                .flat_map(|v| v.chars())
+                .find(|c| !c.is_ascii_alphanumeric() && !PATH_CHARACTERS.contains(*c))
+                .map(|c| format!("the path has the character `{c}`")),
+            Condition::HostHeader {
+                matches: Pattern::Values(values),
+            } => values
+                .iter()
+                .find(|v| {
+                    !v.rsplit_once('.')
+                        .is_some_and(|(_, last)| last.chars().all(char::is_alphabetic))
+                })
+                .map(|v| format!("the hostname `{v}` does not end in a domain of letters")),
+            Condition::PathPattern {
+                matches: Pattern::RegexValues(values),
+            }
+            | Condition::HttpHeader {
+                matches: Pattern::RegexValues(values),
+                ..
+            } => REGEX_REFUSED
+                .iter()
+                .find(|part| values.iter().any(|v| v.contains(**part)))
+                .map(|part| format!("the regular expression has `{part}`")),
+            _ => None,
+        };
+        if let Some(doubt) = doubt {
+            let field = format!(
+                "spec.rules[{}].matches[{}]",
+                unit.rule_index, unit.match_index
+            );
+            frame.ctx.report(
+                Diagnostic::warning(
+                    "aws-may-refuse",
+                    format!("{doubt}, which AWS says it refuses"),
+                )
+                .on(unit.route.object())
+                .at(field)
+                .hint("use what the AWS page `Condition types for listener rules` allows"),
+            );
+        }
+    }
+}
+
 /// Findings about what takes another effect than meant.
 fn warn(frame: &Frame<'_, '_>, unit: &Unit<'_>) {
     let Some(m) = unit.matches() else {
@@ -174,7 +234,7 @@ fn warn(frame: &Frame<'_, '_>, unit: &Unit<'_>) {
     }
 }
 
-/// Drops the rules of a load balancer that are beyond the quota: the quota is shared out rank by rank
+/// Difference (limits-before-aws). Drops the rules of a load balancer that are beyond the quota: the quota is shared out rank by rank
 /// over the ports, so that each port keeps its rules of highest precedence.
 pub(crate) fn keep_within_quota(
     frame: &Frame<'_, '_>,

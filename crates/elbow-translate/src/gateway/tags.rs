@@ -34,7 +34,7 @@ pub(crate) fn of(
     let settings = ctx.settings;
     let mut tags = Tags::new();
     for (key, value) in user.tags.into_iter().flatten() {
-        // LBC gives up the whole Gateway because of one such tag.
+        // Difference (external-tag-is-dropped): LBC gives up the whole Gateway because of one such tag.
         if settings.external_managed_tags.contains(key) {
             let mut found = Diagnostic::error(
                 "external-managed-tag",

@@ -103,6 +103,7 @@ pub(crate) fn of_service(
         objects: defaults.objects.clone(),
     };
     let configurations = ctx.target_group_configurations_for(&service.namespace, &service.name);
+    // Difference (first-configuration-by-name): LBC takes the first of several in the order of its cache.
     if let Some(own) = configurations.first() {
         let routes = own.spec.route_configurations.as_deref().unwrap_or_default();
         let own_props = for_route(own.spec.default_configuration.as_ref(), routes, route);

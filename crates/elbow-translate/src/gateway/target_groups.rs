@@ -145,7 +145,7 @@ impl<'f, 'c, 'a> TargetGroups<'f, 'c, 'a> {
         let Some(wanted) = &backend.props.props.target_group_name else {
             return derived();
         };
-        // LBC makes two groups of one name into one group, filled by two Services.
+        // Difference (target-group-name-once): with LBC two groups of one name collide.
         if self.found.values().any(|(group, _)| group.name == *wanted) {
             let mut finding = Diagnostic::warning(
                 "target-group-name-taken",

@@ -547,3 +547,21 @@ endpoints:
         ])
     );
 }
+
+#[test]
+fn what_aws_may_refuse_is_said_and_sent() {
+    let rows = [
+        "{type: Exact, value: '/a%20b'}",
+        "{type: RegularExpression, value: '^/(?=a)'}",
+    ];
+    for path in rows {
+        let rule =
+            format!("  - {{matches: [{{path: {path}}}], backendRefs: [{{name: s, port: 80}}]}}");
+        let found = translate(&format!("{GATEWAY}{}", route(&rule)));
+        assert_eq!(rules(found.stack.as_ref().unwrap(), 80).len(), 2, "{path}");
+        assert_eq!(
+            lines(&found),
+            ["aws-may-refuse HTTPRoute ns/r spec.rules[0].matches[0]"]
+        );
+    }
+}
