@@ -4,5 +4,6 @@
 mod findings;
 mod lbc;
 mod lbc_samples;
+mod network;
 mod order;
 mod support;

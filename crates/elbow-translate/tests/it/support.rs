@@ -89,9 +89,19 @@ pub(crate) fn snapshot(manifests: &str) -> Snapshot {
 /// Translates a Gateway in the network of the samples; no load balancer is there yet.
 #[track_caller]
 pub(crate) fn translate(snapshot: &Snapshot, gateway: &str, settings: &Settings) -> Translation {
+    translate_with(snapshot, gateway, settings, facts())
+}
+
+/// The same with other facts; a load balancer that they do not name is not there.
+#[track_caller]
+pub(crate) fn translate_with(
+    snapshot: &Snapshot,
+    gateway: &str,
+    settings: &Settings,
+    mut facts: Facts,
+) -> Translation {
     let (namespace, name) = gateway.split_once('/').unwrap();
     let gateway = NamespacedName::new(namespace, name);
-    let mut facts = facts();
     for _ in 0..4 {
         match translate_gateway(snapshot, &facts, settings, &gateway) {
             Translated::Done(translation) => return *translation,
