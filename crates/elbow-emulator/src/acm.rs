@@ -9,6 +9,8 @@ mod pem;
 mod queries;
 pub(crate) mod state;
 mod tags;
+#[cfg(test)]
+mod tests;
 
 pub use state::{CertificateOrigin, CertificatePem, CertificateStatus};
 pub(crate) use {import::issued, state::State};
