@@ -91,7 +91,8 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, listener: Listene
     }
 }
 
-/// Whether a client speaks HTTP where TLS is expected: methods are letters, a handshake begins with 22.
+/// Whether a client speaks HTTP where TLS is expected: methods are letters, a handshake begins with
+/// 22.
 async fn is_cleartext(stream: &TcpStream) -> bool {
     let mut first = [0];
     let peeked = tokio::time::timeout(HANDSHAKE_TIMEOUT, stream.peek(&mut first)).await;

@@ -275,8 +275,8 @@ async fn bodies_stream_both_ways() {
     assert_eq!(received, STREAMED_BYTES);
 }
 
-/// What may lie between a target and a client that does not read: buffers of four sockets and of the
-/// HTTP libraries. Loopback sockets grow to a few megabytes each.
+/// What may lie between a target and a client that does not read: buffers of four sockets and of
+/// the HTTP libraries. Loopback sockets grow to a few megabytes each.
 const READ_AHEAD_BYTES_MAX: usize = 40 << 20;
 
 #[tokio::test]
