@@ -49,5 +49,5 @@ pub use lint::{Violation, lint};
 pub use plan::{Action, Change, Held, Plan, Step, StepId, StepKind, Unowned, Wait};
 pub use policy::Policy;
 pub use refs::{Provided, resolve};
-pub use stack::{ClusterView, Input, plan, plan_stack};
+pub use stack::{ClusterView, Input, merge, plan, plan_stack};
 pub use targets::{are_drained, are_healthy, plan_targets};

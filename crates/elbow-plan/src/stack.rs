@@ -135,20 +135,26 @@ pub fn plan<'a>(
         .get(&StackId::CLUSTER)
         .map(|stack| plan_one(stack))
         .unwrap_or_default();
-    let (first, last) = split_shared(shared);
+    let others = stacks
+        .iter()
+        .filter(|(id, _)| id.kind != StackKind::Cluster)
+        .map(|(_, stack)| plan_one(stack));
+    policy.apply(merge(shared, others))
+}
 
+/// Puts the plan of what all share and the plans of the others together: what is shared is created
+/// first and deleted last, and steps that need it depend on its creation.
+pub fn merge(shared: Plan, others: impl IntoIterator<Item = Plan>) -> Plan {
+    let (first, last) = split_shared(shared);
     let mut plan = first;
     let providers: BTreeMap<ResourceKey, StepId> = plan
         .steps
         .iter()
         .filter_map(|step| Some((step.provides.clone()?, step.id)))
         .collect();
-    for (_, stack) in stacks
-        .iter()
-        .filter(|(id, _)| id.kind != StackKind::Cluster)
-    {
+    for other in others {
         let from = plan.steps.len();
-        plan.append(plan_one(stack));
+        plan.append(other);
         for step in &mut plan.steps[from..] {
             let crate::plan::StepKind::Call(call) = &step.kind else {
                 continue;
@@ -183,7 +189,7 @@ pub fn plan<'a>(
         after.extend(&holders);
         step.after = after.into_iter().collect();
     }
-    policy.apply(plan)
+    plan
 }
 
 /// Parts the plan of what is shared: what comes before all other Stacks, and the deletions.

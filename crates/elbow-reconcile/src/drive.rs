@@ -39,28 +39,12 @@ impl PlanReport {
     /// All plans as one: what is shared is made first and deleted last. Empty when there is nothing to
     /// do.
     pub fn plan(&self) -> Plan {
-        let mut whole = Plan::default();
-        let cluster = self.plans.get(&Unit::Cluster);
-        let deletes = cluster.is_some_and(|plan| {
-            plan.steps
-                .iter()
-                .any(|step| step.action == elbow_plan::Action::Delete)
-        });
-        let gateways = || {
-            self.plans
-                .iter()
-                .filter(|(unit, _)| **unit != Unit::Cluster)
-        };
-        let gateways = gateways().map(|(_, plan)| plan);
-        let plans: Vec<&Plan> = if deletes {
-            gateways.chain(cluster).collect()
-        } else {
-            cluster.into_iter().chain(gateways).collect()
-        };
-        for plan in plans {
-            whole.append(plan.clone());
-        }
-        whole
+        let shared = self.plans.get(&Unit::Cluster).cloned().unwrap_or_default();
+        let others = self
+            .plans
+            .iter()
+            .filter(|(unit, _)| **unit != Unit::Cluster);
+        elbow_plan::merge(shared, others.map(|(_, plan)| plan.clone()))
     }
 
     /// All findings, each once.

@@ -17,18 +17,18 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     after_help = "Exit codes: 0 done; 1 failed; 2 the plan has changes (`plan --exit-code` only); \
                   3 a manifest is invalid; 64 wrong usage."
 )]
-pub(crate) struct Cli {
+pub struct Cli {
     /// What to do.
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub command: Command,
     /// When to use colours; `auto` does on a terminal unless `NO_COLOR` is set.
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
-    pub(crate) color: Color,
+    pub color: Color,
 }
 
 /// One command each.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+pub enum Command {
     Local(Box<LocalArgs>),
     Plan(Box<PlanArgs>),
     Lint(Box<LintArgs>),
@@ -38,7 +38,7 @@ pub(crate) enum Command {
 
 /// When to use colours.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Color {
+pub enum Color {
     /// On a terminal.
     #[default]
     Auto,
@@ -61,35 +61,35 @@ pub(crate) enum Color {
                                                 send a Service's traffic to a process of yours
   elbow local -f k8s -- ./smoke-test.sh         wait until all is healthy, run a command, stop
   kustomize build overlay | elbow local -f -    run what another tool prints")]
-pub(crate) struct LocalArgs {
+pub struct LocalArgs {
     #[command(flatten)]
-    pub(crate) sources: SourceArgs,
+    pub sources: SourceArgs,
     #[command(flatten)]
-    pub(crate) settings: SettingsArgs,
+    pub settings: SettingsArgs,
     /// Sends the traffic of a Service to an address of yours; may be given several times.
     #[arg(long, value_name = "NAMESPACE/SERVICE[:PORT]=HOST:PORT")]
-    pub(crate) backend: Vec<String>,
+    pub backend: Vec<String>,
     /// Makes nothing up: missing Services, endpoints and certificates stay missing.
     #[arg(long)]
-    pub(crate) no_stand_ins: bool,
+    pub no_stand_ins: bool,
     /// How many times faster than on AWS its waits pass: load balancers take 2 to 3 minutes to
     /// become active there, targets are checked every few seconds. 1 gives AWS's own times.
     #[arg(long, default_value_t = 200.0, value_name = "FACTOR")]
-    pub(crate) speed: f64,
+    pub speed: f64,
     /// Where the built-in AWS answers API calls; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:0", value_name = "HOST:PORT")]
-    pub(crate) aws_listen: String,
+    pub aws_listen: String,
     /// Writes what runs where to this file as JSON, the same that `ELBOW_STATE` names.
     #[arg(long, value_name = "FILE")]
-    pub(crate) state_file: Option<PathBuf>,
+    pub state_file: Option<PathBuf>,
     /// Gives up waiting for the load balancers of a command after this many seconds.
     #[arg(long, default_value_t = 120, value_name = "SECONDS")]
-    pub(crate) timeout: u64,
+    pub timeout: u64,
     /// A command to run once everything is active and healthy. It finds `AWS_ENDPOINT_URL`,
     /// `AWS_REGION`, throwaway credentials and `ELBOW_STATE` in its environment; its exit status
     /// becomes elbow's.
     #[arg(last = true, value_name = "COMMAND")]
-    pub(crate) exec: Vec<OsString>,
+    pub exec: Vec<OsString>,
 }
 
 /// Shows what would change in AWS, and why.
@@ -104,28 +104,28 @@ pub(crate) struct LocalArgs {
                                                 the same for a pull request's comment
   helm template chart | elbow plan -f - --exit-code
                                                 exit code 2 if there are changes")]
-pub(crate) struct PlanArgs {
+pub struct PlanArgs {
     #[command(flatten)]
-    pub(crate) sources: SourceArgs,
+    pub sources: SourceArgs,
     #[command(flatten)]
-    pub(crate) settings: SettingsArgs,
+    pub settings: SettingsArgs,
     /// Manifests to plan against: what is taken to be running.
     #[arg(long, value_name = "PATH")]
-    pub(crate) base: Vec<PathBuf>,
+    pub base: Vec<PathBuf>,
     /// Exits with 0 if nothing would change and with 2 if something would.
     #[arg(long)]
-    pub(crate) exit_code: bool,
+    pub exit_code: bool,
     /// Makes up Services and endpoints that the manifests name but do not hold, as `local` does.
     #[arg(long)]
-    pub(crate) stand_ins: bool,
+    pub stand_ins: bool,
     /// Form of the plan.
     #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
-    pub(crate) output: PlanOutput,
+    pub output: PlanOutput,
 }
 
 /// Form of a plan.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum PlanOutput {
+pub enum PlanOutput {
     /// For a terminal.
     #[default]
     Text,
@@ -143,22 +143,22 @@ pub(crate) enum PlanOutput {
 #[command(after_help = "Examples:
   elbow lint -f k8s                             for people
   elbow lint -f k8s -o json                     for machines")]
-pub(crate) struct LintArgs {
+pub struct LintArgs {
     #[command(flatten)]
-    pub(crate) sources: SourceArgs,
+    pub sources: SourceArgs,
     #[command(flatten)]
-    pub(crate) settings: SettingsArgs,
+    pub settings: SettingsArgs,
     /// Makes up Services and endpoints that the manifests name but do not hold, as `local` does.
     #[arg(long)]
-    pub(crate) stand_ins: bool,
+    pub stand_ins: bool,
     /// Form of the findings.
     #[arg(short, long, value_enum, default_value_t, value_name = "FORM")]
-    pub(crate) output: LintOutput,
+    pub output: LintOutput,
 }
 
 /// Form of findings.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LintOutput {
+pub enum LintOutput {
     /// For a terminal.
     #[default]
     Text,
@@ -172,29 +172,29 @@ pub(crate) enum LintOutput {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   elbow render -f k8s | jq '.stacks[].listeners'")]
-pub(crate) struct RenderArgs {
+pub struct RenderArgs {
     #[command(flatten)]
-    pub(crate) sources: SourceArgs,
+    pub sources: SourceArgs,
     #[command(flatten)]
-    pub(crate) settings: SettingsArgs,
+    pub settings: SettingsArgs,
     /// Makes up Services and endpoints that the manifests name but do not hold, as `local` does.
     #[arg(long)]
-    pub(crate) stand_ins: bool,
+    pub stand_ins: bool,
 }
 
 /// Prints the CustomResourceDefinitions as YAML.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   elbow crds | kubectl apply --server-side -f -")]
-pub(crate) struct CrdsArgs {}
+pub struct CrdsArgs {}
 
 /// Where manifests come from.
 #[derive(Debug, Args)]
-pub(crate) struct SourceArgs {
+pub struct SourceArgs {
     /// A folder (searched recursively for YAML and JSON), a file, or `-` for standard input; may be
     /// given several times.
     #[arg(short = 'f', long = "filename", required = true, value_name = "PATH")]
-    pub(crate) filename: Vec<PathBuf>,
+    pub filename: Vec<PathBuf>,
 }
 
 /// How Gateways are translated. Names and defaults are LBC's.
@@ -218,7 +218,11 @@ pub struct SettingsArgs {
     #[arg(long, value_enum, default_value_t, value_name = "SCHEME")]
     pub default_load_balancer_scheme: Scheme,
     /// Security policy of HTTPS and TLS listeners whose configuration names none.
-    #[arg(long, default_value = "ELBSecurityPolicy-2016-08", value_name = "POLICY")]
+    #[arg(
+        long,
+        default_value = "ELBSecurityPolicy-2016-08",
+        value_name = "POLICY"
+    )]
     pub default_ssl_policy: String,
     /// Tags on everything, over those of the manifests.
     #[arg(long, value_delimiter = ',', value_name = "KEY=VALUE")]

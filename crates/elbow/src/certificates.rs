@@ -7,9 +7,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::Context as _;
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 
 /// Signs stand-in certificates.
 pub struct Authority {
@@ -29,13 +27,19 @@ impl Authority {
     /// An authority with a key of its own.
     pub fn new() -> anyhow::Result<Self> {
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, "elbow local stand-in authority");
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "elbow local stand-in authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate().context("cannot make a key for the stand-in authority")?;
-        let certificate =
-            params.self_signed(&key).context("cannot sign the stand-in authority's certificate")?;
-        Ok(Self { pem: certificate.pem(), issuer: Issuer::new(params, key) })
+        let certificate = params
+            .self_signed(&key)
+            .context("cannot sign the stand-in authority's certificate")?;
+        Ok(Self {
+            pem: certificate.pem(),
+            issuer: Issuer::new(params, key),
+        })
     }
 
     /// The authority's certificate, as PEM.
@@ -46,15 +50,17 @@ impl Authority {
     /// A certificate for these names; wildcards are names like others.
     pub fn issue(&self, names: &BTreeSet<String>) -> anyhow::Result<Issued> {
         let first = names.first().map_or("elbow.invalid", String::as_str);
-        let mut params =
-            CertificateParams::new(names.iter().cloned().collect::<Vec<_>>())
-                .with_context(|| format!("cannot make a stand-in certificate for {first}"))?;
+        let mut params = CertificateParams::new(names.iter().cloned().collect::<Vec<_>>())
+            .with_context(|| format!("cannot make a stand-in certificate for {first}"))?;
         params.distinguished_name.push(DnType::CommonName, first);
         let key = KeyPair::generate()
             .with_context(|| format!("cannot make a key for the certificate of {first}"))?;
         let certificate = params
             .signed_by(&key, &self.issuer)
             .with_context(|| format!("cannot sign the certificate of {first}"))?;
-        Ok(Issued { certificate_pem: certificate.pem(), private_key_pem: key.serialize_pem() })
+        Ok(Issued {
+            certificate_pem: certificate.pem(),
+            private_key_pem: key.serialize_pem(),
+        })
     }
 }

@@ -24,7 +24,11 @@ const DEFAULT_WIDTH: usize = 100;
 pub(crate) fn render(diagnostics: &[Diagnostic], sources: &dyn Sources, color: bool) -> String {
     let theme = GraphicalTheme {
         characters: ThemeCharacters::unicode(),
-        styles: if color { ThemeStyles::ansi() } else { ThemeStyles::none() },
+        styles: if color {
+            ThemeStyles::ansi()
+        } else {
+            ThemeStyles::none()
+        },
     };
     let handler = GraphicalReportHandler::new_themed(theme)
         .with_links(false)
@@ -45,7 +49,12 @@ pub(crate) fn render(diagnostics: &[Diagnostic], sources: &dyn Sources, color: b
 
 /// One line that counts findings: `2 errors, 1 warning`.
 pub(crate) fn count(diagnostics: &[Diagnostic]) -> String {
-    let of = |severity| diagnostics.iter().filter(|d| d.severity == severity).count();
+    let of = |severity| {
+        diagnostics
+            .iter()
+            .filter(|d| d.severity == severity)
+            .count()
+    };
     let parts: Vec<String> = [
         (of(Severity::Error), "error"),
         (of(Severity::Warning), "warning"),
@@ -55,7 +64,11 @@ pub(crate) fn count(diagnostics: &[Diagnostic]) -> String {
     .filter(|(n, _)| *n > 0)
     .map(|(n, word)| format!("{n} {word}{}", if n == 1 { "" } else { "s" }))
     .collect();
-    if parts.is_empty() { "no findings".to_owned() } else { parts.join(", ") }
+    if parts.is_empty() {
+        "no findings".to_owned()
+    } else {
+        parts.join(", ")
+    }
 }
 
 /// A finding in the form that miette draws.
@@ -69,7 +82,12 @@ struct Report<'a> {
 
 impl<'a> Report<'a> {
     fn new(diagnostic: &'a Diagnostic, sources: &dyn Sources) -> Self {
-        let mut report = Self { diagnostic, source: None, labels: Vec::new(), elsewhere: Vec::new() };
+        let mut report = Self {
+            diagnostic,
+            source: None,
+            labels: Vec::new(),
+            elsewhere: Vec::new(),
+        };
         let main = diagnostic.location.as_ref();
         if let Some(location) = main {
             match sources.text(&location.source) {
@@ -77,7 +95,11 @@ impl<'a> Report<'a> {
                     report.source = Some(
                         NamedSource::new(&location.source, text.to_owned()).with_language("yaml"),
                     );
-                    report.label(location, diagnostic.field.as_deref().map(str::to_owned), text);
+                    report.label(
+                        location,
+                        diagnostic.field.as_deref().map(str::to_owned),
+                        text,
+                    );
                 }
                 None => report.elsewhere.push(location.to_string()),
             }
@@ -88,7 +110,9 @@ impl<'a> Report<'a> {
                 Some(text) if here => {
                     report.label(&related.location, Some(related.label.clone()), text);
                 }
-                _ => report.elsewhere.push(format!("{}: {}", related.label, related.location)),
+                _ => report
+                    .elsewhere
+                    .push(format!("{}: {}", related.label, related.location)),
             }
         }
         report
@@ -99,7 +123,8 @@ impl<'a> Report<'a> {
         let end = location.span.end.clamp(start, text.len());
         // A label over many lines hides what it points at: its first line is enough.
         let line_end = text[start..end].find('\n').map_or(end, |n| start + n);
-        self.labels.push(LabeledSpan::new(label, start, line_end - start));
+        self.labels
+            .push(LabeledSpan::new(label, start, line_end - start));
     }
 }
 
@@ -143,7 +168,10 @@ impl miette::Diagnostic for Report<'_> {
     }
 
     fn help<'b>(&'b self) -> Option<Box<dyn fmt::Display + 'b>> {
-        self.diagnostic.hint.as_ref().map(|h| Box::new(h) as Box<dyn fmt::Display>)
+        self.diagnostic
+            .hint
+            .as_ref()
+            .map(|h| Box::new(h) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
@@ -185,7 +213,12 @@ mod tests {
             span: ByteSpan { start: 24, end: 29 },
         };
         let text = render(&[finding().located(location)], &One, false);
-        for part in ["unknown-field", "a.yaml:3:3", "rulez: []", "did you mean `rules`?"] {
+        for part in [
+            "unknown-field",
+            "a.yaml:3:3",
+            "rulez: []",
+            "did you mean `rules`?",
+        ] {
             assert!(text.contains(part), "{part} is missing from:\n{text}");
         }
     }
@@ -193,13 +226,19 @@ mod tests {
     #[test]
     fn a_finding_without_a_place_names_its_field() {
         let text = render(&[finding()], &One, false);
-        assert!(text.contains("HTTPRoute shop/web: unknown field `rulez` (at spec.rulez)"), "{text}");
+        assert!(
+            text.contains("HTTPRoute shop/web: unknown field `rulez` (at spec.rulez)"),
+            "{text}"
+        );
     }
 
     #[test]
     fn counts_are_in_words() {
         assert_eq!(count(&[]), "no findings");
         assert_eq!(count(&[finding(), finding()]), "2 errors");
-        assert_eq!(count(&[finding(), Diagnostic::warning("x", "y")]), "1 error, 1 warning");
+        assert_eq!(
+            count(&[finding(), Diagnostic::warning("x", "y")]),
+            "1 error, 1 warning"
+        );
     }
 }

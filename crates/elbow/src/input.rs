@@ -47,9 +47,14 @@ pub fn inputs(paths: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
             if path != Path::new("-") {
                 return Ok(Input::path(path));
             }
-            anyhow::ensure!(stdin.is_none(), "`-f -` is given twice; standard input is read once");
+            anyhow::ensure!(
+                stdin.is_none(),
+                "`-f -` is given twice; standard input is read once"
+            );
             let mut bytes = Vec::new();
-            std::io::stdin().read_to_end(&mut bytes).context("cannot read standard input")?;
+            std::io::stdin()
+                .read_to_end(&mut bytes)
+                .context("cannot read standard input")?;
             Ok(Input::Stdin(stdin.insert(bytes).clone()))
         })
         .collect()
@@ -72,7 +77,12 @@ impl Project {
         for object in &made_up.objects {
             loaded.snapshot.apply(object);
         }
-        Ok(Self { loaded, made_up, place, settings })
+        Ok(Self {
+            loaded,
+            made_up,
+            place,
+            settings,
+        })
     }
 
     /// Makes up anew what is to be made up, after objects were added.
@@ -96,7 +106,10 @@ impl Project {
 
     /// Whether something could not be read or is not valid, so that an answer is not about all of it.
     pub fn is_incomplete(&self) -> bool {
-        self.loaded.diagnostics.iter().any(|d| d.severity == Severity::Error)
+        self.loaded
+            .diagnostics
+            .iter()
+            .any(|d| d.severity == Severity::Error)
     }
 
     /// What the sources and translation found, each with its place; in the order of the places.

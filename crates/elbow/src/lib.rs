@@ -33,7 +33,11 @@ pub fn main() -> std::process::ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // `--help` and `--version` come this way, too, and are no mistakes.
-            let code = if error.use_stderr() { ExitCode::Usage } else { ExitCode::Ok };
+            let code = if error.use_stderr() {
+                ExitCode::Usage
+            } else {
+                ExitCode::Ok
+            };
             drop(error.print());
             return code.into();
         }

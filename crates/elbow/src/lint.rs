@@ -12,7 +12,11 @@ use crate::terminal::Terminal;
 
 /// Prints every finding; ends with [`ExitCode::InvalidInput`] if one is an error.
 pub(crate) fn run(args: &LintArgs, terminal: Terminal) -> anyhow::Result<ExitCode> {
-    let stand_ins = if args.stand_ins { StandIns::MakeUp } else { StandIns::None };
+    let stand_ins = if args.stand_ins {
+        StandIns::MakeUp
+    } else {
+        StandIns::None
+    };
     let project = Project::load(&inputs(&args.sources.filename)?, &args.settings, stand_ins)?;
     let report = Account::for_project(&project)?.plan(&project);
     let found = project.findings(report.diagnostics());

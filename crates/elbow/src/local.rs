@@ -47,9 +47,16 @@ async fn serve(args: &LocalArgs, terminal: Terminal) -> anyhow::Result<ExitCode>
         "--speed: {} is not a factor; 1 is AWS's own speed",
         args.speed
     );
-    let mappings: Vec<Mapping> =
-        args.backend.iter().map(|text| Mapping::parse(text)).collect::<anyhow::Result<_>>()?;
-    let stand_ins = if args.no_stand_ins { StandIns::None } else { StandIns::MakeUp };
+    let mappings: Vec<Mapping> = args
+        .backend
+        .iter()
+        .map(|text| Mapping::parse(text))
+        .collect::<anyhow::Result<_>>()?;
+    let stand_ins = if args.no_stand_ins {
+        StandIns::None
+    } else {
+        StandIns::MakeUp
+    };
     let project = Project::load(&inputs(&args.sources.filename)?, &args.settings, stand_ins)?;
     if project.loaded.snapshot.gateway_names().next().is_none() {
         return nothing_to_run(&project, &args.sources.filename, terminal);
@@ -147,7 +154,9 @@ async fn interrupted() -> anyhow::Result<()> {
         }
     }
     #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await.context("cannot listen for Ctrl-C")
+    tokio::signal::ctrl_c()
+        .await
+        .context("cannot listen for Ctrl-C")
 }
 
 /// The paths once more; standard input was read to its end the first time and cannot have changed.

@@ -51,7 +51,12 @@ impl Account {
             Certificates::MakeUp(&authority),
         )?;
         let world = world::build(&mut emulator, &wanted).context("cannot make up a VPC")?;
-        Ok(Self { emulator, authority, world, now: Timestamp::from_millis(1) })
+        Ok(Self {
+            emulator,
+            authority,
+            world,
+            now: Timestamp::from_millis(1),
+        })
     }
 
     /// Adds what another project takes for granted.
@@ -111,7 +116,21 @@ impl Account {
             },
         );
         self.now = convergence.now;
-        Done { convergence, reports, plans }
+        Done {
+            convergence,
+            reports,
+            plans,
+        }
+    }
+
+    /// What was made up.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// Asks the account something that is no part of a round.
+    pub fn call(&mut self, call: &AwsCall) -> Result<AwsAnswer, AwsError> {
+        answer(&mut self.emulator, self.now, call)
     }
 
     /// The time in the account.
@@ -139,7 +158,10 @@ impl Done {
             .values()
             .flat_map(|report| &report.translation.bindings)
             .filter_map(|template| {
-                template.object(|group| ids.target_group(group), |group| ids.security_group(group))
+                template.object(
+                    |group| ids.target_group(group),
+                    |group| ids.security_group(group),
+                )
             })
             .collect()
     }
@@ -160,7 +182,10 @@ impl<'a> Ids<'a> {
             Ref::Known(arn) => Some(arn.clone()),
             Ref::Of(key) => {
                 let stack = self.known.stacks.get(&key.stack)?;
-                let found = stack.target_groups.iter().find(|g| is_tagged(&g.tags, key))?;
+                let found = stack
+                    .target_groups
+                    .iter()
+                    .find(|g| is_tagged(&g.tags, key))?;
                 Some(found.arn.clone())
             }
         }
@@ -171,7 +196,10 @@ impl<'a> Ids<'a> {
             Ref::Known(id) => Some(id.clone()),
             Ref::Of(key) => {
                 let stack = self.known.stacks.get(&key.stack)?;
-                let found = stack.security_groups.iter().find(|g| is_tagged(&g.tags, key))?;
+                let found = stack
+                    .security_groups
+                    .iter()
+                    .find(|g| is_tagged(&g.tags, key))?;
                 Some(found.id.clone())
             }
         }
@@ -179,13 +207,14 @@ impl<'a> Ids<'a> {
 }
 
 fn is_tagged(tags: &Tags, key: &ResourceKey) -> bool {
-    tags.get(&key.stack.resource_tag()).is_some_and(|id| id == key.id.as_str())
+    tags.get(&key.stack.resource_tag())
+        .is_some_and(|id| id == key.id.as_str())
 }
 
-fn answer(
-    emulator: &mut Emulator,
-    now: Timestamp,
-    call: &AwsCall,
-) -> Result<AwsAnswer, AwsError> {
-    elbow_loopback::answer(emulator, elbow_emulator::Timestamp::from_millis(now.as_millis()), call)
+fn answer(emulator: &mut Emulator, now: Timestamp, call: &AwsCall) -> Result<AwsAnswer, AwsError> {
+    elbow_loopback::answer(
+        emulator,
+        elbow_emulator::Timestamp::from_millis(now.as_millis()),
+        call,
+    )
 }

@@ -12,7 +12,11 @@ use crate::terminal::Terminal;
 
 /// Plans against nothing, or against `--base`.
 pub(crate) fn run(args: &PlanArgs, terminal: Terminal) -> anyhow::Result<ExitCode> {
-    let stand_ins = if args.stand_ins { StandIns::MakeUp } else { StandIns::None };
+    let stand_ins = if args.stand_ins {
+        StandIns::MakeUp
+    } else {
+        StandIns::None
+    };
     let project = Project::load(&inputs(&args.sources.filename)?, &args.settings, stand_ins)?;
     let mut account = if args.base.is_empty() {
         Account::for_project(&project)?
@@ -26,7 +30,8 @@ pub(crate) fn run(args: &PlanArgs, terminal: Terminal) -> anyhow::Result<ExitCod
         }
         let mut account = Account::for_project(&base)?;
         if !account.converge(&base).convergence.is_quiet {
-            terminal.err("warning: the base does not come to rest; the plan may repeat its part\n")?;
+            terminal
+                .err("warning: the base does not come to rest; the plan may repeat its part\n")?;
         }
         account.extend(&project)?;
         account

@@ -31,7 +31,11 @@ struct Rendered {
 
 /// Prints what is wanted, and what the objects' statuses would say once it is done.
 pub(crate) fn run(args: &RenderArgs, terminal: Terminal) -> anyhow::Result<ExitCode> {
-    let stand_ins = if args.stand_ins { StandIns::MakeUp } else { StandIns::None };
+    let stand_ins = if args.stand_ins {
+        StandIns::MakeUp
+    } else {
+        StandIns::None
+    };
     let project = Project::load(&inputs(&args.sources.filename)?, &args.settings, stand_ins)?;
     let mut account = Account::for_project(&project)?;
     let report = account.plan(&project);

@@ -33,7 +33,10 @@ pub fn place(args: &SettingsArgs, snapshot: &Snapshot) -> Place {
         let mut parts = arn.as_str().split(':').skip(3);
         match (parts.next(), parts.next()) {
             (Some(region), Some(account)) if !region.is_empty() && account.len() == 12 => {
-                Some(Place { region: region.to_owned(), account: account.to_owned() })
+                Some(Place {
+                    region: region.to_owned(),
+                    account: account.to_owned(),
+                })
             }
             _ => None,
         }
@@ -43,7 +46,10 @@ pub fn place(args: &SettingsArgs, snapshot: &Snapshot) -> Place {
         account: DEFAULT_ACCOUNT.to_owned(),
     });
     match &args.aws_region {
-        Some(region) => Place { region: region.clone(), ..named },
+        Some(region) => Place {
+            region: region.clone(),
+            ..named
+        },
         None => named,
     }
 }
@@ -75,22 +81,27 @@ pub fn settings(args: &SettingsArgs, place: &Place) -> anyhow::Result<Settings> 
         args::Scheme::Internal => Scheme::Internal,
         args::Scheme::InternetFacing => Scheme::InternetFacing,
     };
-    settings.default_ssl_policy.clone_from(&args.default_ssl_policy);
+    settings
+        .default_ssl_policy
+        .clone_from(&args.default_ssl_policy);
     settings.default_tags = tags(&args.default_tags)?;
     settings.external_managed_tags = args.external_managed_tags.iter().cloned().collect();
-    settings.backend_security_group =
-        match (args.enable_backend_security_group, &args.backend_security_group) {
-            (false, _) => BackendSecurityGroup::Disabled,
-            (true, Some(group)) => {
-                BackendSecurityGroup::Existing(SecurityGroupId::new(group.clone()))
-            }
-            (true, None) => BackendSecurityGroup::Managed,
-        };
+    settings.backend_security_group = match (
+        args.enable_backend_security_group,
+        &args.backend_security_group,
+    ) {
+        (false, _) => BackendSecurityGroup::Disabled,
+        (true, Some(group)) => BackendSecurityGroup::Existing(SecurityGroupId::new(group.clone())),
+        (true, None) => BackendSecurityGroup::Managed,
+    };
     if args.disable_restricted_sg_rules {
         settings.node_rules = NodeRules::AllPorts;
     }
-    settings.allowed_certificate_authority_arns =
-        args.allowed_certificate_authority_arns.iter().cloned().collect();
+    settings.allowed_certificate_authority_arns = args
+        .allowed_certificate_authority_arns
+        .iter()
+        .cloned()
+        .collect();
     for gate in &args.feature_gates {
         feature_gate(&mut settings, gate)?;
     }
@@ -161,7 +172,10 @@ mod tests {
         let settings = settings(&flags, &place).expect("the flags are right");
         assert_eq!(settings.default_target_type, TargetType::Ip);
         assert_eq!(settings.default_tags["b"], "2=3");
-        assert_eq!(settings.backend_security_group, BackendSecurityGroup::Disabled);
+        assert_eq!(
+            settings.backend_security_group,
+            BackendSecurityGroup::Disabled
+        );
         assert!(settings.gates.alb_single_subnet);
         assert_eq!(settings.region.as_deref(), Some("eu-west-1"));
     }
@@ -172,7 +186,10 @@ mod tests {
         for (flag, says) in [
             ("--default-tags=a", "`a` is not KEY=VALUE"),
             ("--feature-gates=Nope=true", "`Nope` is not a gate"),
-            ("--feature-gates=ALBSingleSubnet=yes", "`ALBSingleSubnet=yes` is not GATE"),
+            (
+                "--feature-gates=ALBSingleSubnet=yes",
+                "`ALBSingleSubnet=yes` is not GATE",
+            ),
         ] {
             let error = settings(&args(&[flag]), &place).expect_err(flag);
             assert!(error.to_string().contains(says), "{flag}: {error}");

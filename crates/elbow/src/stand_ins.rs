@@ -72,7 +72,10 @@ pub fn make_up(snapshot: &Snapshot, region: &str) -> MadeUp {
             }
             Object::EndpointSlice(slice) => {
                 if let Some(service) = service_of(slice) {
-                    with_endpoints.entry(service).or_default().push((**slice).clone());
+                    with_endpoints
+                        .entry(service)
+                        .or_default()
+                        .push((**slice).clone());
                 }
             }
             Object::Node(_) => has_nodes = true,
@@ -93,7 +96,7 @@ pub fn make_up(snapshot: &Snapshot, region: &str) -> MadeUp {
         };
         made_up.connect(name, &service, &slices, ports);
     }
-    if !has_nodes {
+    if !has_nodes && !wanted.is_empty() {
         made_up.nodes(region);
     }
     made_up
@@ -101,8 +104,15 @@ pub fn make_up(snapshot: &Snapshot, region: &str) -> MadeUp {
 
 /// The Service that an EndpointSlice belongs to.
 fn service_of(slice: &discovery::EndpointSlice) -> Option<NamespacedName> {
-    let service = slice.metadata.labels.as_ref()?.get("kubernetes.io/service-name")?;
-    Some(NamespacedName::new(slice.metadata.namespace.clone()?, service.clone()))
+    let service = slice
+        .metadata
+        .labels
+        .as_ref()?
+        .get("kubernetes.io/service-name")?;
+    Some(NamespacedName::new(
+        slice.metadata.namespace.clone()?,
+        service.clone(),
+    ))
 }
 
 /// The Services that routes send traffic to. Whether a route may is not asked here: a route that may
@@ -181,12 +191,19 @@ impl MadeUp {
     /// A Service of the manifests, with the node ports that its cluster would have filled in.
     fn complete(&mut self, name: &NamespacedName, service: &core::Service) -> core::Service {
         let mut service = service.clone();
-        let Some(spec) = service.spec.as_mut() else { return service };
+        let Some(spec) = service.spec.as_mut() else {
+            return service;
+        };
         if !matches!(spec.type_.as_deref(), Some("NodePort" | "LoadBalancer")) {
             return service;
         }
         let mut filled_in = false;
-        for port in spec.ports.iter_mut().flatten().filter(|p| p.node_port.is_none()) {
+        for port in spec
+            .ports
+            .iter_mut()
+            .flatten()
+            .filter(|p| p.node_port.is_none())
+        {
             port.node_port = Some(i32::from(node_port(name, port.port)));
             filled_in = true;
         }
@@ -204,7 +221,8 @@ impl MadeUp {
         service: &core::Service,
         address: Ipv4Addr,
     ) -> discovery::EndpointSlice {
-        self.notes.push(format!("a backend for Service {name}, at {address}"));
+        self.notes
+            .push(format!("a backend for Service {name}, at {address}"));
         let mut metadata = metadata(&name.namespace, &format!("{}-stand-in", name.name));
         metadata.labels = Some(BTreeMap::from([(
             "kubernetes.io/service-name".to_owned(),
@@ -245,7 +263,11 @@ impl MadeUp {
     ) {
         for port in service_ports(service) {
             let speaks = wanted.get(&port.port).copied().unwrap_or(Speaks::Http);
-            let backend = Backend { service: name.clone(), port: port.port, speaks };
+            let backend = Backend {
+                service: name.clone(),
+                port: port.port,
+                speaks,
+            };
             if let Some(number) = port.node_port.and_then(|p| u16::try_from(p).ok()) {
                 self.node_ports.insert(number, backend.clone());
             }
@@ -261,7 +283,8 @@ impl MadeUp {
                 for endpoint in slice.endpoints.iter().flatten() {
                     for address in &endpoint.addresses {
                         for number in &numbers {
-                            self.pods.insert((address.clone(), *number), backend.clone());
+                            self.pods
+                                .insert((address.clone(), *number), backend.clone());
                         }
                     }
                 }
@@ -326,7 +349,9 @@ fn spread(name: &NamespacedName, salt: i32) -> u32 {
     const OFFSET_BASIS: u32 = 0x811c_9dc5;
     const PRIME: u32 = 0x0100_0193;
     let text = format!("{name}#{salt}");
-    text.bytes().fold(OFFSET_BASIS, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(PRIME))
+    text.bytes().fold(OFFSET_BASIS, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(PRIME)
+    })
 }
 
 fn node_port(name: &NamespacedName, port: i32) -> u16 {
@@ -355,7 +380,6 @@ impl Addresses {
         }
     }
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -395,7 +419,10 @@ mod tests {
         let made_up = make_up(&snapshot(&[route("web", 80)]), "eu-central-1");
         assert_eq!(kinds(&made_up), [Service, EndpointSlice, Node, Node, Node]);
         let ((_, port), backend) = made_up.pods.first_key_value().expect("a pod");
-        assert_eq!((*port, backend.port, backend.speaks), (80, 80, Speaks::Http));
+        assert_eq!(
+            (*port, backend.port, backend.speaks),
+            (80, 80, Speaks::Http)
+        );
         assert_eq!(made_up.node_ports.len(), 1);
     }
 
@@ -416,10 +443,16 @@ mod tests {
             "endpoints": [{"addresses": ["10.0.0.1", "10.0.0.2"]}],
         }));
         let node = object::<core::Node>(json!({"metadata": {"name": "node-1"}}));
-        let made_up = make_up(&snapshot(&[route("web", 80), service, slice, node]), "eu-central-1");
+        let made_up = make_up(
+            &snapshot(&[route("web", 80), service, slice, node]),
+            "eu-central-1",
+        );
         assert_eq!(kinds(&made_up), []);
         let pods: Vec<_> = made_up.pods.keys().cloned().collect();
-        assert_eq!(pods, [("10.0.0.1".to_owned(), 8443), ("10.0.0.2".to_owned(), 8443)]);
+        assert_eq!(
+            pods,
+            [("10.0.0.1".to_owned(), 8443), ("10.0.0.2".to_owned(), 8443)]
+        );
         assert!(made_up.notes.is_empty(), "{:?}", made_up.notes);
     }
 
@@ -434,6 +467,9 @@ mod tests {
         };
         let alone = address(&[route("web", 80)]);
         assert!(alone.is_some());
-        assert_eq!(alone, address(&[route("web", 80), route("api", 80), route("zoo", 81)]));
+        assert_eq!(
+            alone,
+            address(&[route("web", 80), route("api", 80), route("zoo", 81)])
+        );
     }
 }

@@ -51,8 +51,7 @@ pub fn statuses(
     for (name, report) in reports {
         let translation = &report.translation;
         if let Some(draft) = &translation.gateway {
-            let object =
-                ObjectRef::new(Kind::Gateway, name.namespace.clone(), name.name.clone());
+            let object = ObjectRef::new(Kind::Gateway, name.namespace.clone(), name.name.clone());
             let load_balancer = report.load_balancer().map(|lb| LoadBalancerReport {
                 arn: lb.arn.clone(),
                 dns_name: lb.dns_name.clone(),
@@ -65,11 +64,15 @@ pub fn statuses(
         for draft in &translation.routes {
             let entry = all
                 .entry(draft.route.clone())
-                .or_insert_with(|| Status::Route { parents: Vec::new() });
+                .or_insert_with(|| Status::Route {
+                    parents: Vec::new(),
+                });
             if let Status::Route { parents } = entry {
                 parents.extend(status::route(draft));
             }
         }
     }
-    all.into_iter().map(|(object, status)| ObjectStatus { object, status }).collect()
+    all.into_iter()
+        .map(|(object, status)| ObjectStatus { object, status })
+        .collect()
 }

@@ -66,7 +66,11 @@ fn add_configuration(
         Some(crds::Scheme::Internal) => false,
         None => settings.default_scheme == Scheme::InternetFacing,
     };
-    let reach = if public { Reach::Public } else { Reach::Private };
+    let reach = if public {
+        Reach::Public
+    } else {
+        Reach::Private
+    };
     for (place, subnet) in spec.load_balancer_subnets.iter().flatten().enumerate() {
         if let Some(identifier) = &subnet.identifier {
             wanted.subnets.push(WantedSubnet {
@@ -78,17 +82,30 @@ fn add_configuration(
         }
         wanted.allocation_ids.extend(subnet.eip_allocation.clone());
     }
-    wanted.security_groups.extend(spec.security_groups.iter().flatten().cloned());
-    wanted.prefix_lists.extend(spec.security_group_prefixes.iter().flatten().cloned());
+    wanted
+        .security_groups
+        .extend(spec.security_groups.iter().flatten().cloned());
+    wanted
+        .prefix_lists
+        .extend(spec.security_group_prefixes.iter().flatten().cloned());
 }
 
 fn add_node(wanted: &mut Wanted, node: &k8s_openapi::api::core::v1::Node) {
     // aws:///<zone>/<instance id>
     let provider_id = node.spec.as_ref().and_then(|s| s.provider_id.as_deref());
     let mut parts = provider_id.unwrap_or_default().rsplit('/');
-    let instance_id = parts.next().filter(|id| id.starts_with("i-")).map(str::to_owned);
-    let zone = parts.next().filter(|zone| !zone.is_empty()).map(str::to_owned);
-    let addresses = node.status.iter().flat_map(|s| s.addresses.iter().flatten());
+    let instance_id = parts
+        .next()
+        .filter(|id| id.starts_with("i-"))
+        .map(str::to_owned);
+    let zone = parts
+        .next()
+        .filter(|zone| !zone.is_empty())
+        .map(str::to_owned);
+    let addresses = node
+        .status
+        .iter()
+        .flat_map(|s| s.addresses.iter().flatten());
     wanted.nodes.push(WantedNode {
         name: node.metadata.name.clone().unwrap_or_default(),
         instance_id,
@@ -124,7 +141,11 @@ fn certificate(
     names: &BTreeSet<String>,
 ) -> anyhow::Result<WantedCertificate> {
     let placeholder = BTreeSet::from(["elbow.invalid".to_owned()]);
-    let names = if names.is_empty() { &placeholder } else { names };
+    let names = if names.is_empty() {
+        &placeholder
+    } else {
+        names
+    };
     let issued = authority.issue(names)?;
     Ok(WantedCertificate {
         arn,
@@ -143,7 +164,13 @@ pub(crate) fn hostnames(snapshot: &Snapshot) -> BTreeSet<String> {
     for object in snapshot.objects() {
         match object {
             Object::Gateway(gateway) => {
-                names.extend(gateway.spec.listeners.iter().filter_map(|l| l.hostname.clone()));
+                names.extend(
+                    gateway
+                        .spec
+                        .listeners
+                        .iter()
+                        .filter_map(|l| l.hostname.clone()),
+                );
             }
             Object::HttpRoute(route) => {
                 names.extend(route.spec.hostnames.iter().flatten().cloned());

@@ -45,7 +45,11 @@ impl Mapping {
             .with_context(form)?
             .next()
             .with_context(|| format!("--backend: `{address}` has no address"))?;
-        Ok(Self { service: NamespacedName::new(namespace, name), port, address })
+        Ok(Self {
+            service: NamespacedName::new(namespace, name),
+            port,
+            address,
+        })
     }
 
     fn is_for(&self, backend: &Backend) -> bool {
@@ -73,7 +77,12 @@ pub(crate) struct Backends {
 impl Backends {
     /// No backends but those of the user; stand-ins run until `shutdown`.
     pub(crate) fn new(mappings: Vec<Mapping>, shutdown: CancellationToken) -> Self {
-        Self { table: Arc::default(), mappings, stand_ins: BTreeMap::new(), shutdown }
+        Self {
+            table: Arc::default(),
+            mappings,
+            stand_ins: BTreeMap::new(),
+            shutdown,
+        }
     }
 
     /// From a target to where it really listens.
@@ -99,7 +108,9 @@ impl Backends {
     pub(crate) async fn follow(&mut self, made_up: &MadeUp) -> anyhow::Result<()> {
         let mut table = Table::default();
         for ((address, port), backend) in &made_up.pods {
-            let Ok(pod) = address.parse::<IpAddr>() else { continue };
+            let Ok(pod) = address.parse::<IpAddr>() else {
+                continue;
+            };
             if pod.is_loopback() && !self.mappings.iter().any(|m| m.is_for(backend)) {
                 continue;
             }
@@ -122,7 +133,10 @@ impl Backends {
             .iter()
             .filter(|mapping| !backends().any(|backend| mapping.is_for(backend)))
             .map(|mapping| {
-                format!("--backend: no route sends traffic to Service {}", mapping.service)
+                format!(
+                    "--backend: no route sends traffic to Service {}",
+                    mapping.service
+                )
             })
             .collect()
     }
@@ -155,11 +169,24 @@ mod tests {
     #[test]
     fn mappings_are_read() {
         let mapping = Mapping::parse("app-ns/app-service=127.0.0.1:3000").expect("it is right");
-        assert_eq!(mapping.service, NamespacedName::new("app-ns", "app-service"));
+        assert_eq!(
+            mapping.service,
+            NamespacedName::new("app-ns", "app-service")
+        );
         assert_eq!(mapping.port, None);
-        assert_eq!(Mapping::parse("a/b:80=127.0.0.1:1").expect("it is right").port, Some(80));
-        for wrong in ["a=127.0.0.1:1", "a/b", "/b=127.0.0.1:1", "a/b:x=127.0.0.1:1", "a/b=127.0.0.1"]
-        {
+        assert_eq!(
+            Mapping::parse("a/b:80=127.0.0.1:1")
+                .expect("it is right")
+                .port,
+            Some(80)
+        );
+        for wrong in [
+            "a=127.0.0.1:1",
+            "a/b",
+            "/b=127.0.0.1:1",
+            "a/b:x=127.0.0.1:1",
+            "a/b=127.0.0.1",
+        ] {
             let error = Mapping::parse(wrong).expect_err(wrong);
             assert!(error.to_string().contains(wrong), "{error}");
         }

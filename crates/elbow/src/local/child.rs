@@ -61,15 +61,20 @@ pub(crate) fn start(
     for variable in FOREIGN {
         command.env_remove(variable);
     }
-    let child = command.spawn().with_context(|| format!("cannot run `{name}`"))?;
+    let child = command
+        .spawn()
+        .with_context(|| format!("cannot run `{name}`"))?;
     Ok(Running { child, name })
 }
 
 impl Running {
     /// Waits for the end of the command.
     pub(crate) async fn end(&mut self) -> anyhow::Result<ExitCode> {
-        let status =
-            self.child.wait().await.with_context(|| format!("cannot wait for `{}`", self.name))?;
+        let status = self
+            .child
+            .wait()
+            .await
+            .with_context(|| format!("cannot wait for `{}`", self.name))?;
         Ok(match status.code() {
             Some(0) => ExitCode::Ok,
             Some(code) => ExitCode::Child(u8::try_from(code).unwrap_or(1)),
@@ -79,7 +84,10 @@ impl Running {
 
     /// Ends the command: gives it time to end by itself, then none.
     pub(crate) async fn stop(mut self) {
-        if tokio::time::timeout(GRACE, self.child.wait()).await.is_err() {
+        if tokio::time::timeout(GRACE, self.child.wait())
+            .await
+            .is_err()
+        {
             // It may have ended in this very moment, which is as good.
             drop(self.child.kill().await);
         }
@@ -90,7 +98,10 @@ impl Running {
 #[cfg(unix)]
 fn signal_status(status: std::process::ExitStatus) -> u8 {
     use std::os::unix::process::ExitStatusExt as _;
-    status.signal().and_then(|signal| u8::try_from(128 + signal).ok()).unwrap_or(1)
+    status
+        .signal()
+        .and_then(|signal| u8::try_from(128 + signal).ok())
+        .unwrap_or(1)
 }
 
 #[cfg(not(unix))]

@@ -28,7 +28,9 @@ pub(crate) fn kept(before: &Loaded, after: &Loaded) -> Vec<Object> {
         .into_iter()
         .filter(|object| {
             let this = object.object_ref();
-            let Some(origin) = before.locate(&this, None) else { return false };
+            let Some(origin) = before.locate(&this, None) else {
+                return false;
+            };
             let is_unreadable = broken.contains(origin.source.as_str())
                 || (is_anything_unreadable && after.text(&origin.source).is_none());
             after.snapshot.get(&this).is_none() && is_unreadable
@@ -69,7 +71,10 @@ mod tests {
     fn a_file_that_cannot_be_read_keeps_what_it_held() {
         let before = load(&[Input::Stdin(GOOD.into())]);
         let after = load(&[Input::Stdin(BAD.into())]);
-        let kept: Vec<_> = kept(&before, &after).iter().map(Object::object_ref).collect();
+        let kept: Vec<_> = kept(&before, &after)
+            .iter()
+            .map(Object::object_ref)
+            .collect();
         assert_eq!(kept.len(), 1, "{kept:?}");
     }
 

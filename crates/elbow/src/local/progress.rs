@@ -22,7 +22,11 @@ pub(crate) struct Progress {
 impl Progress {
     /// A display that shows nothing yet.
     pub(crate) fn new(terminal: Terminal) -> Self {
-        Self { terminal, bar: None, last: Vec::new() }
+        Self {
+            terminal,
+            bar: None,
+            last: Vec::new(),
+        }
     }
 
     /// Shows what is awaited; nothing when nothing is.
@@ -44,7 +48,8 @@ impl Progress {
             });
             bar.set_message(summary(awaited));
         } else {
-            self.terminal.err(&format!("waiting: {}\n", summary(awaited)))?;
+            self.terminal
+                .err(&format!("waiting: {}\n", summary(awaited)))?;
         }
         Ok(())
     }

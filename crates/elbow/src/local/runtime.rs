@@ -75,7 +75,11 @@ impl Runtime {
         terminal: Terminal,
     ) -> anyhow::Result<Self> {
         let shutdown = CancellationToken::new();
-        let authority = if args.no_stand_ins { None } else { Some(Authority::new()?) };
+        let authority = if args.no_stand_ins {
+            None
+        } else {
+            Some(Authority::new()?)
+        };
         let mut emulator = Emulator::new(Config {
             region: project.place.region.clone(),
             account_id: project.place.account.clone(),
@@ -85,7 +89,11 @@ impl Runtime {
         });
         let world = world::build(
             &mut emulator,
-            &wanted(&project.loaded.snapshot, &project.settings, certificates(authority.as_ref()))?,
+            &wanted(
+                &project.loaded.snapshot,
+                &project.settings,
+                certificates(authority.as_ref()),
+            )?,
         )
         .context("cannot make up a VPC")?;
         let shared = SharedEmulator::start(emulator, Clock::new(args.speed), shutdown.clone());
@@ -98,7 +106,10 @@ impl Runtime {
 
         let mut backends = Backends::new(mappings, shutdown.clone());
         backends.follow(&project.made_up).await?;
-        let config = DataPlaneConfig { dial: backends.dial(), ..DataPlaneConfig::direct() };
+        let config = DataPlaneConfig {
+            dial: backends.dial(),
+            ..DataPlaneConfig::direct()
+        };
         let data_plane = dataplane::serve(shared.clone(), config, shutdown.clone()).await;
 
         let folder = tempfile::Builder::new()
@@ -109,14 +120,22 @@ impl Runtime {
         let pem = authority.as_ref().map(Authority::pem).unwrap_or_default();
         std::fs::write(&ca_file, pem)
             .with_context(|| format!("cannot write {}", ca_file.display()))?;
-        let state_file =
-            args.state_file.clone().unwrap_or_else(|| folder.path().join("state.json"));
+        let state_file = args
+            .state_file
+            .clone()
+            .unwrap_or_else(|| folder.path().join("state.json"));
 
         // The emulator has no budgets of its own; what is changed through its endpoint with other
         // tools is found as on AWS, by a look every half hour of its time.
-        let settings = Settings { drift_interval_ms: Some(DRIFT_INTERVAL_MS), ..Settings::new(project.settings.clone()).unlimited() };
+        let settings = Settings {
+            drift_interval_ms: Some(DRIFT_INTERVAL_MS),
+            ..Settings::new(project.settings.clone()).unlimited()
+        };
         let session = Session::new(shared.clone(), settings);
-        let aws = AwsState { endpoint_url, region: project.place.region.clone() };
+        let aws = AwsState {
+            endpoint_url,
+            region: project.place.region.clone(),
+        };
         let mut runtime = Self {
             terminal,
             snapshot: project.loaded.snapshot.clone(),
@@ -154,7 +173,10 @@ impl Runtime {
             self.world.vpc_id,
             self.world.zones.len()
         ));
-        for thing in world.iter().filter(|t| !matches!(t.kind, "VPC" | "subnet" | "instance")) {
+        for thing in world
+            .iter()
+            .filter(|t| !matches!(t.kind, "VPC" | "subnet" | "instance"))
+        {
             text.push_str(&format!("  {thing}\n"));
         }
         for note in &self.project.made_up.notes {
@@ -166,7 +188,10 @@ impl Runtime {
                 args.speed
             ));
         }
-        text.push_str(&format!("The built-in AWS answers at {}\n\n", self.aws.endpoint_url));
+        text.push_str(&format!(
+            "The built-in AWS answers at {}\n\n",
+            self.aws.endpoint_url
+        ));
         self.terminal.err(&text)?;
         for line in self.backends.unused(&self.project.made_up) {
             self.terminal.err(&format!("warning: {line}\n"))?;
@@ -178,7 +203,14 @@ impl Runtime {
     pub(crate) fn tell(&mut self, input: Input) -> anyhow::Result<()> {
         let mut results = Vec::new();
         let mut failed_steps = Vec::new();
-        let Self { session, snapshot, terminal, progress, plans, .. } = self;
+        let Self {
+            session,
+            snapshot,
+            terminal,
+            progress,
+            plans,
+            ..
+        } = self;
         let mut shown = Ok(());
         session.send(input, snapshot, &mut |effect| match effect {
             Effect::PlanReady { unit, plan } => {
@@ -189,7 +221,11 @@ impl Runtime {
                     plans.insert(unit.clone(), plan.clone());
                 }
             }
-            Effect::Progress { step, state: StepState::Failed { error }, .. } => {
+            Effect::Progress {
+                step,
+                state: StepState::Failed { error },
+                ..
+            } => {
                 let causes: Vec<String> = step.causes.iter().map(ToString::to_string).collect();
                 failed_steps.push(format!(
                     "{} {} {}: {error}{}",
@@ -255,7 +291,11 @@ impl Runtime {
         self.project = project;
         self.failures.clear();
         self.plans.clear();
-        if reads.is_empty() { self.tell_findings() } else { self.tell(Input::ObjectsChanged(reads)) }
+        if reads.is_empty() {
+            self.tell_findings()
+        } else {
+            self.tell(Input::ObjectsChanged(reads))
+        }
     }
 
     /// Waits until something may have to be shown or done.
@@ -316,7 +356,11 @@ impl Runtime {
     }
 
     fn awaited_with(&self, health: &Health) -> Vec<String> {
-        view::awaited(self.session.reconciler().known(), &self.bindings.borrow(), health)
+        view::awaited(
+            self.session.reconciler().known(),
+            &self.bindings.borrow(),
+            health,
+        )
     }
 
     fn state(&self, health: &Health) -> State {
@@ -335,7 +379,9 @@ impl Runtime {
         view::target_groups(self.session.reconciler().known())
             .into_iter()
             .filter_map(|group| {
-                let call = AwsCall::DescribeTargetHealth { target_group: group.clone() };
+                let call = AwsCall::DescribeTargetHealth {
+                    target_group: group.clone(),
+                };
                 match self.session.call(&call) {
                     Ok(AwsAnswer::TargetHealth(targets)) => Some((group, targets)),
                     // Deleted meanwhile, by whomever.
@@ -354,14 +400,18 @@ impl Runtime {
             .flat_map(|(_, found)| found.iter().cloned())
             .collect();
         let found = self.project.findings(of_rounds);
-        let news: Vec<Diagnostic> =
-            found.iter().filter(|d| !self.told.contains(d)).cloned().collect();
+        let news: Vec<Diagnostic> = found
+            .iter()
+            .filter(|d| !self.told.contains(d))
+            .cloned()
+            .collect();
         self.told = found;
         if news.is_empty() {
             return Ok(());
         }
         self.progress.clear();
-        self.terminal.err(&findings::render(&news, &self.project.loaded, true))?;
+        self.terminal
+            .err(&findings::render(&news, &self.project.loaded, true))?;
         Ok(())
     }
 }

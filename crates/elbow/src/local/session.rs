@@ -21,7 +21,11 @@ pub(crate) struct Session {
 impl Session {
     /// A machine that knows nothing yet.
     pub(crate) fn new(shared: SharedEmulator, settings: Settings) -> Self {
-        Self { shared, reconciler: Reconciler::new(settings), wake_at: None }
+        Self {
+            shared,
+            reconciler: Reconciler::new(settings),
+            wake_at: None,
+        }
     }
 
     /// The machine.
@@ -50,7 +54,8 @@ impl Session {
 
     /// Asks the emulator something that is no part of a round.
     pub(crate) fn call(&self, call: &AwsCall) -> Result<AwsAnswer, AwsError> {
-        self.shared.with(|emulator, now| elbow_loopback::answer(emulator, now, call))
+        self.shared
+            .with(|emulator, now| elbow_loopback::answer(emulator, now, call))
     }
 
     /// Waits until the machine is to be told of the time; for ever when it need not be.

@@ -19,12 +19,17 @@ type Cell = (String, Style);
 /// Draws the table and the lines to try.
 pub(crate) fn draw(state: &State) -> String {
     let mut rows: Vec<Vec<Cell>> = vec![
-        ["GATEWAY", "LISTENER", "ADDRESS", "TARGETS"].map(|t| (t.to_owned(), HEADER)).to_vec(),
+        ["GATEWAY", "LISTENER", "ADDRESS", "TARGETS"]
+            .map(|t| (t.to_owned(), HEADER))
+            .to_vec(),
     ];
     for gateway in &state.gateways {
         for (index, listener) in gateway.listeners.iter().enumerate() {
             let name = if index == 0 {
-                format!("{}/{} ({})", gateway.namespace, gateway.name, gateway.lb_type)
+                format!(
+                    "{}/{} ({})",
+                    gateway.namespace, gateway.name, gateway.lb_type
+                )
             } else {
                 String::new()
             };
@@ -39,7 +44,10 @@ pub(crate) fn draw(state: &State) -> String {
             ]);
         }
         if gateway.listeners.is_empty() {
-            let name = format!("{}/{} ({})", gateway.namespace, gateway.name, gateway.lb_type);
+            let name = format!(
+                "{}/{} ({})",
+                gateway.namespace, gateway.name, gateway.lb_type
+            );
             rows.push(vec![(name, Style::new()), ("no listener".to_owned(), BAD)]);
         }
     }
@@ -48,7 +56,11 @@ pub(crate) fn draw(state: &State) -> String {
     let lines: Vec<String> = state
         .gateways
         .iter()
-        .flat_map(|g| g.listeners.iter().filter_map(|l| try_line(g, l, &state.ca_certificate)))
+        .flat_map(|g| {
+            g.listeners
+                .iter()
+                .filter_map(|l| try_line(g, l, &state.ca_certificate))
+        })
         .collect();
     if !lines.is_empty() {
         text.push('\n');
@@ -85,7 +97,10 @@ fn targets(listener: &ListenerState) -> Cell {
 /// A command that gets an answer from the listener.
 fn try_line(gateway: &GatewayState, listener: &ListenerState, ca: &str) -> Option<String> {
     let address = listener.addresses.first()?;
-    let host = listener.example_host.clone().unwrap_or_else(|| gateway.dns_name.clone());
+    let host = listener
+        .example_host
+        .clone()
+        .unwrap_or_else(|| gateway.dns_name.clone());
     Some(match listener.protocol.as_str() {
         "HTTP" if listener.example_host.is_some() => {
             format!("curl -H 'Host: {host}' http://{address}/")
@@ -93,8 +108,10 @@ fn try_line(gateway: &GatewayState, listener: &ListenerState, ca: &str) -> Optio
         "HTTP" => format!("curl http://{address}/"),
         "HTTPS" => {
             let port = address.port();
-            format!("curl --cacert {ca} --resolve {host}:{port}:{} https://{host}:{port}/",
-                address.ip())
+            format!(
+                "curl --cacert {ca} --resolve {host}:{port}:{} https://{host}:{port}/",
+                address.ip()
+            )
         }
         _ => format!("curl --max-time 2 telnet://{address} <<< hello"),
     })
@@ -104,7 +121,11 @@ fn columns(text: &mut String, rows: &[Vec<Cell>]) {
     let n = rows.iter().map(Vec::len).max().unwrap_or_default();
     let widths: Vec<usize> = (0..n)
         .map(|c| {
-            rows.iter().filter_map(|r| r.get(c)).map(|(t, _)| t.chars().count()).max().unwrap_or(0)
+            rows.iter()
+                .filter_map(|r| r.get(c))
+                .map(|(t, _)| t.chars().count())
+                .max()
+                .unwrap_or(0)
         })
         .collect();
     for row in rows {

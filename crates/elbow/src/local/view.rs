@@ -73,7 +73,11 @@ pub(crate) fn awaited(known: &Observed, bindings: &Bindings, health: &Health) ->
         }
     }
     for stack in known.stacks.values() {
-        for group in stack.target_groups.iter().filter(|g| !g.load_balancers.is_empty()) {
+        for group in stack
+            .target_groups
+            .iter()
+            .filter(|g| !g.load_balancers.is_empty())
+        {
             let targets = health.get(&group.arn).map_or(&[][..], Vec::as_slice);
             let waiting = targets
                 .iter()
@@ -81,7 +85,10 @@ pub(crate) fn awaited(known: &Observed, bindings: &Bindings, health: &Health) ->
                 .count();
             if waiting > 0 {
                 let all = targets.len();
-                awaited.push(format!("{}: {waiting} of {all} targets are not healthy", group.name));
+                awaited.push(format!(
+                    "{}: {waiting} of {all} targets are not healthy",
+                    group.name
+                ));
             }
         }
     }
@@ -90,21 +97,30 @@ pub(crate) fn awaited(known: &Observed, bindings: &Bindings, health: &Health) ->
 
 /// The target groups that listeners forward to.
 pub(crate) fn target_groups(known: &Observed) -> Vec<TargetGroupArn> {
-    known.stacks.values().flat_map(|s| s.target_groups.iter().map(|g| g.arn.clone())).collect()
+    known
+        .stacks
+        .values()
+        .flat_map(|s| s.target_groups.iter().map(|g| g.arn.clone()))
+        .collect()
 }
 
 fn load_balancers(known: &Observed) -> impl Iterator<Item = (&StackId, &ObservedLoadBalancer)> {
-    known.stacks.iter().flat_map(|(id, s)| s.load_balancers.iter().map(move |lb| (id, lb)))
+    known
+        .stacks
+        .iter()
+        .flat_map(|(id, s)| s.load_balancers.iter().map(move |lb| (id, lb)))
 }
 
 fn load_balancer_of<'a>(
     known: &'a Observed,
     name: &NamespacedName,
 ) -> Option<&'a ObservedLoadBalancer> {
-    [StackKind::AlbGateway, StackKind::NlbGateway].into_iter().find_map(|kind| {
-        let stack = StackId::new(kind, name.namespace.clone(), name.name.clone());
-        known.stacks.get(&stack)?.load_balancers.first()
-    })
+    [StackKind::AlbGateway, StackKind::NlbGateway]
+        .into_iter()
+        .find_map(|kind| {
+            let stack = StackId::new(kind, name.namespace.clone(), name.name.clone());
+            known.stacks.get(&stack)?.load_balancers.first()
+        })
 }
 
 fn gateway(
@@ -121,7 +137,10 @@ fn gateway(
     if let Some(Object::Gateway(gateway)) = parts.snapshot.get(&object) {
         for declared in &gateway.spec.listeners {
             let port = u16::try_from(declared.port).unwrap_or_default();
-            let Some(observed) = load_balancer.listeners.iter().find(|l| l.port.get() == port)
+            let Some(observed) = load_balancer
+                .listeners
+                .iter()
+                .find(|l| l.port.get() == port)
             else {
                 continue;
             };
@@ -169,17 +188,28 @@ fn served_at(
 
 /// A hostname that gets an answer: the listener's own, or the first that a rule asks for.
 fn example_host(hostname: Option<&str>, listener: &ObservedListener) -> Option<String> {
-    let of_rules = listener.rules.iter().flat_map(|r| &r.conditions).find_map(|c| match c {
-        Condition::HostHeader { matches: Pattern::Values(values) } => values.first(),
-        _ => None,
-    });
-    of_rules.map(String::as_str).or(hostname).map(|name| name.replacen('*', "www", 1))
+    let of_rules = listener
+        .rules
+        .iter()
+        .flat_map(|r| &r.conditions)
+        .find_map(|c| match c {
+            Condition::HostHeader {
+                matches: Pattern::Values(values),
+            } => values.first(),
+            _ => None,
+        });
+    of_rules
+        .map(String::as_str)
+        .or(hostname)
+        .map(|name| name.replacen('*', "www", 1))
 }
 
 /// Targets in service, and all, of the groups that a listener forwards to.
 fn healthy(health: &Health, listener: &ObservedListener) -> (usize, usize) {
-    let actions =
-        listener.default_actions.iter().chain(listener.rules.iter().flat_map(|r| &r.actions));
+    let actions = listener
+        .default_actions
+        .iter()
+        .chain(listener.rules.iter().flat_map(|r| &r.actions));
     let groups: std::collections::BTreeSet<&TargetGroupArn> = actions
         .filter_map(|action| match action {
             Action::Forward(forward) => Some(&forward.target_groups),
@@ -198,5 +228,10 @@ fn healthy(health: &Health, listener: &ObservedListener) -> (usize, usize) {
             .flatten()
             .filter(|t| t.state != TargetState::Draining)
     };
-    (targets().filter(|t| t.state == TargetState::Healthy).count(), targets().count())
+    (
+        targets()
+            .filter(|t| t.state == TargetState::Healthy)
+            .count(),
+        targets().count(),
+    )
 }

@@ -38,13 +38,19 @@ impl Edits {
                 (path.as_path(), RecursiveMode::Recursive)
             } else {
                 let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
-                (folder.unwrap_or_else(|| Path::new(".")), RecursiveMode::NonRecursive)
+                (
+                    folder.unwrap_or_else(|| Path::new(".")),
+                    RecursiveMode::NonRecursive,
+                )
             };
             watcher
                 .watch(watched, mode)
                 .with_context(|| format!("cannot watch `{}` for edits", watched.display()))?;
         }
-        Ok(Self { events, _watcher: watcher })
+        Ok(Self {
+            events,
+            _watcher: watcher,
+        })
     }
 
     /// Waits for the end of the next burst of changes.

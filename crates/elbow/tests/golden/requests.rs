@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use elbow_emulator::dataplane::{RequestHead, Scheme};
+use elbow_emulator::dataplane::request::{RequestHead, Scheme};
 use elbow_model::rule::{Condition, Pattern, QueryPair};
 use elbow_model::stack::{Protocol, Stack};
 
@@ -34,13 +34,18 @@ pub(crate) fn requests(stacks: [&Stack; 2]) -> BTreeMap<u16, Vec<RequestHead>> {
                 Protocol::Https => Scheme::Https,
                 _ => continue,
             };
-            let (_, values) = values.entry(port.get()).or_insert((scheme, Values::default()));
+            let (_, values) = values
+                .entry(port.get())
+                .or_insert((scheme, Values::default()));
             for condition in listener.rules.iter().flat_map(|rule| &rule.conditions) {
                 values.add(condition);
             }
         }
     }
-    values.into_iter().map(|(port, (scheme, values))| (port, values.requests(scheme))).collect()
+    values
+        .into_iter()
+        .map(|(port, (scheme, values))| (port, values.requests(scheme)))
+        .collect()
 }
 
 impl Values {
@@ -49,13 +54,15 @@ impl Values {
             Condition::HostHeader { matches } => self.hosts.extend(samples(matches)),
             Condition::PathPattern { matches } => self.paths.extend(samples(matches)),
             Condition::HttpHeader { name, matches } => {
-                self.headers.extend(samples(matches).into_iter().map(|v| (name.clone(), v)));
+                self.headers
+                    .extend(samples(matches).into_iter().map(|v| (name.clone(), v)));
             }
             Condition::HttpRequestMethod { values } => self.methods.extend(values.iter().cloned()),
             Condition::QueryString { values } => {
-                self.queries.extend(values.iter().map(|QueryPair { key, value }| {
-                    format!("{}={value}", key.as_deref().unwrap_or("any"))
-                }));
+                self.queries
+                    .extend(values.iter().map(|QueryPair { key, value }| {
+                        format!("{}={value}", key.as_deref().unwrap_or("any"))
+                    }));
             }
             Condition::SourceIp { .. } => {}
         }
@@ -66,14 +73,19 @@ impl Values {
         self.paths.extend([OTHER_PATH.to_owned(), "/".to_owned()]);
         self.methods.insert("GET".to_owned());
         // None, each alone, and all together.
-        let each: Vec<Vec<(String, String)>> =
-            self.headers.iter().map(|header| vec![header.clone()]).collect();
+        let each: Vec<Vec<(String, String)>> = self
+            .headers
+            .iter()
+            .map(|header| vec![header.clone()])
+            .collect();
         let mut header_sets = vec![Vec::new()];
         header_sets.extend(each);
         header_sets.push(self.headers.iter().cloned().collect());
         let mut queries: Vec<Option<String>> = vec![None];
         queries.extend(self.queries.iter().cloned().map(Some));
-        queries.push(Some(self.queries.iter().cloned().collect::<Vec<_>>().join("&")));
+        queries.push(Some(
+            self.queries.iter().cloned().collect::<Vec<_>>().join("&"),
+        ));
         header_sets.dedup();
         queries.dedup();
 
@@ -109,7 +121,12 @@ fn samples(pattern: &Pattern) -> Vec<String> {
             .collect(),
         Pattern::RegexValues(values) => values
             .iter()
-            .map(|v| v.replace("[0-9]+", "1").replace("[12]", "1").replace(['^', '$'], "").replace(".*", "x"))
+            .map(|v| {
+                v.replace("[0-9]+", "1")
+                    .replace("[12]", "1")
+                    .replace(['^', '$'], "")
+                    .replace(".*", "x")
+            })
             .collect(),
     }
 }

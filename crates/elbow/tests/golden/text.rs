@@ -1,0 +1,163 @@
+//! Outputs as text that does not change from run to run.
+//!
+//! In: plans, statuses and findings. Out: the same with generated ids replaced: a subnet by what it is,
+//! the random part of an ARN or DNS name by an ellipsis.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use elbow::statuses::{Status, statuses};
+use elbow_api::{Diagnostic, NamespacedName, Snapshot};
+use elbow_loopback::world::{Reach, World};
+use elbow_plan::{Plan, render};
+use elbow_reconcile::Report;
+use elbow_translate::status::Condition;
+
+/// Replaces generated ids.
+pub(crate) struct Redacted {
+    subnets: Vec<(String, String)>,
+}
+
+impl Redacted {
+    /// Knows the ids of this world.
+    pub(crate) fn of(world: &World) -> Self {
+        let subnets = world.subnets.iter().map(|subnet| {
+            let reach = match subnet.reach {
+                Reach::Public => "public",
+                Reach::Private => "private",
+            };
+            (
+                subnet.id.clone(),
+                format!("subnet({reach}, {})", subnet.zone),
+            )
+        });
+        Self {
+            subnets: subnets.collect(),
+        }
+    }
+
+    /// A plan.
+    pub(crate) fn plan(&self, plan: &Plan) -> String {
+        self.redact(&strip_styles(&render::text::render(plan)))
+    }
+
+    /// The statuses of all objects of ours, a line for each condition.
+    pub(crate) fn statuses(
+        &self,
+        snapshot: &Snapshot,
+        reports: &BTreeMap<NamespacedName, Report>,
+    ) -> String {
+        let mut text = String::new();
+        for object in statuses(snapshot, reports) {
+            let _ = writeln!(text, "{}", object.object);
+            match &object.status {
+                Status::Class(status) => conditions(&mut text, "  ", &status.conditions),
+                Status::Gateway(status) => {
+                    for address in status.addresses.iter().flatten() {
+                        let _ = writeln!(text, "  address {address}");
+                    }
+                    conditions(&mut text, "  ", &status.conditions);
+                    for listener in status.listeners.iter().flatten() {
+                        let kinds: Vec<&str> = listener
+                            .supported_kinds
+                            .iter()
+                            .map(|k| k.kind.as_str())
+                            .collect();
+                        let _ = writeln!(
+                            text,
+                            "  listener {}: {} attached, supports {}",
+                            listener.name,
+                            listener.attached_routes,
+                            kinds.join(", ")
+                        );
+                        conditions(&mut text, "    ", &listener.conditions);
+                    }
+                }
+                Status::Route { parents } => {
+                    for parent in parents {
+                        let reference = serde_json::to_string(&parent.parent_ref)
+                            .unwrap_or_else(|error| error.to_string());
+                        let _ = writeln!(text, "  parent {reference}");
+                        conditions(&mut text, "    ", &parent.conditions);
+                    }
+                }
+            }
+        }
+        self.redact(&text)
+    }
+
+    /// Findings, and steps that AWS refused.
+    pub(crate) fn findings(&self, findings: &[Diagnostic], failures: &[String]) -> String {
+        let mut text = String::new();
+        for finding in findings {
+            let _ = write!(text, "{} {}", finding.severity, finding.code);
+            if let Some(object) = &finding.object {
+                let _ = write!(text, " {object}");
+            }
+            if let Some(field) = &finding.field {
+                let _ = write!(text, " {field}");
+            }
+            let _ = writeln!(text, "\n  {}", finding.message);
+            if let Some(hint) = &finding.hint {
+                let _ = writeln!(text, "  hint: {hint}");
+            }
+        }
+        for failure in failures {
+            let _ = writeln!(text, "refused {failure}");
+        }
+        self.redact(&text)
+    }
+
+    fn redact(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for (id, name) in &self.subnets {
+            text = text.replace(id, name);
+        }
+        redact_ids(&text)
+    }
+}
+
+fn conditions(text: &mut String, indent: &str, conditions: &[Condition]) {
+    for c in conditions {
+        let _ = writeln!(
+            text,
+            "{indent}{}={} {}@{}{}{}",
+            c.condition_type,
+            c.status,
+            c.reason,
+            c.observed_generation,
+            if c.message.is_empty() { "" } else { ": " },
+            c.message
+        );
+    }
+}
+
+/// Replaces generated ids of ELBv2 and EC2: 16 or 17 hexadecimal digits after `/` or `-`, and the
+/// number in a DNS name.
+fn redact_ids(text: &str) -> String {
+    let mut out = String::new();
+    for (index, word) in text
+        .split_inclusive(['/', '-', ' ', '\n', ',', '.', ')'])
+        .enumerate()
+    {
+        let (body, end) = match word.char_indices().last() {
+            Some((at, last)) if !last.is_ascii_alphanumeric() => word.split_at(at),
+            _ => (word, ""),
+        };
+        let is_hex = body.chars().all(|c| c.is_ascii_hexdigit());
+        let is_id = is_hex && matches!(body.len(), 16 | 17);
+        let is_number = body.len() >= 8 && body.chars().all(|c| c.is_ascii_digit());
+        if index > 0 && (is_id || (is_number && end == ".")) {
+            out.push('…');
+        } else {
+            out.push_str(body);
+        }
+        out.push_str(end);
+    }
+    out
+}
+
+/// Text without the escape sequences of styles.
+fn strip_styles(text: &str) -> String {
+    anstream::adapter::strip_str(text).to_string()
+}
