@@ -13,6 +13,7 @@ use elbow_model::stack::{
 use elbow_model::{
     PrefixListId, Ref, ResourceId, ResourceKey, ResourceKind, SecurityGroupId, StackId,
 };
+use ipnet::IpNet;
 
 use super::listeners::Listener;
 use super::{Blocked, Frame, names, tags};
@@ -173,6 +174,7 @@ fn ingress(
     let spec = &frame.configuration.spec;
     let everyone = vec!["0.0.0.0/0".to_owned(), "::/0".to_owned()];
     let ranges = spec.source_ranges.as_ref().unwrap_or(&everyone);
+    let ranges = usable(frame, ranges);
     let mut rules = BTreeSet::new();
     for listener in listeners.iter().filter(|l| l.is_valid()) {
         let protocol = if listener.protocol == "UDP" {
@@ -188,7 +190,7 @@ fn ingress(
                 source,
             });
         };
-        for range in ranges {
+        for range in &ranges {
             if !range.contains(':') {
                 let source = IngressSource::Ipv4(range.clone());
                 allow(protocol, listener.port, listener.port, source.clone());
@@ -211,4 +213,31 @@ fn ingress(
         }
     }
     rules.into_iter().collect()
+}
+
+/// The ranges that are blocks of addresses.
+///
+/// Difference (bad-source-range): LBC finds out from AWS and gives up the Gateway; elbow lets in the
+/// others only.
+fn usable(frame: &Frame<'_, '_>, ranges: &[String]) -> Vec<String> {
+    let mut usable = Vec::new();
+    for (place, range) in ranges.iter().enumerate() {
+        if range.parse::<IpNet>().is_ok() {
+            usable.push(range.clone());
+            continue;
+        }
+        frame.ctx.report(
+            frame.configuration.finding(
+                Diagnostic::error(
+                    "invalid-source-range",
+                    format!("`{range}` is no block of addresses, and nobody is let in by it"),
+                )
+                .hint(
+                    "write it as 192.0.2.0/24 or 2001:db8::/32, a single address with /32 or /128",
+                ),
+                &format!("sourceRanges[{place}]"),
+            ),
+        );
+    }
+    usable
 }

@@ -68,7 +68,7 @@ struct Choice<'f, 'c, 'a> {
     ip_address_type: IpAddressType,
 }
 
-impl Choice<'_, '_, '_> {
+impl<'s> Choice<'_, '_, 's> {
     fn blocked<T>(
         &self,
         code: &'static str,
@@ -86,13 +86,19 @@ impl Choice<'_, '_, '_> {
         Err(Blocked)
     }
 
+    /// The subnets of the VPC. Their zones, which are looked at next, are asked for at the same time.
+    fn subnets(&self) -> Option<&'s BTreeMap<SubnetId, Subnet>> {
+        let zones = self.frame.ctx.zones();
+        self.frame.ctx.subnets().filter(|_| zones.is_some())
+    }
+
     fn needs_ipv6(&self) -> bool {
         self.ip_address_type != IpAddressType::Ipv4
     }
 
     fn spelled_out(&self, given: &[SubnetConfiguration]) -> Result<Vec<SubnetId>, Blocked> {
         const FIELD: &str = "loadBalancerSubnets";
-        let Some(all) = self.frame.ctx.subnets() else {
+        let Some(all) = self.subnets() else {
             return Ok(Vec::new());
         };
         let mut chosen: Vec<SubnetId> = Vec::new();
@@ -123,7 +129,7 @@ impl Choice<'_, '_, '_> {
     }
 
     fn selected(&self, selector: &BTreeMap<String, Vec<String>>) -> Result<Vec<SubnetId>, Blocked> {
-        let Some(all) = self.frame.ctx.subnets() else {
+        let Some(all) = self.subnets() else {
             return Ok(Vec::new());
         };
         let candidates = all.values().filter(|subnet| {
@@ -135,7 +141,7 @@ impl Choice<'_, '_, '_> {
     }
 
     fn discovered(&self) -> Result<Vec<SubnetId>, Blocked> {
-        let Some(all) = self.frame.ctx.subnets() else {
+        let Some(all) = self.subnets() else {
             return Ok(Vec::new());
         };
         let role = match self.scheme {
@@ -167,9 +173,9 @@ impl Choice<'_, '_, '_> {
         self.one_for_each_zone(reachable, field)
     }
 
-    fn one_for_each_zone<'s>(
+    fn one_for_each_zone<'t>(
         &self,
-        candidates: impl Iterator<Item = &'s Subnet>,
+        candidates: impl Iterator<Item = &'t Subnet>,
         field: &str,
     ) -> Result<Vec<SubnetId>, Blocked> {
         let settings = self.frame.ctx.settings;
@@ -343,7 +349,7 @@ impl Choice<'_, '_, '_> {
         mappings: &'m mut [SubnetMapping],
         address: &str,
     ) -> Result<Option<&'m mut SubnetMapping>, Blocked> {
-        let Some(all) = self.frame.ctx.subnets() else {
+        let Some(all) = self.subnets() else {
             return Ok(None);
         };
         let parsed = address.parse::<IpAddr>().ok();

@@ -263,6 +263,10 @@ fn both_families_are_let_in_only_to_dualstack() {
         ])
     );
     assert_eq!(rules("sourceRanges: []"), json!([]));
+    assert_eq!(
+        rules("sourceRanges: [10.0.0.1, 10.0.0.0/8]"),
+        json!([["tcp", 80, {"ipv4": "10.0.0.0/8"}]])
+    );
 }
 
 #[test]
