@@ -73,10 +73,12 @@ impl Clock {
     fn deadline(&self, at: Timestamp) -> Instant {
         // A millisecond more makes up for the rounding of `now`, so that nobody wakes too early.
         let ahead = Duration::from_millis(at.millis_since(self.virtual_start).saturating_add(1));
-        let year = Duration::from_secs(365 * 86_400);
-        self.real_start + self.real(ahead).min(year)
+        self.real_start + self.real(ahead).min(FAR_AHEAD)
     }
 }
+
+/// A year from the start, the latest that a timer is set to: an `Instant` cannot lie arbitrarily far ahead.
+const FAR_AHEAD: Duration = Duration::from_hours(24 * 365);
 
 /// A handle to the emulator; clones share it.
 #[derive(Clone)]
@@ -191,7 +193,7 @@ mod tests {
         let clock = Clock::starting_at(Timestamp::from_millis(1_000), 60.0);
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(clock.now(), Timestamp::from_millis(61_000));
-        assert_eq!(clock.real(Duration::from_secs(60)), Duration::from_secs(1));
+        assert_eq!(clock.real(Duration::from_mins(1)), Duration::from_secs(1));
     }
 
     #[tokio::test(start_paused = true)]

@@ -17,6 +17,7 @@ mod xml;
 
 use std::convert::Infallible;
 use std::io;
+use std::time::Duration;
 
 use elbow_emulator::{Operation, Response as Answer, Service};
 use http::{Request, Response, StatusCode, header};
@@ -76,7 +77,10 @@ pub async fn serve_api(
         let stream = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
-                Err(error) if is_transient(&error) => continue,
+                Err(error) if is_transient(&error) => {
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
                 Err(error) => return Err(error),
             },
             () = shutdown.cancelled() => break,
@@ -107,14 +111,20 @@ pub async fn serve_api(
     Ok(())
 }
 
-/// A client that gave up, or too many open files: the next accept may succeed.
+/// How long to leave the system alone after a failed accept.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
+/// A client that gave up, or too many open files: a later accept may succeed.
 fn is_transient(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::Interrupted
-    )
+    // ENFILE and EMFILE, which have no kind of their own.
+    let out_of_files = matches!(error.raw_os_error(), Some(23 | 24));
+    out_of_files
+        || matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::Interrupted
+        )
 }
 
 async fn answer(shared: &SharedEmulator, request: Request<Incoming>) -> Response<Full<Bytes>> {

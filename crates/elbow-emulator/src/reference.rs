@@ -31,7 +31,7 @@ Not emulated: throttling, IAM policies, delays between a write and the reads tha
 
 /// The page, as Markdown.
 pub fn markdown() -> String {
-    let mut page = HEAD.to_owned();
+    let mut page = vec![HEAD.to_owned()];
     for service in Service::ALL {
         let (title, protocol) = match service {
             Service::ElbV2 => (
@@ -43,7 +43,7 @@ pub fn markdown() -> String {
             Service::Sts => ("Security Token Service", "Query, version 2011-06-15"),
             Service::Tagging => ("Resource Groups Tagging API", "JSON 1.1"),
         };
-        page.push_str(&format!(
+        page.push(format!(
             "\n## {title}\n\n`aws {}`, signed for `{}`. Protocol: {protocol}.\n",
             service.name(),
             service.signing_name()
@@ -52,11 +52,11 @@ pub fn markdown() -> String {
             section(operation, &mut page);
         }
     }
-    page
+    page.concat()
 }
 
-fn section(operation: &Operation, page: &mut String) {
-    page.push_str(&format!("\n### {}\n\n", operation.name));
+fn section(operation: &Operation, page: &mut Vec<String>) {
+    page.push(format!("\n### {}\n\n", operation.name));
     let entries = unmodelled::of(operation.service).iter();
     let entries = entries.filter(|entry| entry.operation == operation.name);
     let refused: Vec<&str> = entries
@@ -83,7 +83,7 @@ fn section(operation: &Operation, page: &mut String) {
 }
 
 /// One line of a section; none for an empty list.
-fn line(page: &mut String, title: &str, words: &[impl AsRef<str>]) {
+fn line(page: &mut Vec<String>, title: &str, words: &[impl AsRef<str>]) {
     if words.is_empty() {
         return;
     }
@@ -100,7 +100,7 @@ fn line(page: &mut String, title: &str, words: &[impl AsRef<str>]) {
             }
         })
         .collect();
-    page.push_str(&format!("- {title}: {}\n", words.join(", ")));
+    page.push(format!("- {title}: {}\n", words.join(", ")));
 }
 
 #[cfg(test)]

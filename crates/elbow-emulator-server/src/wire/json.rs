@@ -59,7 +59,6 @@ fn value(
             }
             Ok(Value::Object(out))
         }
-        (Shape::Structure(_), _) => Err(wrong("an object")),
         (Shape::List { item, .. }, Value::Array(items)) => {
             let items = items.into_iter().enumerate();
             let items =
@@ -76,7 +75,7 @@ fn value(
                 .collect::<Result<Map<_, _>, ApiError>>()
                 .map(Value::Object)
         }
-        (Shape::Map { .. }, _) => Err(wrong("an object")),
+        (Shape::Structure(_) | Shape::Map { .. }, _) => Err(wrong("an object")),
         (Shape::String { .. }, text @ Value::String(_)) => Ok(text),
         (Shape::String { .. }, _) => Err(wrong("a string")),
         (Shape::Number { long: false, .. }, Value::Number(n))

@@ -34,7 +34,7 @@ pub(crate) fn form(text: &str) -> BTreeMap<String, String> {
 #[derive(Debug, Default)]
 struct Node {
     value: Option<String>,
-    below: BTreeMap<String, Node>,
+    below: BTreeMap<String, Self>,
 }
 
 impl Node {

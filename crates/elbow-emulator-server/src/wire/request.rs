@@ -46,17 +46,13 @@ impl Call {
 
 pub(crate) async fn read(request: Request<Incoming>, region: &str) -> Result<Call, WireError> {
     let (head, body) = request.into_parts();
-    match Limited::new(body, BODY_BYTES_MAX).collect().await {
-        Ok(body) => call(&head, body.to_bytes(), region),
-        Err(_) => {
-            let message = format!("The body is longer than {BODY_BYTES_MAX} bytes or incomplete");
-            let error = ApiError::sender("RequestEntityTooLarge", message).with_status(413);
-            Err(WireError {
-                protocol: Protocol::Query,
-                error,
-            })
-        }
+    if let Ok(body) = Limited::new(body, BODY_BYTES_MAX).collect().await {
+        return call(&head, body.to_bytes(), region);
     }
+    let message = format!("The body is longer than {BODY_BYTES_MAX} bytes or incomplete");
+    let error = ApiError::sender("RequestEntityTooLarge", message).with_status(413);
+    let protocol = Protocol::Query;
+    Err(WireError { protocol, error })
 }
 
 /// The call that a request makes.
@@ -65,13 +61,12 @@ pub(crate) fn call(head: &Parts, body: Bytes, region: &str) -> Result<Call, Wire
         .headers
         .get("x-amz-target")
         .and_then(|value| value.to_str().ok());
-    let parameters = match target {
-        Some(_) => Parameters::Json(body),
-        None => {
-            let mut parameters = query::form(head.uri.query().unwrap_or_default());
-            parameters.extend(query::form(&String::from_utf8_lossy(&body)));
-            Parameters::Form(parameters)
-        }
+    let parameters = if target.is_some() {
+        Parameters::Json(body)
+    } else {
+        let mut parameters = query::form(head.uri.query().unwrap_or_default());
+        parameters.extend(query::form(&String::from_utf8_lossy(&body)));
+        Parameters::Form(parameters)
     };
     let spoken = match &parameters {
         Parameters::Json(_) => Protocol::Json,
@@ -144,19 +139,17 @@ pub(crate) fn call(head: &Parts, body: Bytes, region: &str) -> Result<Call, Wire
             return Err(refused(unknown(protocol, message)));
         }
     };
-    match find(service, &name) {
-        Some(operation) => Ok(Call {
-            operation,
-            parameters,
-        }),
-        None => {
-            let message = format!(
-                "{}: {name} is not modelled by this emulator",
-                service.name()
-            );
-            Err(refused(unknown(protocol, message)))
-        }
-    }
+    let Some(operation) = find(service, &name) else {
+        let message = format!(
+            "{}: {name} is not modelled by this emulator",
+            service.name()
+        );
+        return Err(refused(unknown(protocol, message)));
+    };
+    Ok(Call {
+        operation,
+        parameters,
+    })
 }
 
 /// What is not modelled is said loudly, with a status that clients do not retry.

@@ -14,10 +14,11 @@ pub(crate) fn query_response(operation: &Operation, value: &Value, request_id: &
     };
     let mut out = format!("<{name}Response xmlns=\"{namespace}\"><{name}Result>");
     members(operation.output, value, &mut out);
-    out.push_str(&format!(
+    let end = format!(
         "</{name}Result><ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata>\
          </{name}Response>"
-    ));
+    );
+    out.push_str(&end);
     out
 }
 

@@ -34,8 +34,7 @@ fn a_certificate_in_use_stays() {
         .add_vpc(VpcSpec::new("10.0.0.0/16".parse().unwrap()))
         .unwrap();
     emulator.add_internet_gateway(&vpc, None).unwrap();
-    let subnets = ["a", "b"].map(|zone| {
-        let third = if zone == "a" { 0 } else { 1 };
+    let subnets = [("a", 0), ("b", 1)].map(|(zone, third)| {
         let cidr = format!("10.0.{third}.0/24").parse().unwrap();
         emulator
             .add_subnet(SubnetSpec::new(&vpc, format!("us-east-1{zone}"), cidr))
