@@ -109,6 +109,8 @@ pub struct World {
     pub internet_gateway_id: String,
     /// Subnets, in the order in which they were made.
     pub subnets: Vec<MadeSubnet>,
+    /// Security groups, by the id or tag `Name` that a manifest names.
+    pub security_groups: BTreeMap<String, String>,
     /// Instance ids by node name.
     pub instances: BTreeMap<String, String>,
     /// Everything, in the order in which it was made.
@@ -209,6 +211,7 @@ impl<'a> Builder<'a> {
             internet_gateway_id,
             subnets: Vec::new(),
             vpc_id: VpcId::new(vpc_id.clone()),
+            security_groups: BTreeMap::new(),
             instances: BTreeMap::new(),
             made_up: Vec::new(),
         };
@@ -352,6 +355,10 @@ impl<'a> Builder<'a> {
 
     fn security_groups(&mut self) -> Result<(), WorldError> {
         for named in &self.wanted.security_groups {
+            // A name, unlike an id, says nothing of what is there already.
+            if self.world.security_groups.contains_key(named) {
+                continue;
+            }
             let id = named
                 .starts_with("sg-")
                 .then(|| SecurityGroupId::new(named));
@@ -363,7 +370,8 @@ impl<'a> Builder<'a> {
                 tags: tags([("Name", named.as_str())]),
             };
             if let Some(id) = unless_there(self.emulator.add_security_group(spec))? {
-                self.note("security group", id, format!("named {named}"));
+                self.note("security group", id.clone(), format!("named {named}"));
+                self.world.security_groups.insert(named.clone(), id);
             }
         }
         Ok(())
@@ -488,4 +496,118 @@ fn tags<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use elbow_emulator::{Config, Timestamp};
+    use elbow_model::{AwsAnswer, AwsCall};
+
+    use super::*;
+
+    fn subnets(emulator: &mut Emulator, vpc_id: &VpcId) -> Vec<elbow_model::facts::Subnet> {
+        let call = AwsCall::DescribeSubnets {
+            vpc_id: vpc_id.clone(),
+            marker: None,
+        };
+        match crate::answer(emulator, Timestamp::default(), &call) {
+            Ok(AwsAnswer::Subnets(page)) => page.items,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_default_world_has_three_zones_and_subnets_that_discovery_finds() {
+        let mut emulator = Emulator::new(Config::default());
+        let wanted = Wanted {
+            cluster_name: "demo".into(),
+            ..Wanted::default()
+        };
+        let world = build(&mut emulator, &wanted).unwrap();
+        assert_eq!(world.zones, ["us-east-1a", "us-east-1b", "us-east-1c"]);
+        let all = subnets(&mut emulator, &world.vpc_id);
+        for role in ["kubernetes.io/role/elb", "kubernetes.io/role/internal-elb"] {
+            let zones: BTreeSet<&str> = all
+                .iter()
+                .filter(|subnet| subnet.tags.contains_key(role))
+                .map(|subnet| subnet.availability_zone.as_str())
+                .collect();
+            assert_eq!(zones.len(), 3, "{role}");
+        }
+        let call = AwsCall::DescribeRouteTables {
+            vpc_id: world.vpc_id,
+            marker: None,
+        };
+        let Ok(AwsAnswer::RouteTables(tables)) =
+            crate::answer(&mut emulator, Timestamp::default(), &call)
+        else {
+            panic!("no route tables")
+        };
+        let public: Vec<_> = tables
+            .items
+            .iter()
+            .filter(|t| t.reaches_internet_gateway)
+            .collect();
+        assert_eq!(public.len(), 1);
+        assert_eq!(public[0].subnets.len(), 3);
+        assert!(
+            tables
+                .items
+                .iter()
+                .any(|table| table.main && !table.reaches_internet_gateway)
+        );
+    }
+
+    #[test]
+    fn what_is_named_is_there_and_asking_again_adds_only_what_is_new() {
+        let mut emulator = Emulator::new(Config::default());
+        let mut wanted = Wanted {
+            cluster_name: "demo".into(),
+            vpc_id: Some(VpcId::new("vpc-11112222333344445")),
+            subnets: vec![WantedSubnet {
+                identifier: Some("subnet-0aaaabbbbccccdddd".into()),
+                place: 1,
+                reach: Reach::Public,
+                tags: BTreeMap::new(),
+            }],
+            security_groups: BTreeSet::from(["sg-0123".into(), "by-name".into()]),
+            certificates: vec![WantedCertificate {
+                arn: Some(CertificateArn::new(
+                    "arn:aws:acm:eu-west-1:1:certificate/xxxx",
+                )),
+                domains: vec!["example.com".into()],
+                pem: CertificatePem::default(),
+            }],
+            nodes: vec![WantedNode {
+                name: "node".into(),
+                instance_id: Some("i-0123456789abcdef0".into()),
+                zone: None,
+                address: Some(Ipv4Addr::new(192, 168, 100, 7)),
+            }],
+            ..Wanted::default()
+        };
+        let world = build(&mut emulator, &wanted).unwrap();
+        assert_eq!(world.vpc_id.as_str(), "vpc-11112222333344445");
+        assert_eq!(world.instances["node"], "i-0123456789abcdef0");
+        let all = subnets(&mut emulator, &world.vpc_id);
+        let named = all
+            .iter()
+            .find(|s| s.id.as_str() == "subnet-0aaaabbbbccccdddd")
+            .unwrap();
+        assert_eq!(named.availability_zone, "us-east-1b");
+        assert!(
+            !named.tags.contains_key("kubernetes.io/role/elb"),
+            "discovery passes it over"
+        );
+
+        let world = extend(&mut emulator, &world, &wanted).unwrap();
+        assert_eq!(world.made_up, Vec::new());
+        wanted.security_groups.insert("sg-0456".into());
+        let world = extend(&mut emulator, &world, &wanted).unwrap();
+        assert_eq!(world.made_up.len(), 1);
+        assert_eq!(
+            world.made_up[0].to_string(),
+            "security group sg-0456 (named sg-0456)"
+        );
+    }
 }

@@ -20,6 +20,9 @@
 //!
 //! Start at [`Execution::next`].
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 
 use elbow_model::aws_call::LoadBalancerDescription;

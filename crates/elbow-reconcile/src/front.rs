@@ -263,10 +263,13 @@ pub(crate) fn is_about_endpoints(read: &Read) -> bool {
     }
 }
 
-/// The Gateway that a look-up by name is about.
+/// The Gateway that a look-up is about.
 pub(crate) fn gateway_of(read: &Read) -> Option<NamespacedName> {
     match read {
         Read::Object(object) if object.kind == Kind::Gateway => Some(object.namespaced_name()),
+        Read::RoutesOf(Kind::Gateway, gateway) | Read::ListenerSetsOf(gateway) => {
+            Some(gateway.clone())
+        }
         _ => None,
     }
 }

@@ -223,7 +223,7 @@ impl Reconciler {
     pub fn step(&mut self, input: Input, snapshot: &Snapshot, now: Timestamp) -> Vec<Effect> {
         match input {
             Input::Start => self.start_census(),
-            Input::ObjectsChanged(reads) => self.objects_changed(&reads, now),
+            Input::ObjectsChanged(reads) => self.objects_changed(&reads, snapshot, now),
             Input::AwsAnswered { id, result } => self.answered(id, result, snapshot, now),
             Input::Tick => {}
             Input::Stop => self.stop(),
@@ -335,7 +335,7 @@ impl Reconciler {
             .is_some_and(|name| crate::front::is_deleted(snapshot, name))
     }
 
-    fn objects_changed(&mut self, reads: &BTreeSet<Read>, now: Timestamp) {
+    fn objects_changed(&mut self, reads: &BTreeSet<Read>, snapshot: &Snapshot, now: Timestamp) {
         let is_targets_only = reads.iter().all(crate::front::is_about_endpoints);
         let mut affected: BTreeSet<Unit> = reads
             .iter()
@@ -343,19 +343,21 @@ impl Reconciler {
             .flatten()
             .cloned()
             .collect();
-        // A Gateway that is new has read nothing yet.
-        affected.extend(
-            reads
-                .iter()
-                .filter_map(crate::front::gateway_of)
-                .map(Unit::Gateway),
-        );
+        // A Gateway that is new, or that was not translated yet, has read nothing.
+        for read in reads {
+            let named = crate::front::gateway_of(read);
+            let Some(unit) = named.map(Unit::Gateway) else {
+                continue;
+            };
+            if self.units.contains_key(&unit) || !Self::is_deleted(&unit, snapshot) {
+                affected.insert(unit);
+            }
+        }
         for unit in affected {
             let work = self.units.entry(unit.clone()).or_default();
             let priority = if is_targets_only && work.applied.is_some() {
                 Priority::Targets
             } else {
-                work.only_targets = false;
                 Priority::Fresh
             };
             self.enqueue(&unit, priority, now);
@@ -392,6 +394,10 @@ impl Reconciler {
             return;
         }
         let work = self.units.entry(unit.clone()).or_default();
+        if matches!(work.phase, Phase::AwaitingCluster) {
+            // It may not need the group any more.
+            work.phase = Phase::Idle;
+        }
         match &work.phase {
             Phase::Idle => {
                 if priority == Priority::Targets
@@ -415,11 +421,18 @@ impl Reconciler {
             {
                 self.supersede(unit, now);
             }
-            _ => self.outbox.promote(&Owner::Unit(unit.clone()), priority),
+            _ => {
+                // What is under way leads to what is wanted: it becomes as urgent.
+                work.priority = Some(work.priority.map_or(priority, |p| p.min(priority)));
+                self.outbox.promote(&Owner::Unit(unit.clone()), priority);
+            }
         }
     }
 
     fn send_all(&mut self, owner: &Owner, priority: Priority, calls: Vec<AwsCall>) {
+        if self.is_stopping {
+            return;
+        }
         for call in calls {
             self.outbox.push(owner.clone(), priority, call);
         }

@@ -14,6 +14,8 @@
 //! Start at [`Observation::start`].
 
 mod assemble;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -123,6 +125,12 @@ impl Census {
         }
     }
 
+    /// Whether a load balancer or target group of this ARN is there.
+    pub fn lists(&self, arn: &str) -> bool {
+        self.load_balancers.contains_key(&LoadBalancerArn::new(arn))
+            || self.target_groups.contains_key(&TargetGroupArn::new(arn))
+    }
+
     /// Tags by ARN of listed load balancers and target groups, others' too: a later observation of
     /// single Stacks need not ask for these again.
     pub fn known_tags(&self) -> BTreeMap<String, Tags> {
@@ -179,6 +187,8 @@ pub struct Sighting {
     pub observed: Observed,
     /// What the lists told.
     pub census: Census,
+    /// Whether the census is of the whole account and region, and not a part of an earlier one.
+    pub lists_everything: bool,
 }
 
 impl Observation {

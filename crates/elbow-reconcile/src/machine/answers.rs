@@ -171,7 +171,7 @@ impl Reconciler {
                 for unit in self.awaiting_facts() {
                     self.finish(
                         &unit,
-                        RoundResult::LookupFailed {
+                        &RoundResult::LookupFailed {
                             error: error.clone(),
                         },
                         now,
@@ -199,13 +199,13 @@ impl Reconciler {
         snapshot: &Snapshot,
         now: Timestamp,
     ) {
-        let priority = sent.priority;
         let Some((call, result)) = self.settled(sent, result, now) else {
             return;
         };
         let Some(work) = self.units.get_mut(unit) else {
             return;
         };
+        let priority = work.priority.unwrap_or(Priority::Retry);
         let Phase::Observing(observation) = &mut work.phase else {
             return;
         };
@@ -221,7 +221,7 @@ impl Reconciler {
             }
             Err(error) => {
                 self.withdraw(&Owner::Unit(unit.clone()));
-                self.finish(unit, RoundResult::LookupFailed { error }, now);
+                self.finish(unit, &RoundResult::LookupFailed { error }, now);
             }
         }
     }

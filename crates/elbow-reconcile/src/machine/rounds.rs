@@ -90,7 +90,12 @@ impl Reconciler {
             self.known.stacks.remove(&stack);
         }
         self.known.stacks.extend(sighting.observed.stacks);
-        self.known_tags.extend(sighting.census.known_tags());
+        let tags = sighting.census.known_tags();
+        if sighting.lists_everything {
+            let census = &sighting.census;
+            self.known_tags.retain(|arn, _| census.lists(arn));
+        }
+        self.known_tags.extend(tags);
         if let Some(work) = self.units.get_mut(unit) {
             work.knowledge = Knowledge::Trusted;
             work.observed_at = now;
@@ -177,7 +182,7 @@ impl Reconciler {
         }
         let is_gone = unwanted.len() == unit.stacks().len();
         if stack.is_none() && !has_unwanted && !is_gone {
-            self.finish(unit, RoundResult::Blocked, now);
+            self.finish(unit, &RoundResult::Blocked, now);
         } else {
             self.execute(unit, plan, now);
         }
@@ -290,7 +295,7 @@ impl Reconciler {
         if plan.is_empty() {
             self.finish(
                 unit,
-                RoundResult::Converged {
+                &RoundResult::Converged {
                     outcome: Outcome::default(),
                 },
                 now,
@@ -339,7 +344,7 @@ impl Reconciler {
                 } else {
                     RoundResult::Incomplete { outcome }
                 };
-                self.finish(unit, result, now);
+                self.finish(unit, &result, now);
             }
         }
     }
@@ -358,19 +363,19 @@ impl Reconciler {
         if execution.outcome().must_observe {
             work.knowledge = Knowledge::Doubtful;
         }
-        self.finish(unit, RoundResult::Superseded, now);
+        self.finish(unit, &RoundResult::Superseded, now);
     }
 
     // --- ending ---
 
-    pub(super) fn finish(&mut self, unit: &Unit, result: RoundResult, now: Timestamp) {
+    pub(super) fn finish(&mut self, unit: &Unit, result: &RoundResult, now: Timestamp) {
         let Some(work) = self.units.get_mut(unit) else {
             return;
         };
         work.phase = Phase::Idle;
         work.finished_at = now;
-        let failed_with = failure_class(&result);
-        if let RoundResult::Converged { outcome } | RoundResult::Incomplete { outcome } = &result {
+        let failed_with = failure_class(result);
+        if let RoundResult::Converged { outcome } | RoundResult::Incomplete { outcome } = result {
             if outcome.must_observe {
                 work.knowledge = Knowledge::Doubtful;
             }
@@ -384,26 +389,47 @@ impl Reconciler {
                 let wait = self.settings.backoff.wait_ms(class, work.failures, &asker);
                 work.retry_at = Some(now.plus_millis(wait));
             }
-            None if result != RoundResult::Superseded => work.failures = 0,
+            None if *result != RoundResult::Superseded => work.failures = 0,
             None => {}
         }
         let retry_at = work.retry_at;
-        self.report_outcome(unit, &result);
+        self.report_outcome(unit, result);
         self.effects.push(Effect::RoundFinished {
             unit: unit.clone(),
-            result,
+            result: result.clone(),
             retry_at,
         });
         if let Some(wanted) = self.units.get(unit).and_then(|work| work.wanted) {
             self.enqueue(unit, wanted, now);
         }
         match unit {
-            Unit::Cluster => self.release_waiters(now),
+            Unit::Cluster => {
+                self.tell_waiters(result, retry_at);
+                self.release_waiters(now);
+            }
             Unit::Gateway(_) => {
                 self.watch_provisioning(unit, now);
                 self.forget_if_gone(unit);
                 self.review_cluster(now);
             }
+        }
+    }
+
+    /// The Gateways that wait for the shared group share its failure.
+    fn tell_waiters(&mut self, result: &RoundResult, retry_at: Option<Timestamp>) {
+        if failure_class(result).is_none() {
+            return;
+        }
+        let is_waiting = |(_, work): &(&Unit, &Work)| matches!(work.phase, Phase::AwaitingCluster);
+        let waiters = self.units.iter().filter(is_waiting);
+        let waiters: Vec<Unit> = waiters.map(|(unit, _)| unit.clone()).collect();
+        for unit in waiters {
+            self.report_outcome(&unit, result);
+            self.effects.push(Effect::RoundFinished {
+                unit,
+                result: result.clone(),
+                retry_at,
+            });
         }
     }
 

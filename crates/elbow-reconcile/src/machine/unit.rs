@@ -70,8 +70,6 @@ pub(super) struct Work {
     pub(super) phase: Phase,
     /// How urgently a round is wanted, if one is.
     pub(super) wanted: Option<Priority>,
-    /// Whether all that is wanted is to follow changed endpoints.
-    pub(super) only_targets: bool,
     /// How urgent the round under way is.
     pub(super) priority: Option<Priority>,
     pub(super) knowledge: Knowledge,

@@ -8,7 +8,7 @@ use elbow_model::observed::{
 use elbow_model::stack::Scheme;
 use elbow_model::{Observed, StackId, Tags};
 
-use super::{Observation, Sighting};
+use super::{Observation, Scope, Sighting};
 use crate::ownership::owner;
 
 pub(super) fn sighting(observation: Observation) -> Sighting {
@@ -17,6 +17,7 @@ pub(super) fn sighting(observation: Observation) -> Sighting {
     add_load_balancers(&observation, &mut observed);
     add_target_groups(&observation, &mut observed);
     Sighting {
+        lists_everything: !matches!(observation.scope, Scope::Details { .. }),
         observed,
         census: observation.census,
     }

@@ -1,6 +1,9 @@
 //! The machine against the emulator: manifests in, load balancers out.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
 
 mod account;
 mod crash;

@@ -302,3 +302,92 @@ fn stopping_leaves_no_call_out_and_begins_nothing_new() {
         run.effects.last()
     );
 }
+
+/// Ten Gateways like [`ALB`], in ten namespaces.
+fn ten() -> Vec<String> {
+    let in_namespace = |n: usize| {
+        ALB.replace("namespace: app}", &format!("namespace: app-{n}}}"))
+            .replace("namespace: app\n", &format!("namespace: app-{n}\n"))
+            .replace(
+                "metadata: {name: app}",
+                &format!("metadata: {{name: app-{n}}}"),
+            )
+            .split("---\n")
+            .filter(|document| n == 0 || !document.contains("kind: GatewayClass"))
+            .collect::<Vec<_>>()
+            .join("---\n")
+    };
+    (0..10).map(in_namespace).collect()
+}
+
+#[test]
+fn lists_are_shared_by_all_gateways_at_a_start() {
+    let mut account = Account::new();
+    let texts = ten();
+    let objects = snapshot(&texts.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut run = Run::start(&account, objects.clone(), settings());
+    run.settle(&mut account);
+    run.assert_converged();
+    account.take_operations();
+    let mut next = Run::start(&account, objects, settings());
+    next.settle(&mut account);
+    next.assert_converged();
+    assert_eq!(next.planned(), Vec::<String>::new());
+    let mut counts = std::collections::BTreeMap::<&str, usize>::new();
+    for operation in account.take_operations() {
+        *counts.entry(operation).or_default() += 1;
+    }
+    for shared in [
+        "DescribeLoadBalancers",
+        "DescribeTargetGroups",
+        "DescribeSecurityGroups",
+        "DescribeSubnets",
+        "DescribeAvailabilityZones",
+        "GetResources",
+    ] {
+        assert!(
+            counts.get(shared).copied().unwrap_or_default() <= 1,
+            "{shared}: {counts:?}"
+        );
+    }
+    assert!(
+        !counts.contains_key("DescribeTags"),
+        "the index tells all tags: {counts:?}"
+    );
+}
+
+#[test]
+fn a_fresh_change_goes_before_the_first_round_of_the_others() {
+    let mut account = Account::new();
+    let texts = ten();
+    let all: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let mut run = Run::start(&account, snapshot(&all), settings());
+    run.settle(&mut account);
+    let mut limited = settings();
+    limited.limits = elbow_reconcile::budget::Limits::aws();
+    let start = account.now;
+    let mut next = Run::start(&account, snapshot(&all), limited);
+    account.take_operations();
+    // While the first rounds are under way, one Gateway's endpoints and rules change.
+    for _ in 0..12 {
+        next.turn(&mut |now, call| account.answer(now, call));
+    }
+    let changed = texts[7].replace(
+        "  rules:\n",
+        "  rules:\n  - matches: [{path: {type: Exact, value: /new}}]\n    backendRefs: [{name: web, port: 80}]\n",
+    );
+    let mut edited = all.clone();
+    edited[7] = &changed;
+    next.edit(&edited);
+    let mut created_at = None;
+    next.settle_with(&mut |now, call| {
+        if call.operation() == "CreateRule" {
+            created_at.get_or_insert(now);
+        }
+        account.answer(now, call)
+    });
+    next.assert_converged();
+    let waited = created_at.unwrap().millis_since(start);
+    let whole = next.now().millis_since(start);
+    assert!(waited <= 2_000, "{waited} ms of {whole} ms");
+}
