@@ -27,6 +27,7 @@ pub struct Cli {
 }
 
 /// One command each.
+#[expect(missing_docs, reason = "the help of a command is that of its arguments")]
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Local(Box<LocalArgs>),
@@ -62,8 +63,10 @@ pub enum Color {
   elbow local -f k8s -- ./smoke-test.sh         wait until all is healthy, run a command, stop
   kustomize build overlay | elbow local -f -    run what another tool prints")]
 pub struct LocalArgs {
+    /// Where manifests come from.
     #[command(flatten)]
     pub sources: SourceArgs,
+    /// How Gateways are translated.
     #[command(flatten)]
     pub settings: SettingsArgs,
     /// Sends the traffic of a Service to an address of yours; may be given several times.
@@ -105,8 +108,10 @@ pub struct LocalArgs {
   helm template chart | elbow plan -f - --exit-code
                                                 exit code 2 if there are changes")]
 pub struct PlanArgs {
+    /// Where manifests come from.
     #[command(flatten)]
     pub sources: SourceArgs,
+    /// How Gateways are translated.
     #[command(flatten)]
     pub settings: SettingsArgs,
     /// Manifests to plan against: what is taken to be running.
@@ -144,8 +149,10 @@ pub enum PlanOutput {
   elbow lint -f k8s                             for people
   elbow lint -f k8s -o json                     for machines")]
 pub struct LintArgs {
+    /// Where manifests come from.
     #[command(flatten)]
     pub sources: SourceArgs,
+    /// How Gateways are translated.
     #[command(flatten)]
     pub settings: SettingsArgs,
     /// Makes up Services and endpoints that the manifests name but do not hold, as `local` does.
@@ -173,8 +180,10 @@ pub enum LintOutput {
 #[command(after_help = "Examples:
   elbow render -f k8s | jq '.stacks[].listeners'")]
 pub struct RenderArgs {
+    /// Where manifests come from.
     #[command(flatten)]
     pub sources: SourceArgs,
+    /// How Gateways are translated.
     #[command(flatten)]
     pub settings: SettingsArgs,
     /// Makes up Services and endpoints that the manifests name but do not hold, as `local` does.

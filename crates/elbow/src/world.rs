@@ -158,8 +158,9 @@ fn certificate(
     })
 }
 
-/// Hostnames of listeners and routes.
-pub(crate) fn hostnames(snapshot: &Snapshot) -> BTreeSet<String> {
+/// Hostnames of listeners and routes that somebody can have a certificate for, which for names below
+/// the reserved `.invalid` (RFC 2606) nobody can.
+fn hostnames(snapshot: &Snapshot) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for object in snapshot.objects() {
         match object {
@@ -178,6 +179,7 @@ pub(crate) fn hostnames(snapshot: &Snapshot) -> BTreeSet<String> {
             _ => {}
         }
     }
+    names.retain(|name| !name.ends_with(".invalid"));
     names
 }
 

@@ -90,6 +90,9 @@ impl Replay {
         if announces_loss {
             return Ok(());
         }
+        if self.before.is_empty() || self.meanwhile.is_empty() {
+            return Err("nothing was asked, so nothing is shown".to_owned());
+        }
         let now = Timestamp::from_millis(account.now().as_millis());
         let after = ask(&account.emulator, now, &self.requests);
         for (number, (operation, answers)) in self.meanwhile.iter().enumerate() {
