@@ -39,9 +39,12 @@ impl FactsBook {
         self.lookup.as_mut()
     }
 
-    /// Asks for facts. They are looked up together with whatever else is wanted by then.
+    /// Asks for facts. They are looked up together with whatever else is wanted by then; what is being
+    /// looked up already is not asked for twice.
     pub(super) fn want(&mut self, queries: BTreeSet<FactQuery>, priority: Priority) {
-        self.wanted.extend(queries);
+        let under_way = self.lookup.as_ref().map(FactLookup::queries);
+        let is_new = |query: &FactQuery| under_way.is_none_or(|queries| !queries.contains(query));
+        self.wanted.extend(queries.into_iter().filter(is_new));
         self.urgency = Some(
             self.urgency
                 .map_or(priority, |urgency| urgency.min(priority)),
