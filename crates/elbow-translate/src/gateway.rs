@@ -490,18 +490,43 @@ fn route_drafts(
                 report_detached(frame, route, place, failure);
             }
         }
-        let parents = parents.iter().map(|outcome| ParentDraft {
-            parent: outcome.parent.clone(),
-            failure: outcome.failure.clone().or_else(|| failure.clone()),
-        });
+        if parents.iter().any(|p| !p.is_served && p.failure.is_none()) {
+            report_unserved(frame, route);
+        }
+        let parents = parents
+            .iter()
+            .filter(|outcome| outcome.is_served || outcome.failure.is_some())
+            .map(|outcome| ParentDraft {
+                parent: outcome.parent.clone(),
+                failure: outcome.failure.clone().or_else(|| failure.clone()),
+            });
+        let parents: Vec<_> = parents.collect();
+        if parents.is_empty() {
+            continue;
+        }
         drafts.push(RouteDraft {
             route: route.object(),
             generation: route.generation,
             controller: frame.controller,
-            parents: parents.collect(),
+            parents,
         });
     }
     drafts
+}
+
+fn report_unserved(frame: &Frame<'_, '_>, route: &routes::Route) {
+    frame.ctx.report(
+        Diagnostic::error(
+            "listener-not-valid",
+            format!(
+                "the route attaches only to listeners of Gateway {} that are not valid, and takes no effect",
+                frame.gateway
+            ),
+        )
+        .on(route.object())
+        .at("spec.parentRefs")
+        .hint("correct the listener, or name another one in sectionName"),
+    );
 }
 
 fn report_detached(

@@ -22,7 +22,7 @@ pub(crate) struct Attachments {
     pub(crate) parents: Vec<Vec<ParentOutcome>>,
     /// For each listener, by its place in the list: how many pairs of route and parentRef attached.
     pub(crate) attached: Vec<i32>,
-    /// For each port: the routes it serves, by their place in the list.
+    /// For each port: the routes that a valid listener of it took, by their place in the list.
     pub(crate) ports: BTreeMap<i32, BTreeMap<usize, PortHostnames>>,
 }
 
@@ -32,6 +32,9 @@ pub(crate) struct ParentOutcome {
     pub(crate) parent: ParentRef,
     /// Why no listener took the route; `None` when at least one did.
     pub(crate) failure: Option<RouteFailure>,
+    /// Whether a valid listener of the Gateway, by whichever parentRef, took the route. Where only
+    /// invalid ones did, nothing becomes of it, and like LBC its status says nothing about it.
+    pub(crate) is_served: bool,
 }
 
 /// The hostnames that a route and the listeners of a port have in common. Empty when no listener of
@@ -49,20 +52,47 @@ pub(crate) fn attach(
         attached: vec![0; listeners.len()],
         ..Attachments::default()
     };
+    let mut taken = Taken::default();
     for (index, route) in routes.iter().enumerate() {
         let parents = route
             .parents
             .iter()
             .filter(|parent| names(parent, route, gateway));
-        let outcomes = parents
+        let mut outcomes: Vec<_> = parents
             .map(|parent| ParentOutcome {
                 parent: parent.clone(),
-                failure: attach_parent(ctx, gateway, listeners, (index, route), parent, &mut found),
+                failure: attach_parent(ctx, gateway, listeners, (index, route), parent, &mut taken),
+                is_served: false,
             })
             .collect();
+        let is_served = taken.by_valid.iter().any(|(_, route)| *route == index);
+        for outcome in &mut outcomes {
+            outcome.is_served = is_served;
+        }
         found.parents.push(outcomes);
     }
+    for listener in taken.listeners {
+        found.attached[listener] += 1;
+    }
+    for ((port, route), hostnames) in taken.hostnames {
+        if taken.by_valid.contains(&(port, route)) {
+            let routes = found.ports.entry(port).or_default();
+            routes.insert(route, hostnames);
+        }
+    }
     found
+}
+
+/// What listeners have taken so far.
+#[derive(Default)]
+struct Taken {
+    /// The listener of each pair of route and parentRef, by its place.
+    listeners: Vec<usize>,
+    /// By port and route: the hostnames in common. As with LBC, those of listeners that are not valid
+    /// count where another listener of the port is.
+    hostnames: BTreeMap<(i32, usize), PortHostnames>,
+    /// Ports and the routes that a valid listener of the port took.
+    by_valid: BTreeSet<(i32, usize)>,
 }
 
 fn names(parent: &ParentRef, route: &Route, gateway: &NamespacedName) -> bool {
@@ -77,7 +107,7 @@ fn attach_parent(
     listeners: &[Listener],
     (route_index, route): (usize, &Route),
     parent: &ParentRef,
-    found: &mut Attachments,
+    taken: &mut Taken,
 ) -> Option<RouteFailure> {
     let mut failure = None;
     let mut is_attached = false;
@@ -91,9 +121,12 @@ fn attach_parent(
         match common_hostnames(ctx, gateway, listener, route) {
             Ok(hostnames) => {
                 is_attached = true;
-                found.attached[index] += 1;
-                let port = found.ports.entry(listener.port).or_default();
-                port.entry(route_index).or_default().extend(hostnames);
+                taken.listeners.push(index);
+                let place = (listener.port, route_index);
+                taken.hostnames.entry(place).or_default().extend(hostnames);
+                if listener.is_valid() {
+                    taken.by_valid.insert(place);
+                }
             }
             Err(why) => {
                 failure.get_or_insert(why);
@@ -176,6 +209,7 @@ fn namespace_is_allowed(
 ) -> bool {
     match &listener.namespaces {
         AllowedNamespaces::All => true,
+        AllowedNamespaces::None => false,
         AllowedNamespaces::Same => namespace == gateway.namespace,
         AllowedNamespaces::Selector(wanted) => {
             let object = ctx.reader.namespace(&NamespacedName::new("", namespace));

@@ -148,11 +148,10 @@ fn source_ips(
         .into_iter()
         .flat_map(|c| c.spec.conditions.iter().flatten())
         .filter(move |c| {
-            let indexes = c.match_indexes.as_deref().unwrap_or_default();
-            indexes.is_empty()
-                || indexes
-                    .iter()
-                    .any(|i| usize::try_from(*i) == Ok(match_index))
+            c.match_indexes.as_deref().is_none_or(|indexes| {
+                let mut indexes = indexes.iter();
+                indexes.any(|i| usize::try_from(*i) == Ok(match_index))
+            })
         })
         .filter_map(|c| c.source_ip_config.as_ref())
         .map(|c| Condition::SourceIp {

@@ -39,6 +39,7 @@ pub(crate) enum AllowedNamespaces {
     Same,
     All,
     Selector(gw::GatewayListenersAllowedRoutesNamespacesSelector),
+    None,
 }
 
 /// Why a listener is not valid.
@@ -116,11 +117,10 @@ fn normalise(listener: &gw::GatewayListeners) -> Listener {
         namespaces: match namespaces.and_then(|n| n.from.as_ref()) {
             None | Some(From::Same) => AllowedNamespaces::Same,
             Some(From::All) => AllowedNamespaces::All,
-            Some(From::Selector) => AllowedNamespaces::Selector(
-                namespaces
-                    .and_then(|n| n.selector.clone())
-                    .unwrap_or_default(),
-            ),
+            // A selector that is absent selects nothing; one that is empty selects all.
+            Some(From::Selector) => namespaces
+                .and_then(|n| n.selector.clone())
+                .map_or(AllowedNamespaces::None, AllowedNamespaces::Selector),
         },
         problem: None,
     }
@@ -129,7 +129,8 @@ fn normalise(listener: &gw::GatewayListeners) -> Listener {
 /// What earlier listeners have taken.
 #[derive(Default)]
 struct Seen {
-    protocols: BTreeMap<i32, BTreeSet<String>>,
+    /// The protocol of the first listener of each port.
+    protocols: BTreeMap<i32, String>,
     hostnames: BTreeSet<(i32, String)>,
 }
 
@@ -168,20 +169,23 @@ impl Seen {
                 format!("Unsupported protocol {protocol} for listener {name}"),
             );
         }
-        let others = self.protocols.entry(*port).or_default();
-        if others.iter().any(|other| !share_a_port(other, protocol)) {
-            return problem(
-                ListenerProblemKind::ProtocolConflict,
-                format!("Protocol conflict for port {port}"),
-            );
-        }
-        others.insert(protocol.clone());
+        let first = self.protocols.entry(*port);
+        let first = first.or_insert_with(|| protocol.clone());
+        let shares = share_a_port(first, protocol);
+        // A hostname is taken even by a listener whose protocol is in conflict, and of two conflicts
+        // that of the hostname is told.
         if let Some(hostname) = &listener.hostname
             && !self.hostnames.insert((*port, hostname.clone()))
         {
             return problem(
                 ListenerProblemKind::HostnameConflict,
                 format!("Hostname conflict for port {port} with hostname {hostname}"),
+            );
+        }
+        if !shares {
+            return problem(
+                ListenerProblemKind::ProtocolConflict,
+                format!("Protocol conflict for port {port}"),
             );
         }
         None

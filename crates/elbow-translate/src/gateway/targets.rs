@@ -12,7 +12,7 @@ use elbow_model::facts::Vpc;
 use elbow_model::stack::{Target, TargetFamily, TargetType};
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::Node;
-use k8s_openapi::api::discovery::v1::Endpoint;
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions};
 
 use super::backends::Backend;
 use super::context::Context;
@@ -74,18 +74,27 @@ fn pods(ctx: &Context<'_>, backend: &Backend<'_>) -> Vec<Target> {
         if slice.address_type != family {
             continue;
         }
-        let mut ports = slice.ports.iter().flatten();
-        let port = ports.find(|p| p.name.as_deref().unwrap_or_default() == port_name);
-        let Some(port) = port.and_then(|p| p.port).and_then(Port::new) else {
+        // A Service port without a name is the only one, and every port of its slices is its.
+        let ports: Vec<_> = slice
+            .ports
+            .iter()
+            .flatten()
+            .filter(|p| port_name.is_empty() || p.name.as_deref() == Some(port_name))
+            .filter_map(|p| p.port.and_then(Port::new))
+            .collect();
+        if ports.is_empty() {
             continue;
-        };
+        }
         for endpoint in slice.endpoints.iter().flatten() {
             let into = match endpoint_state(ctx, endpoint, &backend.name.namespace) {
                 NodeState::Ready => &mut good,
                 NodeState::Unknown => &mut unknown,
                 NodeState::NotReady => continue,
             };
-            into.extend(endpoint.addresses.iter().map(|a| (a.clone(), port)));
+            // Kubernetes: the addresses of an endpoint are one and the same, and the first is used.
+            if let Some(address) = endpoint.addresses.first() {
+                into.extend(ports.iter().map(|port| (address.clone(), *port)));
+            }
         }
     }
     let found = fail_open(ctx, good, unknown);
@@ -105,19 +114,19 @@ fn pods(ctx: &Context<'_>, backend: &Backend<'_>) -> Vec<Target> {
 
 /// An endpoint is used when it is ready. One whose pod only waits for a readiness gate is used as
 /// well, since the gate waits for the target to be registered.
+///
+/// Difference (endpoints-without-pod): LBC passes over endpoints that no pod stands behind, so a Service
+/// whose EndpointSlices are written by hand has no targets. What is behind them is not a pod's, but
+/// the Service's all the same.
 fn endpoint_state(ctx: &Context<'_>, endpoint: &Endpoint, namespace: &str) -> NodeState {
-    let conditions = endpoint.conditions.clone().unwrap_or_default();
-    if conditions.ready.unwrap_or(true) {
-        return NodeState::Ready;
-    }
-    if conditions.terminating == Some(true) {
+    let reference = endpoint.target_ref.as_ref();
+    if reference.is_some_and(|r| r.kind.as_deref() != Some("Pod")) {
         return NodeState::NotReady;
     }
-    let Some(reference) = endpoint
-        .target_ref
-        .as_ref()
-        .filter(|r| r.kind.as_deref() == Some("Pod"))
-    else {
+    if conditions_of(endpoint).ready.unwrap_or(true) {
+        return NodeState::Ready;
+    }
+    let Some(reference) = reference else {
         return NodeState::NotReady;
     };
     let name = NamespacedName::new(
@@ -136,7 +145,18 @@ fn endpoint_state(ctx: &Context<'_>, endpoint: &Endpoint, namespace: &str) -> No
         .and_then(|p| p.spec.as_ref())
         .and_then(|s| s.node_name.clone());
     let node = node.and_then(|n| ctx.reader.node(&NamespacedName::new("", n)));
-    node.map_or(NodeState::NotReady, |n| node_state(n))
+    match node.map(|n| node_state(n)) {
+        // A pod that ends on a node that is well is let go; on one of which nothing is known, the pod
+        // may be all that is left.
+        Some(NodeState::Ready) if conditions_of(endpoint).terminating == Some(true) => {
+            NodeState::NotReady
+        }
+        found => found.unwrap_or(NodeState::NotReady),
+    }
+}
+
+fn conditions_of(endpoint: &Endpoint) -> EndpointConditions {
+    endpoint.conditions.clone().unwrap_or_default()
 }
 
 fn is_outside(address: &str, vpc: &Vpc) -> bool {
