@@ -30,7 +30,7 @@ generate:
 
 # Translate and plan 100 Gateways with 100 routes each, cold and after one change
 bench:
-    cargo bench --locked --workspace
+    cargo bench --locked --package elbow --bench translate_plan
 
 # Time and memory of a cold build of the quick start
 build-budget:

@@ -27,7 +27,10 @@ pub struct Cli {
 }
 
 /// One command each.
-#[expect(missing_docs, reason = "the help of a command is that of its arguments")]
+#[expect(
+    missing_docs,
+    reason = "the help of a command is that of its arguments"
+)]
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Local(Box<LocalArgs>),

@@ -4,20 +4,18 @@
 //! always holds: nothing waits; load balancers are active and targets healthy at once, so that what is
 //! planned against a base is planned against a base that works.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use anyhow::Context as _;
-use elbow_api::NamespacedName;
 use elbow_api::crds::TargetGroupBinding;
+use elbow_api::{NamespacedName, Snapshot};
 use elbow_emulator::{Config, Emulator, HealthMode};
 use elbow_loopback::world::{self, World};
-use elbow_model::{
-    AwsAnswer, AwsCall, AwsError, Observed, Ref, ResourceKey, SecurityGroupId, Tags, TargetGroupArn,
-};
+use elbow_model::{AwsAnswer, AwsCall, AwsError};
 use elbow_plan::Plan;
 use elbow_reconcile::drive::{self, PlanReport};
 use elbow_reconcile::time::Timestamp;
-use elbow_reconcile::{Effect, Report, Unit};
+use elbow_reconcile::{Effect, Input, Reconciler, Report, Unit};
 
 use crate::certificates::Authority;
 use crate::input::Project;
@@ -33,6 +31,7 @@ pub struct Account {
     authority: Authority,
     world: World,
     now: Timestamp,
+    kept: VecDeque<Effect>,
 }
 
 impl Account {
@@ -56,6 +55,7 @@ impl Account {
             authority,
             world,
             now: Timestamp::from_millis(1),
+            kept: VecDeque::new(),
         })
     }
 
@@ -123,6 +123,41 @@ impl Account {
         }
     }
 
+    /// Carries out what [`Account::keep`] kept, and all that follows from it.
+    pub fn finish(&mut self, reconciler: &mut Reconciler, snapshot: &Snapshot) {
+        while let Some(effect) = self.kept.pop_front() {
+            let next = match effect {
+                Effect::Aws { id, call } => {
+                    let result = self.call(&call);
+                    reconciler.step(Input::AwsAnswered { id, result }, snapshot, self.now)
+                }
+                Effect::WakeAt(at) => {
+                    self.now = self.now.max(at);
+                    reconciler.step(Input::Tick, snapshot, self.now)
+                }
+                _ => continue,
+            };
+            // A later moment to wake at takes the place of an earlier one.
+            if next
+                .iter()
+                .any(|effect| matches!(effect, Effect::WakeAt(_)))
+            {
+                self.kept
+                    .retain(|effect| !matches!(effect, Effect::WakeAt(_)));
+            }
+            self.kept.extend(next);
+            if reconciler.is_quiet() {
+                self.kept
+                    .retain(|effect| matches!(effect, Effect::Aws { .. }));
+            }
+        }
+    }
+
+    /// Keeps effects for [`Account::finish`].
+    pub fn keep(&mut self, effects: Vec<Effect>) {
+        self.kept.extend(effects);
+    }
+
     /// What was made up.
     pub fn world(&self) -> &World {
         &self.world
@@ -152,63 +187,8 @@ pub struct Done {
 impl Done {
     /// The TargetGroupBindings, with the ids that AWS gave.
     pub fn bindings(&self) -> Vec<TargetGroupBinding> {
-        let known = self.convergence.reconciler.known();
-        let ids = Ids::of(known);
-        self.reports
-            .values()
-            .flat_map(|report| &report.translation.bindings)
-            .filter_map(|template| {
-                template.object(
-                    |group| ids.target_group(group),
-                    |group| ids.security_group(group),
-                )
-            })
-            .collect()
+        self.reports.values().flat_map(Report::bindings).collect()
     }
-}
-
-/// The ids of what is there, by the key of what was wanted.
-struct Ids<'a> {
-    known: &'a Observed,
-}
-
-impl<'a> Ids<'a> {
-    fn of(known: &'a Observed) -> Self {
-        Self { known }
-    }
-
-    fn target_group(&self, group: &Ref<TargetGroupArn>) -> Option<TargetGroupArn> {
-        match group {
-            Ref::Known(arn) => Some(arn.clone()),
-            Ref::Of(key) => {
-                let stack = self.known.stacks.get(&key.stack)?;
-                let found = stack
-                    .target_groups
-                    .iter()
-                    .find(|g| is_tagged(&g.tags, key))?;
-                Some(found.arn.clone())
-            }
-        }
-    }
-
-    fn security_group(&self, group: &Ref<SecurityGroupId>) -> Option<SecurityGroupId> {
-        match group {
-            Ref::Known(id) => Some(id.clone()),
-            Ref::Of(key) => {
-                let stack = self.known.stacks.get(&key.stack)?;
-                let found = stack
-                    .security_groups
-                    .iter()
-                    .find(|g| is_tagged(&g.tags, key))?;
-                Some(found.id.clone())
-            }
-        }
-    }
-}
-
-fn is_tagged(tags: &Tags, key: &ResourceKey) -> bool {
-    tags.get(&key.stack.resource_tag())
-        .is_some_and(|id| id == key.id.as_str())
 }
 
 fn answer(emulator: &mut Emulator, now: Timestamp, call: &AwsCall) -> Result<AwsAnswer, AwsError> {

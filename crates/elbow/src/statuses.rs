@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use elbow_api::{Kind, NamespacedName, ObjectRef, Snapshot};
 use elbow_reconcile::Report;
-use elbow_translate::status::{self, LoadBalancerReport, RouteParentStatus};
+use elbow_translate::status::{self, RouteParentStatus};
 use serde::Serialize;
 
 /// The status of one object.
@@ -49,26 +49,16 @@ pub fn statuses(
         }
     }
     for (name, report) in reports {
-        let translation = &report.translation;
-        if let Some(draft) = &translation.gateway {
+        if let Some(status) = report.gateway_status() {
             let object = ObjectRef::new(Kind::Gateway, name.namespace.clone(), name.name.clone());
-            let load_balancer = report.load_balancer().map(|lb| LoadBalancerReport {
-                arn: lb.arn.clone(),
-                dns_name: lb.dns_name.clone(),
-                state: lb.state,
-            });
-            let failed = report.has_failed();
-            let status = status::gateway(draft, load_balancer.as_ref(), failed);
             all.insert(object, Status::Gateway(status));
         }
-        for draft in &translation.routes {
-            let entry = all
-                .entry(draft.route.clone())
-                .or_insert_with(|| Status::Route {
-                    parents: Vec::new(),
-                });
+        for (route, of_gateway) in report.route_statuses() {
+            let entry = all.entry(route).or_insert_with(|| Status::Route {
+                parents: Vec::new(),
+            });
             if let Status::Route { parents } = entry {
-                parents.extend(status::route(draft));
+                parents.extend(of_gateway);
             }
         }
     }

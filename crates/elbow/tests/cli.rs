@@ -79,7 +79,12 @@ spec:
 fn wrong_usage_has_a_code_of_its_own() {
     for arguments in [&["plan"][..], &["nope"], &["lint", "-f", "x", "--nope"]] {
         let output = elbow(arguments);
-        assert_eq!(output.status.code(), Some(64), "{arguments:?}: {}", text(&output.stderr));
+        assert_eq!(
+            output.status.code(),
+            Some(64),
+            "{arguments:?}: {}",
+            text(&output.stderr)
+        );
     }
     assert_eq!(elbow(&["--help"]).status.code(), Some(0));
     assert_eq!(elbow(&["--version"]).status.code(), Some(0));
@@ -89,24 +94,45 @@ fn wrong_usage_has_a_code_of_its_own() {
 fn crds_are_what_deploy_holds() {
     let printed = text(&elbow(&["crds"]).stdout);
     let folder = Path::new(ROOT).join("deploy/crds");
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(folder).expect("deploy/crds").map(|e| e.expect("entry").path()).collect();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .expect("deploy/crds")
+        .map(|e| e.expect("entry").path())
+        .collect();
     files.sort();
     assert_eq!(files.len(), 4);
     for file in files {
         let held = std::fs::read_to_string(&file).expect("readable");
         // The file says in its first line how it is made; the command does not.
-        let body = held.split_once("---\n").map_or(held.as_str(), |(_, body)| body).trim();
-        assert!(printed.contains(body), "{} is not in `elbow crds`", file.display());
+        let body = held
+            .split_once("---\n")
+            .map_or(held.as_str(), |(_, body)| body)
+            .trim();
+        assert!(
+            printed.contains(body),
+            "{} is not in `elbow crds`",
+            file.display()
+        );
     }
 }
 
 #[test]
 fn a_plan_against_itself_is_empty() {
-    let same = ["plan", "-f", "examples", "--base", "examples", "--stand-ins", "--exit-code"];
+    let same = [
+        "plan",
+        "-f",
+        "examples",
+        "--base",
+        "examples",
+        "--stand-ins",
+        "--exit-code",
+    ];
     let output = elbow(&same);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    assert!(text(&output.stdout).contains("No changes."), "{}", text(&output.stdout));
+    assert!(
+        text(&output.stdout).contains("No changes."),
+        "{}",
+        text(&output.stdout)
+    );
 
     let output = elbow(&["plan", "-f", "examples", "--stand-ins", "--exit-code"]);
     assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
@@ -127,7 +153,11 @@ fn manifests_come_from_a_pipe_too() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     let plan: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
     assert_eq!(plan["version"], 1);
-    assert!(plan["steps"].as_array().is_some_and(|steps| !steps.is_empty()));
+    assert!(
+        plan["steps"]
+            .as_array()
+            .is_some_and(|steps| !steps.is_empty())
+    );
 }
 
 #[test]
@@ -152,7 +182,11 @@ fn bad_input_is_said_with_its_place_and_the_rest_is_read() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     manifest(folder.path(), "good.yaml", GATEWAY);
     manifest(folder.path(), "broken.yaml", "kind: HTTPRoute\nspec: [\n");
-    manifest(folder.path(), "twice.yaml", GATEWAY.split("---").next().expect("a document"));
+    manifest(
+        folder.path(),
+        "twice.yaml",
+        GATEWAY.split("---").next().expect("a document"),
+    );
     std::fs::write(folder.path().join("binary.yaml"), [0_u8, 159, 146, 150]).expect("writable");
     let path = folder.path().to_str().expect("UTF-8");
     let output = elbow(&["plan", "-f", path, "--stand-ins"]);
@@ -161,7 +195,10 @@ fn bad_input_is_said_with_its_place_and_the_rest_is_read() {
     for part in ["broken.yaml:", "binary.yaml", "is given twice"] {
         assert!(said.contains(part), "{part} is missing from:\n{said}");
     }
-    assert!(text(&output.stdout).contains("load balancer"), "the good file is planned");
+    assert!(
+        text(&output.stdout).contains("load balancer"),
+        "the good file is planned"
+    );
 }
 
 #[test]
@@ -191,7 +228,11 @@ fn the_reference_page_is_the_help() {
         arguments.push("--help");
         let help = text(&elbow(&arguments).stdout);
         let title = format!("elbow {command}");
-        page.push_str(&format!("\n## `{}`\n\n```text\n{}\n```\n", title.trim_end(), help.trim_end()));
+        page.push_str(&format!(
+            "\n## `{}`\n\n```text\n{}\n```\n",
+            title.trim_end(),
+            help.trim_end()
+        ));
     }
     let file = Path::new(ROOT).join("docs/reference/cli.md");
     if std::env::var("ELBOW_UPDATE_GOLDEN").is_ok_and(|v| v == "1") {

@@ -90,7 +90,7 @@ impl Replay {
         if announces_loss {
             return Ok(());
         }
-        if self.before.is_empty() || self.meanwhile.is_empty() {
+        if self.before.is_empty() || (self.meanwhile.is_empty() && !plan.is_empty()) {
             return Err("nothing was asked, so nothing is shown".to_owned());
         }
         let now = Timestamp::from_millis(account.now().as_millis());
