@@ -11,17 +11,17 @@ use elbow_model::{Ref, Stack};
 use serde_json::{Map, Value, json};
 
 /// The name that stands for the security group of the cluster.
-const SHARED: &str = "k8s-traffic-mycluster-4cbfcec96c";
+pub(crate) const SHARED: &str = "k8s-traffic-mycluster-4cbfcec96c";
 
-fn text(value: &Value) -> &str {
+pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-fn list(value: &Value) -> &[Value] {
+pub(crate) fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-fn sorted(mut values: Vec<Value>) -> Value {
+pub(crate) fn sorted(mut values: Vec<Value>) -> Value {
     values.sort_by_key(ToString::to_string);
     Value::Array(values)
 }
@@ -83,7 +83,7 @@ fn recorded_listener(listener: &Value) -> (String, Value) {
     (own["Port"].to_string(), value)
 }
 
-fn recorded_condition(condition: &Value) -> Value {
+pub(crate) fn recorded_condition(condition: &Value) -> Value {
     let field = text(&condition["Field"]);
     let (config, name) = match field {
         "host-header" => (&condition["HostHeaderConfig"], None),
@@ -104,14 +104,16 @@ fn recorded_condition(condition: &Value) -> Value {
     ])
 }
 
-fn recorded_action(action: &Value) -> Value {
+pub(crate) fn recorded_action(action: &Value) -> Value {
     match text(&action["Type"]) {
         "forward" => {
             let config = &action["ForwardConfig"];
             let groups = list(&config["TargetGroups"]).iter();
+            let sticky = &config["TargetGroupStickinessConfig"];
             json!({"forward": groups
                 .map(|g| json!([group_name(&g["TargetGroupArn"]), g["Weight"]]))
-                .collect::<Vec<_>>()})
+                .collect::<Vec<_>>(),
+                "sticky": (sticky["Enabled"] == json!(true)).then(|| &sticky["DurationSeconds"])})
         }
         "redirect" => {
             let config = &action["RedirectConfig"];
@@ -126,7 +128,7 @@ fn recorded_action(action: &Value) -> Value {
     }
 }
 
-fn recorded_transform(transform: &Value) -> Value {
+pub(crate) fn recorded_transform(transform: &Value) -> Value {
     let kind = text(&transform["Type"]);
     let config = if kind == "url-rewrite" {
         &transform["UrlRewriteConfig"]
@@ -153,7 +155,7 @@ fn recorded_group(group: &Value) -> (String, Value) {
         "protocolVersion": own.get("ProtocolVersion"), "vpc": own["VpcId"],
         "ipAddressType": own["IpAddressType"], "tags": group["tags"],
         "healthCheck": [own["HealthCheckProtocol"], own["HealthCheckPort"], own.get("HealthCheckPath"),
-            matcher.and_then(|m| m.get("HttpCode")), own["HealthCheckIntervalSeconds"],
+            matcher.and_then(|m| m.get("HttpCode").or(m.get("GrpcCode"))), own["HealthCheckIntervalSeconds"],
             own["HealthCheckTimeoutSeconds"], own["HealthyThresholdCount"], own["UnhealthyThresholdCount"]],
         "targets": sorted(targets.collect()),
     });
@@ -282,9 +284,11 @@ fn wanted_action(stack: &Stack, action: &Action) -> Value {
     match action {
         Action::Forward(forward) => {
             let groups = forward.target_groups.iter();
+            let sticky = forward.stickiness.as_ref().filter(|s| s.enabled);
             json!({"forward": groups
                 .map(|g| json!([wanted_ref(stack, &g.target_group), g.weight]))
-                .collect::<Vec<_>>()})
+                .collect::<Vec<_>>(),
+                "sticky": sticky.and_then(|s| s.duration_seconds)})
         }
         Action::Redirect(r) => {
             json!({"redirect": [r.status_code, r.protocol, r.port, r.host, r.path, r.query]})
@@ -298,8 +302,8 @@ fn wanted_action(stack: &Stack, action: &Action) -> Value {
 
 fn wanted_check(check: &HealthCheck) -> Value {
     let code = match &check.matcher {
-        Some(Matcher::HttpCode(code)) => Some(code),
-        Some(Matcher::GrpcCode(_)) | None => None,
+        Some(Matcher::HttpCode(code) | Matcher::GrpcCode(code)) => Some(code),
+        None => None,
     };
     json!([
         check.protocol,

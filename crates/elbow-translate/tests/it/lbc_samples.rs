@@ -11,13 +11,13 @@ use elbow_model::{LoadBalancerArn, Ref, SecurityGroupId, TargetGroupArn};
 use elbow_translate::{Translation, status, translate_class, translate_cluster};
 use serde_json::{Value, json};
 
-use crate::{lbc, support};
+use crate::{lbc, lbc_plan, support};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../elbow-testkit/testdata/lbc")
 }
 
-fn read(path: &Path) -> Value {
+pub(crate) fn read(path: &Path) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
@@ -34,7 +34,7 @@ fn cases() -> Vec<PathBuf> {
 }
 
 /// The manifests of a case with the metadata that the API server gave them.
-fn snapshot(case: &Path, manifest: &str, k8s: &Value) -> Snapshot {
+pub(crate) fn snapshot(case: &Path, manifest: &str, k8s: &Value) -> Snapshot {
     let mut inputs = vec![Input::File(case.join(manifest))];
     if manifest == "input.yaml" {
         inputs.push(Input::File(folder().join("_base/base.yaml")));
@@ -90,16 +90,21 @@ fn with_metadata(object: &Object, metadata: &Value) -> Object {
     )
 }
 
-#[track_caller]
-fn same(case: &Path, what: &str, recorded: &Value, found: &Value) {
+/// How two values differ, line by line; empty when they do not.
+pub(crate) fn difference(case: &Path, what: &str, recorded: &Value, found: &Value) -> String {
     let pretty = |value| serde_json::to_string_pretty(value).unwrap();
     let difference = elbow_testkit::unified(&pretty(recorded), &pretty(found));
+    if difference.is_empty() {
+        return difference;
+    }
     let case = case.file_name().unwrap();
-    assert!(
-        difference.is_empty(),
-        "{} {what}\n{difference}",
-        case.display()
-    );
+    format!("{} {what}\n{difference}", case.display())
+}
+
+#[track_caller]
+fn same(case: &Path, what: &str, recorded: &Value, found: &Value) {
+    let difference = difference(case, what, recorded, found);
+    assert!(difference.is_empty(), "{difference}");
 }
 
 fn gateway_of(k8s: &Value) -> String {
@@ -137,12 +142,40 @@ fn stacks_equal_what_lbc_left_in_aws() {
         same(case, "in AWS", &lbc::recorded(aws), &lbc::wanted(stack));
         // LBC sets what is configured and leaves the rest; so what is wanted is part of what is there.
         let lb = &aws["loadBalancers"][0];
-        for (key, value) in &stack.load_balancer.as_ref().unwrap().attributes {
-            assert_eq!(lb["attributes"][key], json!(value), "{key}");
+        let part_of = |wanted: &elbow_model::Attributes, there: &Value| {
+            for (key, value) in wanted {
+                assert_eq!(there["attributes"][key], json!(value), "{key}");
+            }
+        };
+        part_of(&stack.load_balancer.as_ref().unwrap().attributes, lb);
+        for listener in lb["listeners"].as_array().unwrap() {
+            let port = listener["listener"]["Port"].as_i64().unwrap();
+            let port = elbow_model::Port::new(i32::try_from(port).unwrap()).unwrap();
+            part_of(&stack.listeners[&port].attributes, listener);
+        }
+        for there in aws["targetGroups"].as_array().unwrap() {
+            let name = &there["targetGroup"]["TargetGroupName"];
+            let group = stack.target_groups.values().find(|g| json!(g.name) == *name);
+            part_of(&group.unwrap().attributes, there);
         }
         assert!(stack.undecided_listeners.is_empty());
         assert!(translation.unwanted.len() == 1, "the other controller's");
     });
+}
+
+#[test]
+fn stacks_equal_what_lbc_planned() {
+    for case in cases() {
+        let k8s = read(&case.join("k8s.json"));
+        let objects = snapshot(&case, "input.yaml", &k8s);
+        let gateway = gateway_of(&k8s);
+        let translation = support::translate(&objects, &gateway, &support::settings());
+        let plan = &read(&case.join("stack.json"))[&gateway];
+        let plan = lbc_plan::recorded(plan, backend_group(&read(&case.join("aws.json"))).as_str());
+        let stack = translation.stack.as_ref().unwrap();
+        let found = lbc_plan::wanted(stack, &translation.bindings);
+        same(&case, "plan", &plan, &found);
+    }
 }
 
 #[test]
@@ -169,6 +202,13 @@ fn the_shared_security_group_is_lbcs() {
     });
 }
 
+/// The security group of the cluster.
+fn backend_group(aws: &Value) -> SecurityGroupId {
+    let mut groups = aws["securityGroups"].as_array().unwrap().iter();
+    let group = groups.find(|g| g["GroupName"] == json!(lbc::SHARED));
+    SecurityGroupId::new(group.unwrap()["GroupId"].as_str().unwrap())
+}
+
 #[test]
 fn bindings_equal_those_of_lbc() {
     each_case(|case, aws, k8s, _, translation| {
@@ -185,12 +225,7 @@ fn bindings_equal_those_of_lbc() {
                 )
             })
             .collect();
-        let backend = aws["securityGroups"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .find(|g| g["GroupName"].as_str().unwrap().starts_with("k8s-traffic-"));
-        let backend = SecurityGroupId::new(backend.unwrap()["GroupId"].as_str().unwrap());
+        let backend = backend_group(aws);
         let form = |metadata: &Value, spec: &Value| {
             (
                 format!(
@@ -227,8 +262,11 @@ fn bindings_equal_those_of_lbc() {
     });
 }
 
-fn by_type(conditions: &Value) -> Value {
-    let conditions = conditions.as_array().unwrap().iter().map(|condition| {
+pub(crate) fn by_type(conditions: &Value) -> Value {
+    // What the API server puts there and nobody has written since is nobody's.
+    let conditions = conditions.as_array().into_iter().flatten();
+    let conditions = conditions.filter(|c| c["message"] != json!("Waiting for controller"));
+    let conditions = conditions.map(|condition| {
         let mut condition = condition.clone();
         condition
             .as_object_mut()
@@ -239,34 +277,59 @@ fn by_type(conditions: &Value) -> Value {
     json!(conditions.collect::<BTreeMap<_, _>>())
 }
 
+/// A Gateway's status as recorded, and as elbow has it for the load balancer that is there.
+pub(crate) fn gateway_statuses(
+    recorded: &Value,
+    translation: &Translation,
+    load_balancer: &Value,
+) -> (Value, Value) {
+    let report = load_balancer["LoadBalancerArn"].as_str().map(|arn| {
+        status::LoadBalancerReport {
+            arn: LoadBalancerArn::new(arn),
+            dns_name: load_balancer["DNSName"].as_str().unwrap().to_owned(),
+            state: LoadBalancerState::Active,
+        }
+    });
+    let draft = translation.gateway.as_ref().unwrap();
+    let found = json!(status::gateway(draft, report.as_ref(), false));
+    let form = |status: &Value, addresses: Value| {
+        let listeners = status["listeners"].as_array().into_iter().flatten();
+        let listeners = listeners.map(|l| {
+            let kinds = l["supportedKinds"].as_array().cloned().unwrap_or_default();
+            json!({"name": l["name"], "attachedRoutes": l["attachedRoutes"],
+                // LBC leaves their order to chance.
+                "supportedKinds": lbc::sorted(kinds), "conditions": by_type(&l["conditions"])})
+        });
+        json!({"addresses": addresses, "conditions": by_type(&status["conditions"]),
+            "listeners": lbc::sorted(listeners.collect())})
+    };
+    let addresses = recorded["addresses"].as_array().map(|all| {
+        let values = all.iter().map(|a| a["value"].clone());
+        values.collect::<Vec<_>>()
+    });
+    let found = form(&found, found["addresses"].clone());
+    (form(recorded, json!(addresses)), found)
+}
+
+/// A route's status as recorded, and as elbow has it.
+pub(crate) fn route_statuses(recorded: &Value, draft: Option<&status::RouteDraft>) -> (Value, Value) {
+    let form = |parents: &Value| {
+        let parents = parents.as_array().into_iter().flatten().map(|p| {
+            json!({"parentRef": p["parentRef"], "controllerName": p["controllerName"],
+                "conditions": by_type(&p["conditions"])})
+        });
+        json!(parents.collect::<Vec<_>>())
+    };
+    let found = draft.map(|d| json!(status::route(d)));
+    (form(&recorded["parents"]), form(&found.unwrap_or_default()))
+}
+
 #[test]
 fn gateway_statuses_equal_those_of_lbc() {
     each_case(|case, aws, k8s, _, translation| {
-        let own = &aws["loadBalancers"][0]["loadBalancer"];
-        let report = status::LoadBalancerReport {
-            arn: LoadBalancerArn::new(own["LoadBalancerArn"].as_str().unwrap()),
-            dns_name: own["DNSName"].as_str().unwrap().to_owned(),
-            state: LoadBalancerState::Active,
-        };
-        let draft = translation.gateway.as_ref().unwrap();
-        let found = json!(status::gateway(draft, Some(&report), false));
         let recorded = &k8s["Gateway"][0]["status"];
-        let form = |status: &Value, addresses: Value| {
-            let listeners = status["listeners"].as_array().unwrap().iter().map(|l| {
-                json!({"name": l["name"], "attachedRoutes": l["attachedRoutes"],
-                    "supportedKinds": l["supportedKinds"], "conditions": by_type(&l["conditions"])})
-            });
-            json!({"addresses": addresses, "conditions": by_type(&status["conditions"]),
-                "listeners": listeners.collect::<Vec<_>>()})
-        };
-        let addresses = recorded["addresses"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|a| a["value"].clone());
-        let addresses = json!(addresses.collect::<Vec<_>>());
-        let recorded = form(recorded, addresses);
-        let found = form(&found, found["addresses"].clone());
+        let own = &aws["loadBalancers"][0]["loadBalancer"];
+        let (recorded, found) = gateway_statuses(recorded, translation, own);
         same(case, "Gateway", &recorded, &found);
     });
 }
@@ -285,20 +348,8 @@ fn route_statuses_equal_those_of_lbc() {
                     metadata["name"] == json!(this.name)
                         && metadata["namespace"] == json!(this.namespace)
                 });
-            let form = |parents: &Value| {
-                let parents = parents.as_array().unwrap().iter().map(|p| {
-                    json!({"parentRef": p["parentRef"], "controllerName": p["controllerName"],
-                        "conditions": by_type(&p["conditions"])})
-                });
-                json!(parents.collect::<Vec<_>>())
-            };
-            let recorded = form(&recorded.unwrap()["status"]["parents"]);
-            same(
-                case,
-                &this.to_string(),
-                &recorded,
-                &form(&json!(status::route(draft))),
-            );
+            let (recorded, found) = route_statuses(&recorded.unwrap()["status"], Some(draft));
+            same(case, &this.to_string(), &recorded, &found);
         }
     });
 }

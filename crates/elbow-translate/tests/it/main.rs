@@ -3,6 +3,8 @@
 
 mod findings;
 mod lbc;
+mod lbc_plan;
+mod lbc_recordings;
 mod lbc_samples;
 mod network;
 mod order;
