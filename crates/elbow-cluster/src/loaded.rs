@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use elbow_api::{Diagnostic, ObjectRef, Snapshot, SourceLocation};
+use elbow_api::{Diagnostic, Object, ObjectRef, Snapshot, SourceLocation};
 
 use crate::node::Node;
 use crate::text::Text;
@@ -22,6 +22,8 @@ pub struct Loaded {
     pub passed_over: BTreeMap<String, usize>,
     texts: BTreeMap<String, Arc<Text>>,
     origins: BTreeMap<ObjectRef, Origin>,
+    /// Objects that an earlier reading held, with the text that they were in.
+    kept: BTreeMap<ObjectRef, String>,
 }
 
 /// Where an object stands.
@@ -38,6 +40,18 @@ impl Loaded {
         let origin = self.origins.get(object)?;
         let text = self.texts.get(&origin.source)?;
         Some(text.locate(origin.root.find(field.unwrap_or_default())))
+    }
+
+    /// The name of the text that an object is in, or was in when it was last read.
+    pub fn source_of(&self, object: &ObjectRef) -> Option<&str> {
+        let origin = self.origins.get(object).map(|origin| &origin.source);
+        origin.or_else(|| self.kept.get(object)).map(String::as_str)
+    }
+
+    /// Takes over an object of an earlier reading, from a text that cannot be read at the moment.
+    pub fn keep(&mut self, object: &Object, source: String) {
+        self.snapshot.apply(object);
+        self.kept.insert(object.object_ref(), source);
     }
 
     /// Adds to a diagnostic where its object and field stand, if it does not say so itself.

@@ -326,7 +326,7 @@ impl Loader {
         };
         if let Some(first) = self.loaded.locate(&this, Some("metadata.name")) {
             let mut diagnostic =
-                Diagnostic::error("duplicate-object", format!("{this} is given twice"))
+                Diagnostic::error("duplicate-object", "this object is given twice")
                     .hint("remove one of the two; the first is used")
                     .located(text.locate(root.find("metadata.name")))
                     .on(this);

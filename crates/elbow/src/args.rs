@@ -210,7 +210,7 @@ pub struct SourceArgs {
 }
 
 /// How Gateways are translated. Names and defaults are LBC's.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Controller settings")]
 pub struct SettingsArgs {
     /// Name of the cluster; part of names and tags.

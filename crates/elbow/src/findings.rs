@@ -3,8 +3,9 @@
 //! In: [`Diagnostic`]s and the texts they point into. Out: text, in colour if asked for. JSON is
 //! `Diagnostic`'s own serialisation.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
+use anstyle::{AnsiColor, Style};
 use elbow_api::{Diagnostic, Severity, SourceLocation};
 use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode, ThemeCharacters,
@@ -45,6 +46,40 @@ pub(crate) fn render(diagnostics: &[Diagnostic], sources: &dyn Sources, color: b
         text.push('\n');
     }
     text
+}
+
+/// Renders findings for somebody who wants to see something else: a note is a line, and only what may be
+/// a mistake is shown with its place. `lint` shows all.
+pub(crate) fn render_brief(
+    diagnostics: &[Diagnostic],
+    sources: &dyn Sources,
+    color: bool,
+) -> String {
+    let (notes, rest): (Vec<Diagnostic>, Vec<Diagnostic>) = diagnostics
+        .iter()
+        .cloned()
+        .partition(|d| d.severity == Severity::Note);
+    let style = if color {
+        AnsiColor::Cyan.on_default()
+    } else {
+        Style::new()
+    };
+    let mut text = String::new();
+    for note in &notes {
+        let _infallible = write!(text, "{style}note:{style:#} ");
+        if let Some(object) = &note.object {
+            let _infallible = write!(text, "{object}: ");
+        }
+        text.push_str(&note.message);
+        if let Some(location) = &note.location {
+            let _infallible = write!(text, " ({location})");
+        }
+        text.push('\n');
+    }
+    if !notes.is_empty() {
+        text.push('\n');
+    }
+    text + &render(&rest, sources, color)
 }
 
 /// One line that counts findings: `2 errors, 1 warning`.
@@ -230,6 +265,17 @@ mod tests {
             text.contains("HTTPRoute shop/web: unknown field `rulez` (at spec.rulez)"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_note_is_one_line_in_brief() {
+        let note = Diagnostic::note("deprecated-version", "v1beta1 is deprecated");
+        let text = render_brief(&[note, finding()], &One, false);
+        assert!(
+            text.starts_with("note: v1beta1 is deprecated\n\n"),
+            "{text}"
+        );
+        assert!(text.contains("did you mean `rules`?"), "{text}");
     }
 
     #[test]

@@ -4,12 +4,15 @@
 //! addresses, until Ctrl-C or the end of the command. The flow is in [`serve`]: load, make up a world,
 //! start the servers, drive the rounds, show what runs, follow edits.
 
+mod addresses;
 mod backends;
 mod child;
+mod display;
 mod edit;
 mod progress;
 mod runtime;
 mod session;
+mod signals;
 mod state;
 mod table;
 mod view;
@@ -21,12 +24,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use elbow_reconcile::Input;
 
-use crate::args::LocalArgs;
+use crate::args::{LocalArgs, SettingsArgs};
 use crate::exit_code::ExitCode;
 use crate::input::{Project, StandIns, inputs};
 use crate::terminal::Terminal;
 use backends::Mapping;
 use runtime::Runtime;
+use signals::{Interrupt, Signals};
 use watch::Edits;
 
 /// Runs until Ctrl-C, or until the command has ended.
@@ -42,38 +46,90 @@ pub(crate) fn run(args: &LocalArgs, terminal: Terminal) -> anyhow::Result<ExitCo
 }
 
 async fn serve(args: &LocalArgs, terminal: Terminal) -> anyhow::Result<ExitCode> {
-    anyhow::ensure!(
-        args.speed.is_finite() && args.speed > 0.0,
-        "--speed: {} is not a factor; 1 is AWS's own speed",
-        args.speed
-    );
-    let mappings: Vec<Mapping> = args
-        .backend
-        .iter()
-        .map(|text| Mapping::parse(text))
-        .collect::<anyhow::Result<_>>()?;
+    let mappings = match check(args) {
+        Ok(mappings) => mappings,
+        Err(error) => {
+            terminal.err(&format!("error: {error:#}\n"))?;
+            return Ok(ExitCode::Usage);
+        }
+    };
     let stand_ins = if args.no_stand_ins {
         StandIns::None
     } else {
         StandIns::MakeUp
     };
-    let project = Project::load(&inputs(&args.sources.filename)?, &args.settings, stand_ins)?;
+    // Standard input may be a terminal: until it has ended, Ctrl-C ends the process by itself.
+    let inputs = inputs(&args.sources.filename)?;
+    let mut signals = Signals::new()?;
+    // Watched before it is read for the first time, so that no edit falls between the two.
+    let mut edits = Edits::of(&args.sources.filename);
+    let project = tokio::select! {
+        project = load(inputs, args.settings.clone(), stand_ins) => project?,
+        interrupt = signals.next() => return Ok(interrupted(args, interrupt)),
+    };
     if project.loaded.snapshot.gateway_names().next().is_none() {
         return nothing_to_run(&project, &args.sources.filename, terminal);
     }
-
-    // Watched before it is read for the first time, so that no edit falls between the two.
-    let mut edits = Edits::of(&args.sources.filename)?;
     let mut runtime = Runtime::start(args, project, mappings, terminal).await?;
-    runtime.tell(Input::Start)?;
-
-    let result = if args.exec.is_empty() {
-        until_interrupted(args, stand_ins, &mut runtime, &mut edits).await
-    } else {
-        for_command(args, &mut runtime).await
-    };
+    let result = drive(args, stand_ins, &mut runtime, &mut edits, &mut signals).await;
     runtime.stop().await;
     result
+}
+
+async fn drive(
+    args: &LocalArgs,
+    stand_ins: StandIns,
+    runtime: &mut Runtime,
+    edits: &mut Edits,
+    signals: &mut Signals,
+) -> anyhow::Result<ExitCode> {
+    runtime.tell(Input::Start)?;
+    if args.exec.is_empty() {
+        for problem in edits.problems() {
+            runtime.display().warn(problem)?;
+        }
+        until_interrupted(args, stand_ins, runtime, edits, signals).await
+    } else {
+        for_command(args, runtime, signals).await
+    }
+}
+
+/// Checks what the command line alone can get wrong.
+fn check(args: &LocalArgs) -> anyhow::Result<Vec<Mapping>> {
+    anyhow::ensure!(
+        SPEEDS.contains(&args.speed),
+        "--speed: {} is not between {} and {}; 1 is AWS's own speed",
+        args.speed,
+        SPEEDS.start(),
+        SPEEDS.end(),
+    );
+    args.backend
+        .iter()
+        .map(|text| Mapping::parse(text))
+        .collect()
+}
+
+/// What `--speed` may be. Above it, AWS's shortest waits would be fractions of a millisecond.
+const SPEEDS: std::ops::RangeInclusive<f64> = 0.01..=10_000.0;
+
+/// Reads manifests while signals are heeded: a folder may be large, or on a slow network.
+async fn load(
+    inputs: Vec<elbow_cluster::Input>,
+    settings: SettingsArgs,
+    stand_ins: StandIns,
+) -> anyhow::Result<Project> {
+    tokio::task::spawn_blocking(move || Project::load(&inputs, &settings, stand_ins))
+        .await
+        .context("cannot read the manifests")?
+}
+
+/// How it ends at a signal: well, unless a command was still to be run.
+fn interrupted(args: &LocalArgs, interrupt: Interrupt) -> ExitCode {
+    if args.exec.is_empty() {
+        ExitCode::Ok
+    } else {
+        ExitCode::Child(interrupt.status())
+    }
 }
 
 /// Runs and follows edits until Ctrl-C.
@@ -82,18 +138,20 @@ async fn until_interrupted(
     stand_ins: StandIns,
     runtime: &mut Runtime,
     edits: &mut Edits,
+    signals: &mut Signals,
 ) -> anyhow::Result<ExitCode> {
     loop {
         runtime.show()?;
         tokio::select! {
-            interrupted = interrupted() => {
-                interrupted?;
-                return Ok(ExitCode::Ok);
-            }
+            interrupt = signals.next() => return Ok(interrupted(args, interrupt)),
             () = edits.next() => {
                 let inputs = inputs_again(&args.sources.filename);
-                let project = Project::load(&inputs, &args.settings, stand_ins)?;
-                runtime.follow(project).await?;
+                tokio::select! {
+                    project = load(inputs, args.settings.clone(), stand_ins) => {
+                        runtime.follow(project?).await?;
+                    }
+                    interrupt = signals.next() => return Ok(interrupted(args, interrupt)),
+                }
             }
             result = runtime.wait() => result?,
         }
@@ -101,21 +159,22 @@ async fn until_interrupted(
 }
 
 /// Waits until everything works, runs the command, and ends with it.
-async fn for_command(args: &LocalArgs, runtime: &mut Runtime) -> anyhow::Result<ExitCode> {
+async fn for_command(
+    args: &LocalArgs,
+    runtime: &mut Runtime,
+    signals: &mut Signals,
+) -> anyhow::Result<ExitCode> {
     let deadline = tokio::time::sleep(Duration::from_secs(args.timeout));
     tokio::pin!(deadline);
     loop {
         runtime.show()?;
-        if runtime.is_ready()? {
+        if runtime.is_ready() {
             break;
         }
         tokio::select! {
-            interrupted = interrupted() => {
-                interrupted?;
-                return Ok(ExitCode::Child(INTERRUPTED));
-            }
+            interrupt = signals.next() => return Ok(interrupted(args, interrupt)),
             () = &mut deadline => {
-                let awaited = runtime.awaited()?.join("\n  ");
+                let awaited = runtime.awaited().join("\n  ");
                 anyhow::bail!(
                     "not everything works after {} s, so the command was not run:\n  {awaited}",
                     args.timeout
@@ -124,39 +183,24 @@ async fn for_command(args: &LocalArgs, runtime: &mut Runtime) -> anyhow::Result<
             result = runtime.wait() => result?,
         }
     }
-    let mut command = child::start(&args.exec, &runtime.aws(), runtime.state_file())?;
+    let mut command = match child::start(&args.exec, &runtime.aws(), runtime.state_file()) {
+        Ok(command) => command,
+        Err(error) => {
+            runtime.display().fail(&format!("{error:#}"))?;
+            return Ok(ExitCode::Child(child::not_run_status(&error)));
+        }
+    };
     loop {
         tokio::select! {
             result = command.end() => return result,
-            interrupted = interrupted() => {
-                interrupted?;
-                command.stop().await;
-                return Ok(ExitCode::Child(INTERRUPTED));
+            interrupt = signals.next() => {
+                command.stop(interrupt).await;
+                return Ok(interrupted(args, interrupt));
             }
             // Rounds go on while the command runs.
             result = runtime.wait() => result?,
         }
     }
-}
-
-/// 128 and the number of SIGINT, as shells report it.
-const INTERRUPTED: u8 = 130;
-
-/// Waits for Ctrl-C, or for what a service manager or CI sends instead.
-async fn interrupted() -> anyhow::Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
-        tokio::select! {
-            result = tokio::signal::ctrl_c() => result.context("cannot listen for Ctrl-C"),
-            _ = terminate.recv() => Ok(()),
-        }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c()
-        .await
-        .context("cannot listen for Ctrl-C")
 }
 
 /// The paths once more; standard input was read to its end the first time and cannot have changed.

@@ -38,7 +38,7 @@ pub(crate) fn run(args: &PlanArgs, terminal: Terminal) -> anyhow::Result<ExitCod
     };
     let report = account.plan(&project);
     let findings = project.findings(report.diagnostics());
-    terminal.err(&findings::render(&findings, &project.loaded, true))?;
+    terminal.err(&findings::render_brief(&findings, &project.loaded, true))?;
     lookup_failures(&report, terminal)?;
 
     let plan = report.plan();

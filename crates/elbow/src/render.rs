@@ -40,7 +40,7 @@ pub(crate) fn run(args: &RenderArgs, terminal: Terminal) -> anyhow::Result<ExitC
     let mut account = Account::for_project(&project)?;
     let report = account.plan(&project);
     let found = project.findings(report.diagnostics());
-    terminal.err(&findings::render(&found, &project.loaded, true))?;
+    terminal.err(&findings::render_brief(&found, &project.loaded, true))?;
     lookup_failures(&report, terminal)?;
     let done = account.converge(&project);
     let rendered = Rendered {

@@ -120,7 +120,7 @@ fn a_duplicate_names_both_places_and_the_first_is_kept() {
         panic!("{:?}", loaded.diagnostics)
     };
     assert_eq!(found.code, "duplicate-object");
-    assert_eq!(found.message, "GatewayClass a is given twice");
+    assert_eq!(found.message, "this object is given twice");
     let location = found.location.as_ref().unwrap();
     assert!(
         location.source.ends_with("2.yaml") && location.line == 2,

@@ -33,16 +33,25 @@ impl Mapping {
         let form = || format!("--backend: `{text}` is not NAMESPACE/SERVICE[:PORT]=HOST:PORT");
         let (service, address) = text.split_once('=').with_context(form)?;
         let (service, port) = match service.split_once(':') {
-            Some((service, port)) => (service, Some(port.parse().with_context(form)?)),
+            Some((service, port)) => {
+                let port: u16 = port.parse().with_context(form)?;
+                (service, Some(i32::from(port)))
+            }
             None => (service, None),
         };
         let (namespace, name) = service.split_once('/').with_context(form)?;
         if namespace.is_empty() || name.is_empty() {
             bail!(form());
         }
+        let has_port = address
+            .rsplit_once(':')
+            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+        if !has_port {
+            bail!(form());
+        }
         let address = address
             .to_socket_addrs()
-            .with_context(form)?
+            .with_context(|| format!("--backend: cannot find the address of `{address}`"))?
             .next()
             .with_context(|| format!("--backend: `{address}` has no address"))?;
         Ok(Self {

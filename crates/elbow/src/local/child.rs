@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::process::{Child, Command};
 
+use super::signals::Interrupt;
 use super::state::AwsState;
 use crate::exit_code::ExitCode;
 
@@ -18,8 +19,12 @@ use crate::exit_code::ExitCode;
 /// documentation.
 pub(crate) const ACCESS_KEY: (&str, &str) = ("AKIAIOSFODNN7EXAMPLE", "elbow-local-throwaway");
 
-/// How long the command may take to end after an interrupt, which it gets from the terminal, too.
-const GRACE: Duration = Duration::from_secs(1);
+/// How long the command may take to end by itself after Ctrl-C, before it is told to end.
+const BY_ITSELF: Duration = Duration::from_millis(500);
+
+/// How long it may take to end once it was told, before it is made to. With the time to close all
+/// sockets this stays below the two seconds that Ctrl-C may take.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// Variables that would lead a client elsewhere.
 const FOREIGN: [&str; 6] = [
@@ -67,6 +72,14 @@ pub(crate) fn start(
     Ok(Running { child, name })
 }
 
+/// The exit status of a shell for a command that cannot be run: 127 when there is none of that name,
+/// 126 when it is there and cannot be executed.
+pub(crate) fn not_run_status(error: &anyhow::Error) -> u8 {
+    let error = error.downcast_ref::<std::io::Error>();
+    let is_missing = error.is_some_and(|e| e.kind() == std::io::ErrorKind::NotFound);
+    if is_missing { 127 } else { 126 }
+}
+
 impl Running {
     /// Waits for the end of the command.
     pub(crate) async fn end(&mut self) -> anyhow::Result<ExitCode> {
@@ -82,16 +95,36 @@ impl Running {
         })
     }
 
-    /// Ends the command: gives it time to end by itself, then none.
-    pub(crate) async fn stop(mut self) {
-        if tokio::time::timeout(GRACE, self.child.wait())
-            .await
-            .is_err()
-        {
+    /// Ends the command: gives it time to end by itself after Ctrl-C, which it got from the terminal
+    /// as well, then tells it to end, then ends it.
+    pub(crate) async fn stop(mut self, interrupt: Interrupt) {
+        if interrupt == Interrupt::CtrlC && self.ends_within(BY_ITSELF).await {
+            return;
+        }
+        self.tell_to_end();
+        if !self.ends_within(GRACE).await {
             // It may have ended in this very moment, which is as good.
             drop(self.child.kill().await);
         }
     }
+
+    async fn ends_within(&mut self, time: Duration) -> bool {
+        tokio::time::timeout(time, self.child.wait()).await.is_ok()
+    }
+
+    #[cfg(unix)]
+    fn tell_to_end(&self) {
+        let pid = self.child.id().and_then(|id| i32::try_from(id).ok());
+        if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) {
+            let told = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            if let Err(error) = told {
+                tracing::debug!(%error, "The command ended meanwhile");
+            }
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn tell_to_end(&self) {}
 }
 
 /// 128 and the number of the signal, as shells report it.

@@ -9,8 +9,15 @@ use std::collections::BTreeSet;
 use elbow_api::{Object, ObjectRef, Read, Severity, Snapshot};
 use elbow_cluster::Loaded;
 
-/// Objects of `before` that `after` lacks only because their file could not be read in full.
-pub(crate) fn kept(before: &Loaded, after: &Loaded) -> Vec<Object> {
+/// Keeps in `after` the objects of `before` that it lacks only because their file could not be read in
+/// full. However often an edit goes wrong, nothing is lost by it.
+pub(crate) fn keep(before: &Loaded, after: &mut Loaded) {
+    for (object, source) in unreadable(before, after) {
+        after.keep(&object, source);
+    }
+}
+
+fn unreadable(before: &Loaded, after: &Loaded) -> Vec<(Object, String)> {
     let broken: BTreeSet<&str> = after
         .diagnostics
         .iter()
@@ -26,14 +33,13 @@ pub(crate) fn kept(before: &Loaded, after: &Loaded) -> Vec<Object> {
         .snapshot
         .objects()
         .into_iter()
-        .filter(|object| {
+        .filter_map(|object| {
             let this = object.object_ref();
-            let Some(origin) = before.locate(&this, None) else {
-                return false;
-            };
-            let is_unreadable = broken.contains(origin.source.as_str())
-                || (is_anything_unreadable && after.text(&origin.source).is_none());
-            after.snapshot.get(&this).is_none() && is_unreadable
+            let source = before.source_of(&this)?;
+            let is_unreadable =
+                broken.contains(source) || (is_anything_unreadable && after.text(source).is_none());
+            (is_unreadable && after.snapshot.get(&this).is_none())
+                .then(|| (object, source.to_owned()))
         })
         .collect()
 }
@@ -68,21 +74,22 @@ mod tests {
     const BAD: &str = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: [shop\n";
 
     #[test]
-    fn a_file_that_cannot_be_read_keeps_what_it_held() {
-        let before = load(&[Input::Stdin(GOOD.into())]);
-        let after = load(&[Input::Stdin(BAD.into())]);
-        let kept: Vec<_> = kept(&before, &after)
-            .iter()
-            .map(Object::object_ref)
-            .collect();
-        assert_eq!(kept.len(), 1, "{kept:?}");
+    fn a_file_that_cannot_be_read_keeps_what_it_held_however_often() {
+        let mut before = load(&[Input::Stdin(GOOD.into())]);
+        for _ in 0..2 {
+            let mut after = load(&[Input::Stdin(BAD.into())]);
+            keep(&before, &mut after);
+            assert_eq!(after.snapshot.objects().len(), 1);
+            before = after;
+        }
     }
 
     #[test]
     fn what_was_taken_out_is_not_kept() {
         let before = load(&[Input::Stdin(GOOD.into())]);
-        let after = load(&[Input::Stdin(Vec::new())]);
-        assert!(kept(&before, &after).is_empty());
+        let mut after = load(&[Input::Stdin(Vec::new())]);
+        keep(&before, &mut after);
+        assert!(after.snapshot.objects().is_empty());
     }
 
     #[test]

@@ -31,7 +31,9 @@ impl Progress {
 
     /// Shows what is awaited; nothing when nothing is.
     pub(crate) fn show(&mut self, awaited: &[String]) -> anyhow::Result<()> {
-        if awaited == self.last {
+        // A display that was taken away for other output comes back.
+        let is_gone = self.bar.is_none() && self.terminal.is_interactive() && !awaited.is_empty();
+        if awaited == self.last && !is_gone {
             return Ok(());
         }
         self.last = awaited.to_vec();

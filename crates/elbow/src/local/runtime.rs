@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use elbow_api::{Diagnostic, Snapshot};
@@ -13,16 +14,17 @@ use elbow_emulator::{Config, Emulator, HealthMode, Latencies};
 use elbow_emulator_server::dataplane::{self, Bindings, DataPlane, DataPlaneConfig};
 use elbow_emulator_server::{Clock, SharedEmulator, serve_api};
 use elbow_loopback::world::{self, World};
-use elbow_model::{AwsAnswer, AwsCall};
-use elbow_plan::{Plan, render};
+use elbow_model::{AwsAnswer, AwsCall, AwsError};
+use elbow_plan::{Plan, Step, render};
 use elbow_reconcile::{Effect, Input, RoundResult, Settings, StepState, Unit};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::addresses::Claims;
 use super::backends::{Backends, Mapping};
+use super::display::{Display, Stream};
 use super::edit;
-use super::progress::Progress;
 use super::session::Session;
 use super::state::{AwsState, State};
 use super::table;
@@ -36,7 +38,7 @@ use crate::world::{Certificates, wanted};
 
 /// Everything that runs.
 pub(crate) struct Runtime {
-    terminal: Terminal,
+    display: Display,
     project: Project,
     /// What the rounds read; follows [`Runtime::project`].
     snapshot: Snapshot,
@@ -55,13 +57,20 @@ pub(crate) struct Runtime {
     /// Holds the files above; removed with everything in it at the end.
     _folder: tempfile::TempDir,
     shutdown: CancellationToken,
-    progress: Progress,
+    /// Addresses of load balancers, held until the end.
+    _claims: Claims,
+    /// What the state file says.
+    written: Option<State>,
     /// What the table showed last.
     shown: Option<State>,
+    /// Whether a plan was shown whose end was not told yet.
+    is_applying: bool,
     /// Findings that were shown already.
     told: Vec<Diagnostic>,
     /// Failures that were shown already.
     failures: Vec<String>,
+    /// What the last round of a unit failed with; those whose last round did not fail have no entry.
+    troubles: BTreeMap<Unit, Vec<String>>,
     /// The plan of each unit that was shown last.
     plans: BTreeMap<Unit, Plan>,
 }
@@ -106,7 +115,9 @@ impl Runtime {
 
         let mut backends = Backends::new(mappings, shutdown.clone());
         backends.follow(&project.made_up).await?;
+        let claims = Claims::new();
         let config = DataPlaneConfig {
+            addresses: claims.addresses(),
             dial: backends.dial(),
             ..DataPlaneConfig::direct()
         };
@@ -137,7 +148,14 @@ impl Runtime {
             region: project.place.region.clone(),
         };
         let mut runtime = Self {
-            terminal,
+            display: Display::new(
+                terminal,
+                if args.exec.is_empty() {
+                    Stream::Out
+                } else {
+                    Stream::Err
+                },
+            ),
             snapshot: project.loaded.snapshot.clone(),
             bindings: data_plane.bindings(),
             changes: shared.changes(),
@@ -153,10 +171,13 @@ impl Runtime {
             state_file,
             _folder: folder,
             shutdown,
-            progress: Progress::new(terminal),
+            _claims: claims,
+            written: None,
             shown: None,
+            is_applying: false,
             told: Vec::new(),
             failures: Vec::new(),
+            troubles: BTreeMap::new(),
             plans: BTreeMap::new(),
         };
         runtime.introduce(args)?;
@@ -192,9 +213,9 @@ impl Runtime {
             "The built-in AWS answers at {}\n\n",
             self.aws.endpoint_url
         ));
-        self.terminal.err(&text)?;
+        self.display.tell(&text)?;
         for line in self.backends.unused(&self.project.made_up) {
-            self.terminal.err(&format!("warning: {line}\n"))?;
+            self.display.warn(&line)?;
         }
         self.tell_findings()
     }
@@ -202,13 +223,13 @@ impl Runtime {
     /// Tells the rounds that something happened.
     pub(crate) fn tell(&mut self, input: Input) -> anyhow::Result<()> {
         let mut results = Vec::new();
-        let mut failed_steps = Vec::new();
+        let mut failed_steps: BTreeMap<Unit, Vec<String>> = BTreeMap::new();
         let Self {
             session,
             snapshot,
-            terminal,
-            progress,
+            display,
             plans,
+            is_applying,
             ..
         } = self;
         let mut shown = Ok(());
@@ -216,29 +237,19 @@ impl Runtime {
             Effect::PlanReady { unit, plan } => {
                 // A round that is tried again comes to the same plan, which was shown.
                 if plans.get(unit) != Some(plan) && shown.is_ok() {
-                    progress.clear();
-                    shown = terminal.out(&format!("{}\n", render::text::render(plan)));
+                    shown = display.print(&format!("{}\n", render::text::render(plan)));
                     plans.insert(unit.clone(), plan.clone());
+                    *is_applying = true;
                 }
             }
             Effect::Progress {
+                unit,
                 step,
                 state: StepState::Failed { error },
-                ..
-            } => {
-                let causes: Vec<String> = step.causes.iter().map(ToString::to_string).collect();
-                failed_steps.push(format!(
-                    "{} {} {}: {error}{}",
-                    step.action.as_str(),
-                    step.resource.kind,
-                    step.name,
-                    if causes.is_empty() {
-                        String::new()
-                    } else {
-                        format!(" (because of {})", causes.join(", "))
-                    }
-                ));
-            }
+            } => failed_steps
+                .entry(unit.clone())
+                .or_default()
+                .push(failed_step(step, error)),
             Effect::RoundFinished { unit, result, .. } => {
                 results.push((unit.clone(), result.clone()));
             }
@@ -246,15 +257,28 @@ impl Runtime {
         });
         shown?;
         for (unit, result) in results {
-            if let RoundResult::LookupFailed { error } = result {
-                failed_steps.push(format!("{unit}: {error}"));
+            match result {
+                RoundResult::LookupFailed { error } => {
+                    self.troubles
+                        .insert(unit.clone(), vec![format!("{unit}: {error}")]);
+                }
+                RoundResult::Converged { .. } | RoundResult::Blocked => {
+                    self.troubles.remove(&unit);
+                }
+                RoundResult::Incomplete { .. } => {
+                    let failed = failed_steps.remove(&unit).unwrap_or_default();
+                    if !failed.is_empty() {
+                        self.troubles.insert(unit, failed);
+                    }
+                }
+                RoundResult::Superseded => {}
             }
         }
         // A step that fails is tried again; the same failure is told once.
-        for failure in failed_steps {
+        let troubles: Vec<String> = self.troubles.values().flatten().cloned().collect();
+        for failure in troubles {
             if !self.failures.contains(&failure) {
-                self.progress.clear();
-                self.terminal.err(&format!("error: {failure}\n"))?;
+                self.display.fail(&failure)?;
                 self.failures.push(failure);
             }
         }
@@ -263,9 +287,7 @@ impl Runtime {
 
     /// Follows an edit.
     pub(crate) async fn follow(&mut self, mut project: Project) -> anyhow::Result<()> {
-        for object in edit::kept(&self.project.loaded, &project.loaded) {
-            project.loaded.snapshot.apply(&object);
-        }
+        edit::keep(&self.project.loaded, &mut project.loaded);
         // What is kept may need stand-ins as well.
         project.made_up_again(self.authority.is_some());
         let wanted_world = wanted(
@@ -278,11 +300,11 @@ impl Runtime {
             .with(|emulator, _| world::extend(emulator, &self.world, &wanted_world))
             .context("cannot make up what the manifests name")?;
         for thing in world.made_up.iter().filter(|t| t.kind != "instance") {
-            self.terminal.err(&format!("Made up: {thing}\n"))?;
+            self.display.tell(&format!("Made up: {thing}\n"))?;
         }
         for note in &project.made_up.notes {
             if !self.project.made_up.notes.contains(note) {
-                self.terminal.err(&format!("Made up: {note}\n"))?;
+                self.display.tell(&format!("Made up: {note}\n"))?;
             }
         }
         self.world = world;
@@ -311,31 +333,44 @@ impl Runtime {
     pub(crate) fn show(&mut self) -> anyhow::Result<()> {
         let health = self.health();
         let awaited = self.awaited_with(&health);
-        self.progress.show(&awaited)?;
+        self.display.awaiting(&awaited)?;
         let state = self.state(&health);
-        let is_settled = awaited.is_empty() && self.session.reconciler().is_quiet();
-        if self.shown.as_ref() == Some(&state) {
+        if self.written.as_ref() != Some(&state) {
+            state
+                .write(&self.state_file)
+                .with_context(|| format!("cannot write {}", self.state_file.display()))?;
+            self.written = Some(state.clone());
+        }
+        // What failed is tried again and must not hide what works.
+        let is_settled = awaited.is_empty() && self.session.reconciler().is_at_rest();
+        if !is_settled {
             return Ok(());
         }
-        state
-            .write(&self.state_file)
-            .with_context(|| format!("cannot write {}", self.state_file.display()))?;
-        if is_settled {
-            self.progress.clear();
-            self.terminal.out(&table::draw(&state))?;
+        if self.shown.as_ref() != Some(&state) {
+            self.display.print(&table::draw(&state))?;
             self.shown = Some(state);
+        } else if self.is_applying && self.troubles.is_empty() {
+            self.display.print("Applied.\n")?;
         }
+        self.is_applying = false;
         Ok(())
     }
 
     /// Whether everything is active, served and healthy, and nothing is about to be changed.
-    pub(crate) fn is_ready(&self) -> anyhow::Result<bool> {
-        Ok(self.session.reconciler().is_quiet() && self.awaited()?.is_empty())
+    pub(crate) fn is_ready(&self) -> bool {
+        self.session.reconciler().is_quiet() && self.awaited_with(&self.health()).is_empty()
     }
 
-    /// What is still awaited.
-    pub(crate) fn awaited(&self) -> anyhow::Result<Vec<String>> {
-        Ok(self.awaited_with(&self.health()))
+    /// What is still awaited, and what failed.
+    pub(crate) fn awaited(&self) -> Vec<String> {
+        let mut awaited = self.awaited_with(&self.health());
+        awaited.extend(self.troubles.values().flatten().cloned());
+        awaited
+    }
+
+    /// Where to tell what goes wrong.
+    pub(crate) fn display(&mut self) -> &mut Display {
+        &mut self.display
     }
 
     /// Where the built-in AWS answers.
@@ -350,9 +385,10 @@ impl Runtime {
 
     /// Closes all sockets.
     pub(crate) async fn stop(mut self) {
-        self.progress.clear();
+        self.display.clear();
         self.shutdown.cancel();
-        self.data_plane.closed().await;
+        // What is still open then ends with the process.
+        drop(tokio::time::timeout(CLOSING_MAX, self.data_plane.closed()).await);
     }
 
     fn awaited_with(&self, health: &Health) -> Vec<String> {
@@ -409,11 +445,31 @@ impl Runtime {
         if news.is_empty() {
             return Ok(());
         }
-        self.progress.clear();
-        self.terminal
-            .err(&findings::render(&news, &self.project.loaded, true))?;
+        self.display
+            .tell(&findings::render_brief(&news, &self.project.loaded, true))?;
         Ok(())
     }
+}
+
+/// How long sockets may take to close. With the time that a command has to end this stays below the two
+/// seconds that Ctrl-C may take.
+const CLOSING_MAX: Duration = Duration::from_millis(500);
+
+/// A step that failed, for people.
+fn failed_step(step: &Step, error: &AwsError) -> String {
+    let causes: Vec<String> = step.causes.iter().map(ToString::to_string).collect();
+    let causes = if causes.is_empty() {
+        String::new()
+    } else {
+        format!(" (because of {})", causes.join(", "))
+    };
+    format!(
+        "{}: cannot {} {} {}: {error}{causes}",
+        step.stack,
+        step.action.as_str(),
+        step.resource.kind,
+        step.name,
+    )
 }
 
 /// How often AWS is asked whether somebody else changed something, in the emulator's time.

@@ -3,6 +3,7 @@
 //! In: [`State`]. Out: text; columns are as wide as their widest cell.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use anstyle::{AnsiColor, Style};
 
@@ -11,6 +12,7 @@ use super::state::{GatewayState, ListenerState, State};
 const HEADER: Style = Style::new().bold();
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
+const NOTE: Style = AnsiColor::Yellow.on_default();
 const FAINT: Style = Style::new().dimmed();
 
 /// A cell: its text and how it is drawn.
@@ -53,6 +55,7 @@ pub(crate) fn draw(state: &State) -> String {
     }
     let mut text = String::new();
     columns(&mut text, &rows);
+    text.push_str(&mapped(state));
     let lines: Vec<String> = state
         .gateways
         .iter()
@@ -75,6 +78,25 @@ pub(crate) fn draw(state: &State) -> String {
          --endpoint-url {} elbv2 describe-load-balancers",
         state.aws.region, state.aws.endpoint_url,
     );
+    text
+}
+
+/// Why listeners are at other ports than their own; one line for all that share a reason.
+fn mapped(state: &State) -> String {
+    let listeners = state.gateways.iter().flat_map(|g| &g.listeners);
+    let mut reasons: Vec<&str> = listeners
+        .filter(|listener| !listener.addresses.is_empty())
+        .filter_map(|listener| listener.problem.as_deref())
+        .collect();
+    reasons.sort_unstable();
+    reasons.dedup();
+    let mut text = String::new();
+    for reason in reasons {
+        let _ = writeln!(
+            text,
+            "  {NOTE}note:{NOTE:#} {reason}, so the listener is at another one"
+        );
+    }
     text
 }
 
@@ -101,20 +123,49 @@ fn try_line(gateway: &GatewayState, listener: &ListenerState, ca: &str) -> Optio
         .example_host
         .clone()
         .unwrap_or_else(|| gateway.dns_name.clone());
+    let (ip, port) = (address.ip(), address.port());
     Some(match listener.protocol.as_str() {
-        "HTTP" if listener.example_host.is_some() => {
-            format!("curl -H 'Host: {host}' http://{address}/")
+        "HTTP" => {
+            let url = format!("http://{}/", authority(&bracketed(ip), port, 80));
+            match listener.example_host {
+                Some(_) => format!("curl -H 'Host: {host}' {url}"),
+                None => format!("curl {url}"),
+            }
         }
-        "HTTP" => format!("curl http://{address}/"),
-        "HTTPS" => {
-            let port = address.port();
-            format!(
-                "curl --cacert {ca} --resolve {host}:{port}:{} https://{host}:{port}/",
-                address.ip()
-            )
-        }
-        _ => format!("curl --max-time 2 telnet://{address} <<< hello"),
+        "HTTPS" => format!(
+            "curl --cacert {} --resolve {host}:{port}:{ip} https://{}/",
+            quoted(ca),
+            authority(&host, port, 443)
+        ),
+        // A second is enough for an echo; curl cannot tell by itself that no more is to come.
+        _ => format!("echo hello | curl -s --max-time 1 telnet://{address}"),
     })
+}
+
+/// A host and port, without the port where the scheme implies it.
+fn authority(host: &str, port: u16, implied: u16) -> String {
+    if port == implied {
+        host.to_owned()
+    } else {
+        format!("{host}:{port}")
+    }
+}
+
+fn bracketed(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    }
+}
+
+/// A path as a word of a shell.
+fn quoted(path: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+    if path.chars().all(is_plain) {
+        path.to_owned()
+    } else {
+        format!("'{}'", path.replace('\'', "'\\''"))
+    }
 }
 
 fn columns(text: &mut String, rows: &[Vec<Cell>]) {

@@ -79,15 +79,18 @@ pub(crate) fn awaited(known: &Observed, bindings: &Bindings, health: &Health) ->
             .filter(|g| !g.load_balancers.is_empty())
         {
             let targets = health.get(&group.arn).map_or(&[][..], Vec::as_slice);
-            let waiting = targets
+            let waiting: Vec<&ObservedTarget> = targets
                 .iter()
                 .filter(|t| !matches!(t.state, TargetState::Healthy | TargetState::Draining))
-                .count();
-            if waiting > 0 {
-                let all = targets.len();
+                .collect();
+            if let Some(first) = waiting.first() {
+                let why = first.description.as_ref().or(first.reason.as_ref());
                 awaited.push(format!(
-                    "{}: {waiting} of {all} targets are not healthy",
-                    group.name
+                    "target group {}: {} of {} targets not healthy{}",
+                    group.name,
+                    waiting.len(),
+                    targets.len(),
+                    why.map(|why| format!(" ({why})")).unwrap_or_default(),
                 ));
             }
         }
