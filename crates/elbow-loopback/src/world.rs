@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use elbow_emulator::Emulator;
 use elbow_emulator::acm::CertificatePem;
@@ -16,10 +16,15 @@ use elbow_emulator::world::{
     VpcSpec, WorldError,
 };
 use elbow_model::{CertificateArn, SecurityGroupId, VpcId};
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 
 /// The network that eksctl gives a cluster, so that addresses in examples look familiar.
 const DEFAULT_CIDR: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(192, 168, 0, 0), 16);
+
+/// The VPC's IPv6 network: of the prefix that is nobody's (RFC 3849), a /56 as AWS gives one.
+const IPV6_CIDR: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 56);
+/// Prefix length of a subnet's IPv6 network; AWS allows no other but multiples of 4 around it.
+const IPV6_SUBNET_PREFIX: u8 = 64;
 
 /// Zones by their letter. EKS clusters span three as a rule; more are used only where a manifest
 /// lists that many subnets for one load balancer.
@@ -198,6 +203,7 @@ impl<'a> Builder<'a> {
         let vpc_id = emulator.add_vpc(VpcSpec {
             id: wanted.vpc_id.as_ref().map(ToString::to_string),
             tags: tags([("Name", name.as_str())]),
+            ipv6_cidr: Some(IPV6_CIDR),
             ..VpcSpec::new(cidr)
         })?;
         let internet_gateway_id = emulator.add_internet_gateway(&vpc_id, None)?;
@@ -320,7 +326,12 @@ impl<'a> Builder<'a> {
 
     fn subnet(&mut self, spec: SubnetSpec, reach: Reach) -> Result<(), WorldError> {
         let (zone, cidr) = (spec.zone.clone(), spec.cidr);
-        let id = self.emulator.add_subnet(spec)?;
+        // A /56 holds 256 networks of 64 bits, one for each subnet so far and this one.
+        let ipv6_cidr = IPV6_CIDR
+            .subnets(IPV6_SUBNET_PREFIX)
+            .ok()
+            .and_then(|mut networks| networks.nth(self.world.subnets.len()));
+        let id = self.emulator.add_subnet(SubnetSpec { ipv6_cidr, ..spec })?;
         let word = match reach {
             Reach::Public => "public",
             Reach::Private => "private",
