@@ -98,15 +98,10 @@ pub(crate) fn resolve(
         (Some(only), None) | (None, Some(only)) => only.spec.clone(),
         (None, None) => LoadBalancerConfigurationSpec::default(),
     };
-    let (high, low) = if prefer_gateway {
-        (of_gateway, of_class)
-    } else {
-        (of_class, of_gateway)
-    };
     Ok(Configuration {
         spec,
         objects,
-        target_groups: target_group_config::defaults(ctx, high, low)?,
+        target_groups: target_group_config::defaults(ctx, of_class, of_gateway, prefer_gateway)?,
     })
 }
 

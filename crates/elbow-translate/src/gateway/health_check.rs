@@ -29,16 +29,21 @@ pub(crate) fn of(
         .health_check_config
         .clone()
         .unwrap_or_default();
-    let local_port = local_health_check_port(backend).filter(|_| version.is_none());
-    let defaults = match (version, local_port) {
+    let names_a_port = config.health_check_port.is_some();
+    let local_port = local_health_check_port(backend);
+    // Difference (local-without-node-port): LBC checks port 0 where the Service has no healthCheckNodePort
+    // and none is configured, which AWS refuses; elbow checks the traffic port then.
+    let is_local = keeps_traffic_local(backend) && (names_a_port || local_port.is_some());
+    let defaults = match (version, is_local) {
         (Some(ProtocolVersion::Grpc), _) => Defaults {
             path: "/AWS.ALB/healthcheck",
             ..usual(protocol)
         },
         (Some(_), _) => usual(protocol),
-        (None, None) => usual(Protocol::Tcp),
-        // Kubernetes answers on this port of each node: whether the node has an endpoint.
-        (None, Some(_)) => Defaults {
+        (None, false) => usual(Protocol::Tcp),
+        // Kubernetes answers on healthCheckNodePort: whether the node has an endpoint. As with LBC,
+        // the other defaults hold for a port that is configured, too.
+        (None, true) => Defaults {
             protocol: Protocol::Http,
             path: "/healthz",
             interval_seconds: 10,
@@ -61,15 +66,10 @@ pub(crate) fn of(
     };
     let path = config.health_check_path;
     let configured_port = backend.health_check_port.map(|p| p.to_string());
-    let names_a_port = backend
-        .props
-        .props
-        .health_check_config
-        .as_ref()
-        .is_some_and(|c| c.health_check_port.is_some());
+    let local_port = local_port.filter(|_| version.is_none() && !names_a_port);
     HealthCheck {
         port: configured_port
-            .or_else(|| local_port.filter(|_| !names_a_port).map(|p| p.to_string()))
+            .or_else(|| local_port.map(|p| p.to_string()))
             .unwrap_or_else(|| "traffic-port".to_owned()),
         protocol: checked_with,
         path: (!is_tcp).then(|| path.unwrap_or_else(|| defaults.path.to_owned())),
@@ -99,11 +99,16 @@ const fn usual(protocol: Protocol) -> Defaults {
     }
 }
 
+/// Whether nodes pass traffic on to their own endpoints only.
+fn keeps_traffic_local(backend: &Backend<'_>) -> bool {
+    let spec = backend.service.spec.as_ref();
+    backend.target_type == TargetType::Instance
+        && spec.is_some_and(|s| s.external_traffic_policy.as_deref() == Some("Local"))
+}
+
 /// The port on which nodes tell whether they have an endpoint of a Service that keeps traffic local.
-pub(crate) fn local_health_check_port(backend: &Backend<'_>) -> Option<i32> {
-    let spec = backend.service.spec.as_ref()?;
-    let is_local = backend.target_type == TargetType::Instance
-        && spec.external_traffic_policy.as_deref() == Some("Local");
-    spec.health_check_node_port
-        .filter(|port| is_local && *port > 0)
+/// Kubernetes gives one to Services of type LoadBalancer only.
+fn local_health_check_port(backend: &Backend<'_>) -> Option<i32> {
+    let port = backend.service.spec.as_ref()?.health_check_node_port;
+    port.filter(|port| keeps_traffic_local(backend) && *port > 0)
 }

@@ -34,11 +34,17 @@ pub(crate) struct Props {
 /// the message of the Gateway's condition Accepted.
 pub(crate) fn defaults(
     ctx: &Context<'_>,
-    high: Option<&Arc<LoadBalancerConfiguration>>,
-    low: Option<&Arc<LoadBalancerConfiguration>>,
+    of_class: Option<&Arc<LoadBalancerConfiguration>>,
+    of_gateway: Option<&Arc<LoadBalancerConfiguration>>,
+    prefer_gateway: bool,
 ) -> Result<Defaults, String> {
-    let high = named_default(ctx, high)?;
-    let low = named_default(ctx, low)?;
+    let of_class = named_default(ctx, "GatewayClass", of_class)?;
+    let of_gateway = named_default(ctx, "Gateway", of_gateway)?;
+    let (high, low) = if prefer_gateway {
+        (of_gateway, of_class)
+    } else {
+        (of_class, of_gateway)
+    };
     let mut found = Defaults::default();
     // Settings for single routes come from one configuration only, the preferred one.
     if let Some(first) = high.or(low) {
@@ -56,8 +62,10 @@ pub(crate) fn defaults(
     Ok(found)
 }
 
+/// `owner` is the kind of the object that names the LoadBalancerConfiguration.
 fn named_default<'a>(
     ctx: &Context<'a>,
+    owner: &str,
     configuration: Option<&Arc<LoadBalancerConfiguration>>,
 ) -> Result<Option<&'a Arc<TargetGroupConfiguration>>, String> {
     let Some(configuration) = configuration else {
@@ -69,16 +77,30 @@ fn named_default<'a>(
     let namespace = configuration.metadata.namespace.clone().unwrap_or_default();
     let name = NamespacedName::new(namespace, reference.name.clone());
     let found = ctx.reader.target_group_configuration(&name);
-    let problem = match found {
+    let NamespacedName { namespace, name: own } = &name;
+    let (problem, cause) = match found {
         Some(default) if default.spec.target_reference.is_none() => return Ok(found),
-        Some(_) => "has a targetReference and cannot be a default",
-        None => "does not exist",
+        Some(_) => (
+            "has a targetReference and cannot be a default",
+            format!(
+                "TargetGroupConfiguration \"{own}\" in namespace \"{namespace}\" has targetReference set and cannot be used as a defaultTargetGroupConfiguration — a default TGC must not have targetReference"
+            ),
+        ),
+        None => (
+            "does not exist",
+            format!("TargetGroupConfiguration.gateway.k8s.aws \"{own}\" not found"),
+        ),
     };
+    let by = configuration.metadata.name.as_deref().unwrap_or_default();
+    // LBC's message, which scripts and people may search for.
+    let condition = format!(
+        "failed to resolve default TargetGroupConfiguration \"{own}\" referenced by {owner} LoadBalancerConfiguration \"{by}\" in namespace \"{namespace}\": {cause}"
+    );
     let message = format!("default TargetGroupConfiguration {name} {problem}");
     ctx.report(
         Diagnostic::error(
             "invalid-default-target-group-configuration",
-            message.clone(),
+            message,
         )
         .on(ObjectRef::new(
             Kind::LoadBalancerConfiguration,
@@ -88,7 +110,7 @@ fn named_default<'a>(
         .at("spec.defaultTargetGroupConfiguration.name")
         .hint("name a TargetGroupConfiguration of this namespace that has no targetReference"),
     );
-    Err(message)
+    Err(condition)
 }
 
 /// What applies to the target group of a route and a Service.

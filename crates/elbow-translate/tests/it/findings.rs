@@ -348,7 +348,9 @@ spec: {{{spec}}}
         (
             configuration("defaultTargetGroupConfiguration: {name: t}"),
             "invalid-default-target-group-configuration LoadBalancerConfiguration ns/c spec.defaultTargetGroupConfiguration.name",
-            Some("default TargetGroupConfiguration ns/t does not exist"),
+            Some(
+                "failed to resolve default TargetGroupConfiguration \"t\" referenced by Gateway LoadBalancerConfiguration \"c\" in namespace \"ns\": TargetGroupConfiguration.gateway.k8s.aws \"t\" not found",
+            ),
         ),
     ];
     for (manifests, finding, message) in rows {
