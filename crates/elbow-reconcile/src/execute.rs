@@ -16,6 +16,7 @@
 //! | not found, and it was to be deleted | done: it is gone |
 //! | a group that is still in use, and was to be deleted | the same call again, up to its patience |
 //! | denied, quota, invalid | failed, charged to the step's causes |
+//! | a look of a wait that gets lost | the same look again, while the wait lasts |
 //! | conflict, not found, transient | failed; what is known of the Stack is no longer trusted |
 //!
 //! Start at [`Execution::next`].
@@ -459,6 +460,25 @@ impl Execution {
         }
     }
 
+    /// How long the current step waits at most, in seconds, and how often it looks, in milliseconds, if
+    /// it is a wait.
+    fn waits(&self) -> Option<(u32, u64)> {
+        match &self.current_step()?.kind {
+            StepKind::Call(_) => None,
+            StepKind::Wait(
+                Wait::TargetsHealthy {
+                    timeout_seconds, ..
+                }
+                | Wait::TargetsDrained {
+                    timeout_seconds, ..
+                },
+            ) => Some((*timeout_seconds, self.polls.targets_ms)),
+            StepKind::Wait(Wait::LoadBalancerActive {
+                timeout_seconds, ..
+            }) => Some((*timeout_seconds, self.polls.load_balancers_ms)),
+        }
+    }
+
     fn refused(&mut self, now: Timestamp, call: &AwsCall, error: AwsError) {
         let since = self.attempt.since.unwrap_or(now);
         if error.class == ErrorClass::Throttled && self.attempt.throttled < THROTTLED_TRIES_MAX {
@@ -482,6 +502,14 @@ impl Execution {
             && now.millis_since(since) < patience_ms
         {
             self.attempt.again_at = Some(now.plus_millis(retry_ms));
+            return;
+        }
+        // A look changes nothing: when one gets lost, the next is as good.
+        if error.class == ErrorClass::Transient
+            && let Some((timeout_seconds, poll_ms)) = self.waits()
+            && now.millis_since(since) < u64::from(timeout_seconds) * 1000
+        {
+            self.attempt.again_at = Some(now.plus_millis(poll_ms));
             return;
         }
         // Refused parameters are as often a sign of stale knowledge as of a mistake; quotas and

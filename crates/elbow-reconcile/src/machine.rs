@@ -366,6 +366,8 @@ impl Reconciler {
 
     fn stop(&mut self) {
         self.is_stopping = true;
+        // Whoever stops a machine that rests waits for the same word.
+        self.was_quiet = false;
         self.ready.clear();
         self.delayed.clear();
         self.provisioning_poll_at = None;

@@ -263,6 +263,27 @@ fn a_wait_looks_until_it_is_reached_or_too_long() {
 }
 
 #[test]
+fn a_wait_survives_looks_that_get_lost() {
+    let mut execution = execution(vec![step(1, wait_active(60), &[])]);
+    let mut looks = 0;
+    run(&mut execution, &mut |_, _| {
+        looks += 1;
+        if looks <= 2 {
+            return Err(error(ErrorClass::Transient));
+        }
+        Ok(in_state(LoadBalancerState::Active))
+    });
+    assert_eq!(names(&execution), ["succeeded"]);
+    assert!(!execution.outcome().must_observe, "a look changes nothing");
+
+    let mut execution = self::execution(vec![step(1, wait_active(60), &[])]);
+    run(&mut execution, &mut |_, _| {
+        Err(error(ErrorClass::Transient))
+    });
+    assert_eq!(names(&execution), ["failed"]);
+}
+
+#[test]
 fn a_wait_can_be_given_up() {
     let mut execution = execution(vec![
         step(1, wait_active(600), &[]),

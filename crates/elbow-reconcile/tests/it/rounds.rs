@@ -303,6 +303,21 @@ fn stopping_leaves_no_call_out_and_begins_nothing_new() {
     );
 }
 
+#[test]
+fn a_machine_at_rest_that_is_stopped_says_so() {
+    let mut account = Account::new();
+    let mut run = Run::start(&account, snapshot(&[ALB]), settings());
+    run.settle(&mut account);
+    run.effects.clear();
+    run.send(Input::Stop);
+    run.settle(&mut account);
+    assert!(
+        matches!(run.effects.as_slice(), [Effect::Quiet]),
+        "{:?}",
+        run.effects
+    );
+}
+
 /// Ten Gateways like [`ALB`], in ten namespaces.
 fn ten() -> Vec<String> {
     let in_namespace = |n: usize| {
