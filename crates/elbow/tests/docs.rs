@@ -358,3 +358,42 @@ spec: {minimumLoadBalancerCapacity: {capacityUnits: 100}}
     assert_eq!(found[0]["code"], "not-supported-yet");
     assert!(message.contains("minimumLoadBalancerCapacity"), "{message}");
 }
+
+#[test]
+fn a_local_service_without_a_health_check_port_is_checked_at_the_traffic_port() {
+    let manifests = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: nlb}
+spec: {controllerName: gateway.k8s.aws/nlb}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge, namespace: shop}
+spec:
+  gatewayClassName: nlb
+  listeners: [{name: tcp, protocol: TCP, port: 9000}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: TCPRoute
+metadata: {name: a, namespace: shop}
+spec: {parentRefs: [{name: edge}], rules: [{backendRefs: [{name: a, port: 80}]}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: a, namespace: shop}
+spec:
+  type: NodePort
+  externalTrafficPolicy: Local
+  ports: [{port: 80, targetPort: 8080, nodePort: 31000}]
+";
+    let rendered = json(&elbow(&["render", "-f", "-"], manifests));
+    assert_eq!(
+        of_groups(&rendered, "/healthCheck/port"),
+        ["traffic-port".to_owned()].into()
+    );
+    assert_eq!(
+        of_groups(&rendered, "/healthCheck/protocol"),
+        ["TCP".to_owned()].into()
+    );
+}
