@@ -1,0 +1,424 @@
+//! The AWS account of a simulation: an emulator, what is somebody else's in it, and a guard.
+//!
+//! In: calls. Out: answers, and whether a call touches only what is ours. What always holds: the guard
+//! asks the account itself for tags, not the machine that made the call; equal seeds give equal ids.
+
+use std::collections::BTreeMap;
+
+use elbow_emulator::acm::CertificatePem;
+use elbow_emulator::{Config, Emulator, HealthMode, Latencies};
+use elbow_loopback::world::{self, Wanted, WantedCertificate, WantedNode, World};
+use elbow_model::aws_call::TagTarget;
+use elbow_model::observed::LoadBalancerState;
+use elbow_model::stack::{
+    CLUSTER_TAG, HealthCheck, IpAddressType, LoadBalancerType, Protocol, Scheme, SubnetMapping,
+    TargetFamily, TargetType,
+};
+use elbow_model::{AwsAnswer, AwsCall, AwsError, CertificateArn, Port, Ref, SubnetId, Tags, VpcId};
+
+use crate::cluster::{CERTIFICATES, HOSTS};
+use crate::objects::SECURITY_GROUP;
+use crate::report::difference;
+
+/// The cluster's name.
+pub(crate) const CLUSTER: &str = "demo";
+/// The cluster's VPC.
+pub(crate) const VPC: &str = "vpc-0123456789abcdef0";
+
+/// An account.
+pub(crate) struct Account {
+    pub(crate) emulator: Emulator,
+    foreign: Vec<AwsCall>,
+    was: Vec<AwsAnswer>,
+    /// How many load balancers, target groups and security groups are somebody else's.
+    n_foreign: [usize; 3],
+}
+
+/// The ARN of a certificate that the account holds.
+pub(crate) fn certificate_arn(number: usize) -> String {
+    format!("arn:aws:acm:us-east-1:123456789012:certificate/00000000-0000-4000-8000-{number:012}")
+}
+
+impl Account {
+    /// An account with a VPC, certificates, nodes, and resources of somebody else's.
+    pub(crate) fn new(latencies: Latencies) -> Self {
+        let mut emulator = Emulator::new(Config {
+            health: HealthMode::AssumeHealthy,
+            latencies,
+            ..Config::default()
+        });
+        let certificates = (0..CERTIFICATES).map(|number| WantedCertificate {
+            arn: Some(CertificateArn::new(certificate_arn(number))),
+            domains: HOSTS.map(str::to_owned).to_vec(),
+            pem: CertificatePem::default(),
+        });
+        let nodes = (1..=3).map(|number| WantedNode {
+            name: format!("node-{number}"),
+            instance_id: Some(format!("i-0000000000000000{number}")),
+            zone: None,
+            address: None,
+        });
+        let wanted = Wanted {
+            cluster_name: CLUSTER.to_owned(),
+            vpc_id: Some(VpcId::new(VPC)),
+            security_groups: [SECURITY_GROUP.to_owned()].into(),
+            certificates: certificates.collect(),
+            nodes: nodes.collect(),
+            ..Wanted::default()
+        };
+        let world = match world::build(&mut emulator, &wanted) {
+            Ok(world) => world,
+            Err(error) => unreachable!("the simulator's own world: {error}"),
+        };
+        let mut account = Self {
+            emulator,
+            foreign: Vec::new(),
+            was: Vec::new(),
+            n_foreign: [0; 3],
+        };
+        account.add_foreign(&world);
+        account.was = account.look_at_foreign();
+        account.n_foreign = account.count();
+        account
+    }
+
+    /// Carries out a call.
+    pub(crate) fn answer(&mut self, now: u64, call: &AwsCall) -> Result<AwsAnswer, AwsError> {
+        let now = elbow_emulator::Timestamp::from_millis(now);
+        elbow_loopback::answer(&mut self.emulator, now, call)
+    }
+
+    // --- what is somebody else's ---
+
+    fn add_foreign(&mut self, world: &World) {
+        let subnets = world.subnets.iter().take(3);
+        let created = self.answer(
+            0,
+            &AwsCall::CreateLoadBalancer {
+                name: "somebody-elses".to_owned(),
+                lb_type: LoadBalancerType::Application,
+                scheme: Scheme::Internal,
+                ip_address_type: IpAddressType::Ipv4,
+                subnets: subnets
+                    .map(|subnet| SubnetMapping::of(SubnetId::new(subnet.id.clone())))
+                    .collect(),
+                security_groups: Vec::new(),
+                tags: foreign_tags("another-cluster"),
+            },
+        );
+        let Ok(AwsAnswer::LoadBalancerCreated(balancer)) = created else {
+            unreachable!("the simulator's own load balancer: {created:?}")
+        };
+        let without_stack = Tags::from([(CLUSTER_TAG.to_owned(), CLUSTER.to_owned())]);
+        let mut groups = Vec::new();
+        for (name, tags) in [
+            ("other-cluster", foreign_tags("another-cluster")),
+            ("no-stack", without_stack),
+            ("no-tags", Tags::new()),
+        ] {
+            match self.answer(0, &target_group(name, tags)) {
+                Ok(AwsAnswer::TargetGroupCreated(arn)) => groups.push(arn),
+                other => unreachable!("the simulator's own target group: {other:?}"),
+            }
+        }
+        let mut arns = vec![balancer.arn.to_string()];
+        arns.extend(groups.iter().map(ToString::to_string));
+        self.foreign = vec![
+            AwsCall::DescribeLoadBalancers {
+                arns: vec![balancer.arn.clone()],
+                marker: None,
+            },
+            AwsCall::DescribeLoadBalancerAttributes {
+                load_balancer: balancer.arn.clone(),
+            },
+            AwsCall::DescribeListeners {
+                load_balancer: balancer.arn,
+                marker: None,
+            },
+            AwsCall::DescribeTargetGroups {
+                arns: groups,
+                marker: None,
+            },
+            AwsCall::DescribeTags { arns },
+        ];
+    }
+
+    fn look_at_foreign(&mut self) -> Vec<AwsAnswer> {
+        let calls = self.foreign.clone();
+        let mut answers: Vec<AwsAnswer> = calls
+            .iter()
+            .filter_map(|call| self.answer(0, call).ok())
+            .collect();
+        // It may be set up meanwhile.
+        for answer in &mut answers {
+            if let AwsAnswer::LoadBalancers(page) = answer {
+                for balancer in &mut page.items {
+                    balancer.state = LoadBalancerState::Active;
+                }
+            }
+        }
+        answers
+    }
+
+    /// Fails when what is somebody else's is not what it was.
+    pub(crate) fn check_foreign(&mut self) -> Result<(), String> {
+        let is = self.look_at_foreign();
+        if is == self.was {
+            Ok(())
+        } else {
+            let [was, is] = [&self.was, &is].map(|answers| format!("{answers:#?}"));
+            Err(format!(
+                "somebody else's resources changed:\n{}",
+                difference(&was, &is)
+            ))
+        }
+    }
+
+    /// How many load balancers, target groups and security groups there are besides somebody else's.
+    pub(crate) fn count_ours(&mut self) -> [usize; 3] {
+        let [balancers, groups, security] = self.count();
+        let [a, b, c] = self.n_foreign;
+        [
+            balancers.saturating_sub(a),
+            groups.saturating_sub(b),
+            security.saturating_sub(c),
+        ]
+    }
+
+    fn count(&mut self) -> [usize; 3] {
+        [
+            self.load_balancers().len(),
+            self.target_groups().len(),
+            self.security_groups().len(),
+        ]
+    }
+
+    pub(crate) fn load_balancers(&mut self) -> Vec<elbow_model::aws_call::LoadBalancerDescription> {
+        let mut all = Vec::new();
+        let mut marker = None;
+        loop {
+            let call = AwsCall::DescribeLoadBalancers {
+                arns: Vec::new(),
+                marker,
+            };
+            let Ok(AwsAnswer::LoadBalancers(page)) = self.answer(0, &call) else {
+                return all;
+            };
+            all.extend(page.items);
+            marker = page.next_marker;
+            if marker.is_none() {
+                return all;
+            }
+        }
+    }
+
+    pub(crate) fn target_groups(&mut self) -> Vec<elbow_model::aws_call::TargetGroupDescription> {
+        let mut all = Vec::new();
+        let mut marker = None;
+        loop {
+            let call = AwsCall::DescribeTargetGroups {
+                arns: Vec::new(),
+                marker,
+            };
+            let Ok(AwsAnswer::TargetGroups(page)) = self.answer(0, &call) else {
+                return all;
+            };
+            all.extend(page.items);
+            marker = page.next_marker;
+            if marker.is_none() {
+                return all;
+            }
+        }
+    }
+
+    pub(crate) fn security_groups(&mut self) -> Vec<elbow_model::observed::ObservedSecurityGroup> {
+        let mut all = Vec::new();
+        let mut marker = None;
+        loop {
+            let call = AwsCall::DescribeSecurityGroups {
+                vpc_id: VpcId::new(VPC),
+                tags: Tags::new(),
+                marker,
+            };
+            let Ok(AwsAnswer::SecurityGroups(page)) = self.answer(0, &call) else {
+                return all;
+            };
+            all.extend(page.items);
+            marker = page.next_marker;
+            if marker.is_none() {
+                return all;
+            }
+        }
+    }
+
+    // --- the guard ---
+
+    /// The tags of what has this id or ARN; those of its load balancer for listeners and rules. `None`
+    /// when it is not there.
+    pub(crate) fn tags_of(&mut self, id: &str) -> Option<Tags> {
+        if id.starts_with("sg-") {
+            let groups = self.security_groups();
+            return groups
+                .into_iter()
+                .find(|group| group.id.as_str() == id)
+                .map(|group| group.tags);
+        }
+        let arn = balancer_of(id);
+        match self.answer(0, &AwsCall::DescribeTags { arns: vec![arn] }) {
+            Ok(AwsAnswer::TagsByArn(page)) => page.items.into_iter().next().map(|(_, tags)| tags),
+            _ => None,
+        }
+    }
+
+    /// The Stack that a change is about, by its tags. The error says what may not be touched.
+    pub(crate) fn guard(&mut self, call: &AwsCall) -> Result<Option<String>, String> {
+        match touched(call) {
+            Touched::Nothing => Ok(None),
+            Touched::New(tags) => match stack_of(tags) {
+                Some(stack) => Ok(Some(stack)),
+                None => Err(format!("{} without our tags: {tags:?}", call.operation())),
+            },
+            Touched::Existing(ids) => {
+                let mut stack = None;
+                for id in ids {
+                    let Some(tags) = self.tags_of(&id) else {
+                        continue;
+                    };
+                    match stack_of(&tags) {
+                        Some(found) => stack = Some(found),
+                        None => {
+                            return Err(format!(
+                                "{} touches {id}, which has the tags {tags:?}",
+                                call.operation()
+                            ));
+                        }
+                    }
+                }
+                Ok(stack)
+            }
+        }
+    }
+}
+
+/// What a call changes.
+enum Touched<'a> {
+    Nothing,
+    New(&'a Tags),
+    Existing(Vec<String>),
+}
+
+fn touched(call: &AwsCall) -> Touched<'_> {
+    fn one<T: std::fmt::Display>(reference: &Ref<T>) -> Vec<String> {
+        match reference {
+            Ref::Known(id) => vec![id.to_string()],
+            Ref::Of(_) => Vec::new(),
+        }
+    }
+    match call {
+        AwsCall::CreateSecurityGroup { tags, .. }
+        | AwsCall::CreateLoadBalancer { tags, .. }
+        | AwsCall::CreateTargetGroup { tags, .. }
+        | AwsCall::CreateListener { tags, .. }
+        | AwsCall::CreateRule { tags, .. } => Touched::New(tags),
+        AwsCall::DeleteSecurityGroup { group }
+        | AwsCall::AuthorizeSecurityGroupIngress { group, .. }
+        | AwsCall::RevokeSecurityGroupIngress { group, .. }
+        | AwsCall::CreateSecurityGroupTags { group, .. }
+        | AwsCall::DeleteSecurityGroupTags { group, .. } => Touched::Existing(one(group)),
+        AwsCall::DeleteLoadBalancer { load_balancer }
+        | AwsCall::SetSecurityGroups { load_balancer, .. }
+        | AwsCall::SetSubnets { load_balancer, .. }
+        | AwsCall::SetIpAddressType { load_balancer, .. }
+        | AwsCall::ModifyLoadBalancerAttributes { load_balancer, .. } => {
+            Touched::Existing(one(load_balancer))
+        }
+        AwsCall::ModifyTargetGroup { target_group, .. }
+        | AwsCall::ModifyTargetGroupAttributes { target_group, .. }
+        | AwsCall::DeleteTargetGroup { target_group }
+        | AwsCall::RegisterTargets { target_group, .. }
+        | AwsCall::DeregisterTargets { target_group, .. } => Touched::Existing(one(target_group)),
+        AwsCall::ModifyListener { listener, .. }
+        | AwsCall::ModifyListenerAttributes { listener, .. }
+        | AwsCall::DeleteListener { listener }
+        | AwsCall::AddListenerCertificates { listener, .. }
+        | AwsCall::RemoveListenerCertificates { listener, .. } => Touched::Existing(one(listener)),
+        AwsCall::ModifyRule { rule, .. } | AwsCall::DeleteRule { rule } => {
+            Touched::Existing(one(rule))
+        }
+        AwsCall::SetRulePriorities { priorities } => {
+            Touched::Existing(priorities.iter().flat_map(|p| one(&p.rule)).collect())
+        }
+        AwsCall::AddTags { resource, .. } | AwsCall::RemoveTags { resource, .. } => {
+            Touched::Existing(match resource {
+                TagTarget::LoadBalancer(arn) => one(arn),
+                TagTarget::Listener(arn) => one(arn),
+                TagTarget::Rule(arn) => one(arn),
+                TagTarget::TargetGroup(arn) => one(arn),
+            })
+        }
+        _ => Touched::Nothing,
+    }
+}
+
+/// The load balancer's ARN in that of a listener or rule; any other ARN as it is.
+pub(crate) fn balancer_of(arn: &str) -> String {
+    let Some((head, resource)) = arn.rsplit_once(':') else {
+        return arn.to_owned();
+    };
+    let parts: Vec<&str> = resource.split('/').collect();
+    match parts.as_slice() {
+        ["listener" | "listener-rule", kind, name, id, ..] => {
+            format!("{head}:loadbalancer/{kind}/{name}/{id}")
+        }
+        _ => arn.to_owned(),
+    }
+}
+
+/// The Stack that tags prove something to belong to, spelled out here once more so that the guard does
+/// not believe what it guards.
+pub(crate) fn stack_of(tags: &Tags) -> Option<String> {
+    if tags.get(CLUSTER_TAG).map(String::as_str) != Some(CLUSTER) {
+        return None;
+    }
+    for kind in ["alb", "nlb"] {
+        if let Some(stack) = tags.get(&format!("gateway.k8s.aws.{kind}/stack")) {
+            return Some(format!("{kind} {stack}"));
+        }
+    }
+    let shared = tags.get("elbv2.k8s.aws/resource")?;
+    (shared == "backend-sg").then(|| "cluster".to_owned())
+}
+
+fn foreign_tags(cluster: &str) -> Tags {
+    BTreeMap::from(
+        [
+            (CLUSTER_TAG, cluster),
+            ("gateway.k8s.aws.alb/stack", "shop/gw-0"),
+            ("gateway.k8s.aws.alb/resource", "LoadBalancer"),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned())),
+    )
+}
+
+fn target_group(name: &str, tags: Tags) -> AwsCall {
+    AwsCall::CreateTargetGroup {
+        name: name.to_owned(),
+        target_type: TargetType::Ip,
+        protocol: Protocol::Tcp,
+        protocol_version: None,
+        port: Port::new(80_u16).unwrap_or_else(|| unreachable!("80 is a port")),
+        ip_address_type: TargetFamily::Ipv4,
+        vpc_id: VpcId::new(VPC),
+        health_check: HealthCheck {
+            port: "traffic-port".to_owned(),
+            protocol: Protocol::Tcp,
+            path: None,
+            matcher: None,
+            interval_seconds: 30,
+            timeout_seconds: 10,
+            healthy_threshold_count: 3,
+            unhealthy_threshold_count: 3,
+        },
+        tags,
+    }
+}

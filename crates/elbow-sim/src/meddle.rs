@@ -1,0 +1,139 @@
+//! Somebody else's hands: changes of our resources that elbow did not make.
+//!
+//! In: an account and a random stream. Out: one change of something of ours, and its name for the trace.
+//! What always holds: the tags that prove what is ours stay, for without them nothing could be mended.
+
+use elbow_model::aws_call::TagTarget;
+use elbow_model::rule::{Action, FixedResponse};
+use elbow_model::stack::Target;
+use elbow_model::{AwsAnswer, AwsCall, Ref, Tags};
+
+use crate::account::{Account, stack_of};
+use crate::random::Random;
+
+/// Changes something, if there is anything to change.
+pub(crate) fn meddle(account: &mut Account, random: &mut Random, now: u64) -> Option<String> {
+    let call = match random.below(8) {
+        0 => any_listener(account, random).map(|listener| AwsCall::DeleteListener {
+            listener: Ref::Known(listener),
+        }),
+        1 => any_rule(account, random).map(|rule| AwsCall::DeleteRule {
+            rule: Ref::Known(rule.arn),
+        }),
+        2 => any_rule(account, random).map(|rule| AwsCall::ModifyRule {
+            rule: Ref::Known(rule.arn),
+            conditions: None,
+            action: Some(Action::FixedResponse(FixedResponse::plain(503))),
+            transforms: None,
+        }),
+        3 => any_target(account, random).map(|(group, target)| AwsCall::DeregisterTargets {
+            target_group: Ref::Known(group),
+            targets: vec![target],
+        }),
+        4 => any_balancer(account, random).map(|balancer| AwsCall::AddTags {
+            resource: TagTarget::LoadBalancer(Ref::Known(balancer)),
+            tags: Tags::from([("somebody".to_owned(), "else".to_owned())]),
+        }),
+        5 => any_balancer(account, random).map(|balancer| AwsCall::ModifyLoadBalancerAttributes {
+            load_balancer: Ref::Known(balancer),
+            attributes: [("deletion_protection.enabled".to_owned(), "false".to_owned())].into(),
+        }),
+        6 => {
+            let groups = account.security_groups();
+            let ours: Vec<_> = groups
+                .into_iter()
+                .filter(|group| stack_of(&group.tags).is_some() && !group.ingress.is_empty())
+                .collect();
+            random
+                .pick(&ours)
+                .map(|group| AwsCall::RevokeSecurityGroupIngress {
+                    group: Ref::Known(group.id.clone()),
+                    rules: group.ingress.clone(),
+                })
+        }
+        _ => any_rule(account, random).and_then(|rule| {
+            Some(AwsCall::CreateRule {
+                listener: Ref::Known(elbow_model::ListenerArn::new(listener_of(
+                    rule.arn.as_str(),
+                )?)),
+                priority: 40_000,
+                conditions: rule.conditions,
+                action: Action::FixedResponse(FixedResponse::plain(418)),
+                transforms: Vec::new(),
+                tags: Tags::new(),
+            })
+        }),
+    }?;
+    let result = account.answer(now, &call);
+    Some(format!("{} {result:?}", call.operation()))
+}
+
+fn any_balancer(
+    account: &mut Account,
+    random: &mut Random,
+) -> Option<elbow_model::LoadBalancerArn> {
+    let mut ours = Vec::new();
+    for balancer in account.load_balancers() {
+        let tags = account.tags_of(balancer.arn.as_str())?;
+        if stack_of(&tags).is_some() {
+            ours.push(balancer.arn);
+        }
+    }
+    random.pick(&ours).cloned()
+}
+
+fn any_listener(account: &mut Account, random: &mut Random) -> Option<elbow_model::ListenerArn> {
+    let load_balancer = any_balancer(account, random)?;
+    let call = AwsCall::DescribeListeners {
+        load_balancer,
+        marker: None,
+    };
+    let Ok(AwsAnswer::Listeners(page)) = account.answer(0, &call) else {
+        return None;
+    };
+    random
+        .pick(&page.items)
+        .map(|listener| listener.arn.clone())
+}
+
+fn any_rule(
+    account: &mut Account,
+    random: &mut Random,
+) -> Option<elbow_model::observed::ObservedRule> {
+    let listener = any_listener(account, random)?;
+    let call = AwsCall::DescribeRules {
+        listener,
+        marker: None,
+    };
+    let Ok(AwsAnswer::Rules(page)) = account.answer(0, &call) else {
+        return None;
+    };
+    random.pick(&page.items).cloned()
+}
+
+fn any_target(
+    account: &mut Account,
+    random: &mut Random,
+) -> Option<(elbow_model::TargetGroupArn, Target)> {
+    let mut ours = Vec::new();
+    for group in account.target_groups() {
+        let tags = account.tags_of(group.arn.as_str())?;
+        if stack_of(&tags).is_some() {
+            ours.push(group.arn);
+        }
+    }
+    let group = random.pick(&ours)?.clone();
+    let call = AwsCall::DescribeTargetHealth {
+        target_group: group.clone(),
+    };
+    let Ok(AwsAnswer::TargetHealth(targets)) = account.answer(0, &call) else {
+        return None;
+    };
+    let target = random.pick(&targets)?.target.clone();
+    Some((group, target))
+}
+
+fn listener_of(rule: &str) -> Option<String> {
+    let (head, _) = rule.rsplit_once('/')?;
+    Some(head.replace(":listener-rule/", ":listener/"))
+}

@@ -1,0 +1,846 @@
+//! The simulation itself: one machine, one account, one clock, and everything that may go wrong.
+//!
+//! In: a seed. Out: a [`Summary`], or the [`Failure`] of a property with what led to it. What always
+//! holds: all choices come from the seed; time passes only from one event to the next; what must always
+//! hold is checked at every call, and what must hold in the end whenever the machine rests.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use elbow_api::{Kind, NamespacedName, Snapshot};
+use elbow_emulator::Latencies;
+use elbow_model::{AwsAnswer, AwsCall, AwsError};
+use elbow_plan::Hazard;
+use elbow_reconcile::{CallId, Effect, Input, Reconciler, RoundResult, Settings, Timestamp, Unit};
+
+use crate::account::{Account, CLUSTER};
+use crate::cluster::{self, Cluster};
+use crate::edits;
+use crate::faults::{Faults, What};
+use crate::ideal::{Ideal, balancers};
+use crate::meddle::meddle;
+use crate::objects::{self, Change, NAMESPACE, Objects};
+use crate::random::Random;
+use crate::report::{Failure, Summary, Trace};
+use crate::settled;
+use crate::traffic::{self, Answer, Ask, Door};
+
+/// Looks for drift come that often in simulations with somebody else's hands, in milliseconds.
+const DRIFT_INTERVAL_MS: u64 = 1_800_000;
+/// After edits and faults have ended the machine has to rest within this time, in milliseconds: waits
+/// after failures grow to 5 minutes, a drained target group may take 10, network interfaces 5.
+const REST_WITHIN_MS: u64 = 3 * 3_600_000;
+/// More events than any phase can have that goes anywhere.
+const EVENTS_MAX: u64 = 300_000;
+/// Requests that are tried after each change, by chance: over many seeds all are.
+const ASKS_PER_CHANGE: usize = 12;
+
+/// Something that is due.
+enum Event {
+    Edit,
+    Deliver {
+        life: u32,
+        changes: Vec<Change>,
+    },
+    Arrive {
+        life: u32,
+        id: CallId,
+        call: Box<AwsCall>,
+        what: What,
+        answer_after_ms: u64,
+    },
+    Answer {
+        life: u32,
+        id: CallId,
+        result: Box<Result<AwsAnswer, AwsError>>,
+    },
+    Crash,
+    Stop,
+    Start,
+    Meddle,
+}
+
+/// A simulation.
+pub(crate) struct Simulation {
+    random: Random,
+    calls: Random,
+    asks: Random,
+    settings: Settings,
+    /// Whether changes of objects reach the machine late and one by one.
+    is_stale: bool,
+    meddles: bool,
+    faults: Faults,
+    are_faults_on: bool,
+    now: u64,
+    sequence: u64,
+    events: BTreeMap<(u64, u64), Event>,
+    wake_at: Option<u64>,
+    cluster: Cluster,
+    /// What the API server has.
+    objects: Objects,
+    /// What the machine sees.
+    view: Objects,
+    snapshot: Snapshot,
+    delivered_until: BTreeMap<Kind, u64>,
+    machine: Option<Reconciler>,
+    is_stopping: bool,
+    /// Counts machines: what was meant for an earlier one is dropped.
+    life: u32,
+    account: Account,
+    /// Changes that are out, by Stack.
+    changes_out: BTreeMap<CallId, String>,
+    busy: BTreeSet<Unit>,
+    results: BTreeMap<Unit, RoundResult>,
+    n_edits: u64,
+    has_meddled: bool,
+    // --- what clients may be answered ---
+    shown: Vec<Ideal>,
+    asked: Vec<Ask>,
+    established: BTreeSet<String>,
+    balancers: BTreeMap<String, (String, bool)>,
+    excused: BTreeSet<Unit>,
+    trace: Trace,
+    summary: Summary,
+}
+
+/// Runs a seed.
+pub(crate) fn run(seed: u64) -> Result<Summary, Failure> {
+    let mut simulation = Simulation::new(seed);
+    match simulation.phases() {
+        Ok(()) => Ok(simulation.summary),
+        Err(what) => Err(Failure {
+            seed,
+            at_ms: simulation.now,
+            what,
+            trace: simulation.trace,
+        }),
+    }
+}
+
+impl Simulation {
+    fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let mut topology = random.split();
+        let (calls, asks) = (random.split(), random.split());
+        let cluster = cluster::cluster(&mut topology);
+        let objects = objects::objects(&cluster);
+        let meddles = topology.chance(200);
+        let mut settings = Settings::new(elbow_translate::Settings::new(
+            CLUSTER,
+            elbow_model::VpcId::new(crate::account::VPC),
+        ));
+        if topology.chance(700) {
+            settings = settings.unlimited();
+        }
+        settings.drift_interval_ms = meddles.then_some(DRIFT_INTERVAL_MS);
+        settings.in_flight_max = topology.one([1, 2, 8, 32]);
+        settings.backoff.seed = seed;
+        let latencies = if topology.chance(500) {
+            Latencies::instant()
+        } else {
+            Latencies::aws()
+        };
+        let faults = Faults::new(&mut topology);
+        let is_stale = topology.chance(500);
+        let mut trace = Trace::default();
+        trace.add(
+            0,
+            format!("settings: {latencies:?} {faults:?} stale: {is_stale} meddles: {meddles}"),
+        );
+        Self {
+            random,
+            calls,
+            asks,
+            settings,
+            is_stale,
+            meddles,
+            faults,
+            are_faults_on: false,
+            now: 1,
+            sequence: 0,
+            events: BTreeMap::new(),
+            wake_at: None,
+            cluster,
+            view: objects.clone(),
+            snapshot: objects::snapshot(&objects),
+            objects,
+            delivered_until: BTreeMap::new(),
+            machine: None,
+            is_stopping: false,
+            life: 0,
+            account: Account::new(latencies),
+            changes_out: BTreeMap::new(),
+            busy: BTreeSet::new(),
+            results: BTreeMap::new(),
+            n_edits: 0,
+            has_meddled: false,
+            shown: Vec::new(),
+            asked: Vec::new(),
+            established: BTreeSet::new(),
+            balancers: BTreeMap::new(),
+            excused: BTreeSet::new(),
+            trace,
+            summary: Summary::default(),
+        }
+    }
+
+    // --- phases ---
+
+    fn phases(&mut self) -> Result<(), String> {
+        self.schedule(0, Event::Start);
+        for phase in 0..self.random.between(2, 4) {
+            self.trace.add(self.now, format!("phase {phase} begins"));
+            self.cluster
+                .gateways
+                .retain(|_, gateway| !gateway.is_deleting);
+            self.plan_phase(phase);
+            self.are_faults_on = true;
+            self.run_events()?;
+            self.are_faults_on = false;
+            self.rest()?;
+            self.check_rest()?;
+            self.summary.phases += 1;
+        }
+        Ok(())
+    }
+
+    fn plan_phase(&mut self, phase: u64) {
+        let window_ms = self.random.one([100, 2_000, 60_000, 900_000]);
+        let n_edits = if phase == 0 {
+            self.random.below(3)
+        } else {
+            self.random.between(1, 5)
+        };
+        for _ in 0..n_edits {
+            let at = self.random.below(window_ms);
+            self.schedule(at, Event::Edit);
+        }
+        for _ in 0..self.random.one([0, 0, 1, 1, 2, 4]) {
+            let at = self.random.below(window_ms + 120_000);
+            let event = if self.random.chance(250) {
+                Event::Stop
+            } else {
+                Event::Crash
+            };
+            self.schedule(at, event);
+        }
+        if self.meddles {
+            for _ in 0..self.random.below(4) {
+                let at = self.random.below(window_ms);
+                self.schedule(at, Event::Meddle);
+            }
+        }
+    }
+
+    fn schedule(&mut self, after_ms: u64, event: Event) {
+        self.sequence += 1;
+        self.events
+            .insert((self.now + after_ms, self.sequence), event);
+    }
+
+    /// Runs until no edit, crash or other mischief is due any more.
+    fn run_events(&mut self) -> Result<(), String> {
+        let is_mischief = |event: &Event| {
+            matches!(
+                event,
+                Event::Edit
+                    | Event::Crash
+                    | Event::Stop
+                    | Event::Start
+                    | Event::Meddle
+                    | Event::Deliver { .. }
+            )
+        };
+        let mut n_events = 0;
+        while self.events.values().any(is_mischief) {
+            self.turn()?;
+            n_events += 1;
+            if n_events > EVENTS_MAX {
+                return Err("events never end".to_owned());
+            }
+        }
+        // Faults go on for a while without edits.
+        let until = self.now + self.random.one([0, 1_000, 60_000]);
+        while self.next_at().is_some_and(|at| at <= until) {
+            self.turn()?;
+        }
+        Ok(())
+    }
+
+    /// Runs until the machine rests.
+    fn rest(&mut self) -> Result<(), String> {
+        let mut deadline = self.now + REST_WITHIN_MS;
+        if self.has_meddled {
+            // What others did is found at the next look for drift.
+            let until = self.now + 2 * DRIFT_INTERVAL_MS;
+            deadline = until + REST_WITHIN_MS;
+            while self.next_at().is_some_and(|at| at <= until) {
+                self.turn()?;
+            }
+            self.now = self.now.max(until);
+        }
+        let mut n_events = 0;
+        while !self.is_at_rest() {
+            n_events += 1;
+            if self.now > deadline || n_events > EVENTS_MAX {
+                return self.not_resting();
+            }
+            if self.next_at().is_none() {
+                return Err("it neither rests nor names a time to be woken".to_owned());
+            }
+            self.turn()?;
+        }
+        Ok(())
+    }
+
+    fn not_resting(&mut self) -> Result<(), String> {
+        // What AWS refuses for good is no fault of the machine's.
+        if !Ideal::of(&self.snapshot).is_reached {
+            self.summary.refused += 1;
+            return Ok(());
+        }
+        Err(format!(
+            "it does not rest within {} h: {:#?}",
+            REST_WITHIN_MS / 3_600_000,
+            self.results
+        ))
+    }
+
+    fn is_at_rest(&self) -> bool {
+        self.events.is_empty() && self.machine.as_ref().is_some_and(Reconciler::is_quiet)
+    }
+
+    // --- events ---
+
+    fn next_at(&self) -> Option<u64> {
+        let event = self.events.keys().next().map(|(at, _)| *at);
+        let wake = self.wake_at.filter(|_| self.machine.is_some());
+        event.into_iter().chain(wake).min()
+    }
+
+    /// Lets the next thing happen.
+    fn turn(&mut self) -> Result<(), String> {
+        let wake = self.wake_at.filter(|_| self.machine.is_some());
+        let first = self.events.keys().next().copied();
+        match (first, wake) {
+            (None, None) => Err("nothing is due any more".to_owned()),
+            (Some(key), wake) if wake.is_none_or(|at| key.0 <= at) => {
+                self.now = self.now.max(key.0);
+                match self.events.remove(&key) {
+                    Some(event) => self.happen(event),
+                    None => Ok(()),
+                }
+            }
+            (_, Some(at)) => {
+                self.now = self.now.max(at);
+                self.send(Input::Tick)?;
+                self.check_traffic(ASKS_PER_CHANGE / 2)
+            }
+            (Some(_), None) => Ok(()),
+        }
+    }
+
+    fn happen(&mut self, event: Event) -> Result<(), String> {
+        match event {
+            Event::Edit => self.edit(),
+            Event::Deliver { life, changes } => self.deliver(life, &changes),
+            Event::Arrive {
+                life,
+                id,
+                call,
+                what,
+                answer_after_ms,
+            } => {
+                if life != self.life {
+                    return Ok(());
+                }
+                self.arrive(id, &call, what, answer_after_ms)
+            }
+            Event::Answer { life, id, result } => {
+                if life != self.life {
+                    return Ok(());
+                }
+                self.changes_out.remove(&id);
+                self.send(Input::AwsAnswered {
+                    id,
+                    result: *result,
+                })
+            }
+            Event::Crash => self.crash(),
+            Event::Stop => {
+                if self.machine.is_some() && !self.is_stopping {
+                    self.trace.add(self.now, "is told to stop".to_owned());
+                    self.is_stopping = true;
+                    self.send(Input::Stop)?;
+                    self.summary.stops += 1;
+                }
+                Ok(())
+            }
+            Event::Start => self.start(),
+            Event::Meddle => {
+                if let Some(what) = meddle(&mut self.account, &mut self.calls, self.now) {
+                    self.trace.add(self.now, format!("somebody else: {what}"));
+                    self.has_meddled = true;
+                    self.summary.meddles += 1;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn edit(&mut self) -> Result<(), String> {
+        self.n_edits += 1;
+        self.summary.edits += 1;
+        let what = edits::edit(&mut self.cluster, &mut self.random, self.n_edits);
+        let after = objects::objects(&self.cluster);
+        let changes = objects::changes(&self.objects, &after);
+        let names: Vec<String> = changes
+            .iter()
+            .map(|change| match change {
+                Change::Apply(object) => object.object_ref().to_string(),
+                Change::Remove(object) => format!("-{object}"),
+            })
+            .collect();
+        self.trace
+            .add(self.now, format!("edit: {what} ({})", names.join(", ")));
+        self.objects = after;
+        if !self.is_stale {
+            return self.deliver(self.life, &changes);
+        }
+        // Watches are of one kind each: in order within, and without order between them.
+        for change in changes {
+            let delay = self.random.one([1, 50, 2_000, 30_000]);
+            let at = self.delivered_until.entry(change.kind()).or_default();
+            *at = (*at).max(self.now + delay);
+            let after_ms = *at - self.now;
+            let life = self.life;
+            self.schedule(
+                after_ms,
+                Event::Deliver {
+                    life,
+                    changes: vec![change],
+                },
+            );
+        }
+        Ok(())
+    }
+
+    fn deliver(&mut self, life: u32, changes: &[Change]) -> Result<(), String> {
+        // A machine that is not there yet lists what is there when it starts.
+        if life != self.life || self.machine.is_none() || changes.is_empty() {
+            return Ok(());
+        }
+        let mut reads = BTreeSet::new();
+        for change in changes {
+            match change {
+                Change::Apply(object) => {
+                    reads.extend(self.snapshot.apply(object));
+                    self.view.insert(object.object_ref(), (**object).clone());
+                }
+                Change::Remove(object) => {
+                    reads.extend(self.snapshot.remove(object));
+                    self.view.remove(object);
+                }
+            }
+        }
+        self.show();
+        self.send(Input::ObjectsChanged(reads))
+    }
+
+    fn crash(&mut self) -> Result<(), String> {
+        if self.machine.is_none() {
+            return Ok(());
+        }
+        self.trace.add(self.now, "crashes".to_owned());
+        self.summary.crashes += 1;
+        // Calls that are on their way arrive before the next machine looks, or never.
+        let due: Vec<(u64, u64)> = self.events.keys().copied().collect();
+        for key in due {
+            if let Some(Event::Arrive { .. }) = self.events.get(&key)
+                && let Some(Event::Arrive { call, what, .. }) = self.events.remove(&key)
+                && what == What::Answered
+                && self.calls.chance(500)
+            {
+                self.trace
+                    .add(self.now, format!("after the crash: {}", call.operation()));
+                let _answer = self.carry_out(&call)?;
+            }
+        }
+        self.end_life();
+        Ok(())
+    }
+
+    fn end_life(&mut self) {
+        self.machine = None;
+        self.is_stopping = false;
+        self.life += 1;
+        self.wake_at = None;
+        self.changes_out.clear();
+        self.busy.clear();
+        self.results.clear();
+        let after_ms = self.random.one([0, 1_000, 30_000]);
+        self.schedule(after_ms, Event::Start);
+    }
+
+    fn start(&mut self) -> Result<(), String> {
+        if self.machine.is_some() {
+            return Ok(());
+        }
+        self.trace.add(self.now, "starts".to_owned());
+        self.view = self.objects.clone();
+        self.snapshot = objects::snapshot(&self.objects);
+        self.delivered_until.clear();
+        self.show();
+        self.machine = Some(Reconciler::new(self.settings.clone()));
+        self.send(Input::Start)
+    }
+
+    // --- calls ---
+
+    fn arrive(
+        &mut self,
+        id: CallId,
+        call: &AwsCall,
+        what: What,
+        answer_after_ms: u64,
+    ) -> Result<(), String> {
+        let result = match what {
+            What::Answered => self.carry_out(call)?,
+            What::Refused(error) => Err(error),
+            What::Lost(error) => {
+                let _done = self.carry_out(call)?;
+                Err(error)
+            }
+        };
+        if call.is_mutating() {
+            let text = match &result {
+                Ok(_) => "done".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            self.trace.add(self.now, format!("{id:?} {call:?}: {text}"));
+        } else if let Err(error) = &result {
+            self.trace
+                .add(self.now, format!("{id:?} {call:?}: {error}"));
+        }
+        let life = self.life;
+        self.schedule(
+            answer_after_ms,
+            Event::Answer {
+                life,
+                id,
+                result: Box::new(result),
+            },
+        );
+        Ok(())
+    }
+
+    /// Carries out a call, and checks what it may do and what it did.
+    fn carry_out(&mut self, call: &AwsCall) -> Result<Result<AwsAnswer, AwsError>, String> {
+        self.summary.calls += 1;
+        if !call.is_mutating() {
+            return Ok(self.account.answer(self.now, call));
+        }
+        self.account.guard(call)?;
+        let result = self.account.answer(self.now, call);
+        self.summary.changes += 1;
+        if matches!(
+            call,
+            AwsCall::CreateLoadBalancer { .. } | AwsCall::DeleteLoadBalancer { .. }
+        ) {
+            self.balancers = balancers(&mut self.account);
+            self.check_balancers(2)?;
+        }
+        self.check_traffic(ASKS_PER_CHANGE)?;
+        Ok(result)
+    }
+
+    fn send(&mut self, input: Input) -> Result<(), String> {
+        let Some(machine) = &mut self.machine else {
+            return Ok(());
+        };
+        let effects = machine.step(input, &self.snapshot, Timestamp::from_millis(self.now));
+        self.wake_at = None;
+        for effect in effects {
+            self.take(effect)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, effect: Effect) -> Result<(), String> {
+        match effect {
+            Effect::Aws { id, call } => {
+                if call.is_mutating()
+                    && let Some(stack) = self.account.guard(&call)?
+                {
+                    if let Some((other, _)) = self.changes_out.iter().find(|(_, s)| **s == stack) {
+                        return Err(format!("{id:?} and {other:?} change {stack} at once"));
+                    }
+                    self.changes_out.insert(id, stack);
+                }
+                let faults = if self.are_faults_on {
+                    self.faults.clone()
+                } else {
+                    Faults::none()
+                };
+                let fate = faults.fate(&mut self.calls, &call);
+                let life = self.life;
+                self.schedule(
+                    fate.arrives_after_ms,
+                    Event::Arrive {
+                        life,
+                        id,
+                        call: Box::new(call),
+                        what: fate.what,
+                        answer_after_ms: fate.answer_after_ms,
+                    },
+                );
+            }
+            Effect::PlanReady { unit, plan } => self.check_plan(&unit, &plan)?,
+            Effect::RoundFinished {
+                unit,
+                result,
+                retry_at,
+            } => {
+                self.busy.remove(&unit);
+                self.summary.rounds += 1;
+                let text = match &result {
+                    RoundResult::Incomplete { outcome } => {
+                        format!("incomplete: {:?}", outcome.failures)
+                    }
+                    RoundResult::Converged { outcome } => {
+                        format!("converged: {} steps", outcome.succeeded)
+                    }
+                    other => format!("{other:?}"),
+                };
+                self.trace.add(
+                    self.now,
+                    format!("round of {unit}: {text}, again at {retry_at:?}"),
+                );
+                self.results.insert(unit, result);
+            }
+            Effect::WakeAt(at) => self.wake_at = Some(at.as_millis()),
+            Effect::Quiet => {
+                if self.is_stopping {
+                    if !self.changes_out.is_empty() {
+                        return Err(format!(
+                            "it says it stopped while {:?} are out",
+                            self.changes_out
+                        ));
+                    }
+                    self.trace.add(self.now, "has stopped".to_owned());
+                    self.end_life();
+                }
+            }
+            Effect::Report { .. } | Effect::Progress { .. } => {}
+        }
+        Ok(())
+    }
+
+    // --- what must always hold ---
+
+    fn check_plan(&mut self, unit: &Unit, plan: &elbow_plan::Plan) -> Result<(), String> {
+        self.summary.plans += 1;
+        let steps: Vec<String> = plan
+            .steps
+            .iter()
+            .map(|step| format!("{} {} {}", step.action.as_str(), step.resource, step.name))
+            .collect();
+        self.trace
+            .add(self.now, format!("plan of {unit}: {}", steps.join("; ")));
+        for (_, hazard) in plan.hazards() {
+            self.trace.add(self.now, format!("  hazard: {hazard}"));
+            if matches!(
+                hazard,
+                Hazard::DropsTraffic { .. } | Hazard::DeletesLoadBalancer { .. }
+            ) {
+                self.excused.insert(unit.clone());
+                self.summary.excused += 1;
+            }
+        }
+        if !self.busy.insert(unit.clone()) {
+            return Err(format!("a second plan of {unit} while one is carried out"));
+        }
+        let known = self.machine.as_ref().map(|machine| machine.known().clone());
+        let violations = elbow_plan::lint(plan, &known.unwrap_or_default(), CLUSTER);
+        if violations.is_empty() {
+            Ok(())
+        } else {
+            let list: Vec<String> = violations.iter().map(ToString::to_string).collect();
+            Err(format!(
+                "the plan of {unit} is not sound: {}",
+                list.join("; ")
+            ))
+        }
+    }
+
+    /// No Gateway has more load balancers than that.
+    fn check_balancers(&self, most: usize) -> Result<(), String> {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for (stack, _) in self.balancers.values() {
+            let gateway = stack
+                .split_once(' ')
+                .map_or(stack.as_str(), |(_, name)| name);
+            *counts.entry(gateway).or_default() += 1;
+        }
+        match counts.into_iter().find(|(_, count)| *count > most) {
+            Some((gateway, count)) => Err(format!("{gateway} has {count} load balancers")),
+            None => Ok(()),
+        }
+    }
+
+    /// Notes what clients may be answered from now on besides what they may be answered already.
+    fn show(&mut self) {
+        self.shown.push(Ideal::of(&self.snapshot));
+        let stacks = self.shown.iter().flat_map(|ideal| ideal.stacks.values());
+        self.asked = traffic::requests(stacks);
+    }
+
+    /// Whether clients of listeners that stood when the machine last rested get what they may get.
+    fn check_traffic(&mut self, n_asks: usize) -> Result<(), String> {
+        if self.has_meddled
+            || self.established.is_empty()
+            || self.shown.iter().any(|ideal| !ideal.is_reached)
+        {
+            return Ok(());
+        }
+        let doors = traffic::doors(&self.account.emulator, self.now, &self.balancers);
+        let stood: Vec<(Door, String)> = doors
+            .into_iter()
+            .filter(|(door, listener)| {
+                self.established.contains(listener) && !self.is_excused(door)
+            })
+            .collect();
+        for _ in 0..n_asks {
+            let Some((door, listener)) = self.asks.pick(&stood).cloned() else {
+                return Ok(());
+            };
+            let what = if traffic::takes_requests(&door) {
+                match self.asks.pick(&self.asked) {
+                    Some(what) => what.clone(),
+                    None => continue,
+                }
+            } else {
+                Ask::Connection
+            };
+            if self
+                .shown
+                .iter()
+                .any(|ideal| !ideal.doors.contains_key(&door))
+            {
+                continue;
+            }
+            let pick = self.asks.below(traffic::PICKS_ALL);
+            self.summary.asks += 1;
+            let got = traffic::ask(&self.account.emulator, self.now, &listener, &what, pick);
+            if !self.is_allowed(&door, &what, pick, &got) {
+                return Err(self.not_allowed(&door, &what, &got));
+            }
+        }
+        Ok(())
+    }
+
+    fn is_excused(&self, door: &Door) -> bool {
+        let name = door.stack.rsplit('/').next().unwrap_or_default();
+        let unit = Unit::Gateway(NamespacedName::new(NAMESPACE, name));
+        self.excused.contains(&unit)
+    }
+
+    /// Whether any configuration that was shown gives this answer. The same pick is tried first, since it
+    /// gives the same answer as a rule.
+    fn is_allowed(&self, door: &Door, what: &Ask, pick: u64, got: &Answer) -> bool {
+        let is_error = traffic::is_error(got);
+        let picks = || std::iter::once(pick).chain(0..traffic::picks(what));
+        self.shown.iter().rev().any(|ideal| {
+            ideal.doors.get(door).is_some_and(|listener| {
+                picks().any(|pick| {
+                    let answer =
+                        traffic::ask(&ideal.account.emulator, ideal.now, listener, what, pick);
+                    // Who gets an error under one of them loses nothing by getting another.
+                    answer == *got || (is_error && traffic::is_error(&answer))
+                })
+            })
+        })
+    }
+
+    fn not_allowed(&self, door: &Door, what: &Ask, got: &Answer) -> String {
+        let mut text =
+            format!("{door:?} answers {what:?}\nwith {got}\nbut no configuration does that:");
+        for ideal in &self.shown {
+            if let Some(listener) = ideal.doors.get(door) {
+                let answers: BTreeSet<Answer> = (0..traffic::picks(what))
+                    .map(|pick| {
+                        traffic::ask(&ideal.account.emulator, ideal.now, listener, what, pick)
+                    })
+                    .collect();
+                text.push_str(&format!("\n  {answers:?}"));
+            }
+        }
+        text
+    }
+
+    // --- what must hold in the end ---
+
+    fn check_rest(&mut self) -> Result<(), String> {
+        self.trace.add(self.now, "rests".to_owned());
+        self.account.check_foreign()?;
+        let mut ideal = Ideal::of(&self.snapshot);
+        let is_reached = ideal.is_reached;
+        if is_reached {
+            self.check_account(&mut ideal)?;
+        }
+        // From here on clients may be answered as these objects say.
+        self.shown = vec![ideal];
+        self.asked = traffic::requests(self.shown.iter().flat_map(|ideal| ideal.stacks.values()));
+        self.excused.clear();
+        self.has_meddled = false;
+        self.balancers = balancers(&mut self.account);
+        let doors = traffic::doors(&self.account.emulator, self.now, &self.balancers);
+        self.established = doors.into_iter().map(|(_, listener)| listener).collect();
+        if is_reached {
+            self.check_balancers(1)?;
+            self.check_traffic(8 * ASKS_PER_CHANGE)?;
+        } else {
+            self.established.clear();
+        }
+        Ok(())
+    }
+
+    fn check_account(&mut self, ideal: &mut Ideal) -> Result<(), String> {
+        let unfinished = self.results.iter().find(|(_, result)| {
+            !matches!(result, RoundResult::Converged { .. } | RoundResult::Blocked)
+        });
+        if let Some((unit, result)) = unfinished {
+            return Err(format!("it rests, but {unit} ended with {result:?}"));
+        }
+        let observed = settled::replan(&mut self.account, &self.snapshot, self.now)?;
+        let gateways: BTreeSet<Unit> = self
+            .cluster
+            .gateways
+            .iter()
+            .filter(|(_, gateway)| !gateway.is_deleting)
+            .map(|(number, _)| {
+                Unit::Gateway(NamespacedName::new(NAMESPACE, format!("gw-{number}")))
+            })
+            .collect();
+        settled::compare(&observed, ideal, &self.snapshot, &gateways)?;
+        if let Some(machine) = &self.machine {
+            settled::compare_memory(machine.known(), &observed)?;
+        }
+        let counted = self.account.count_ours();
+        let stacks = observed.stacks.values();
+        let seen = stacks.fold([0; 3], |[balancers, groups, security], stack| {
+            [
+                balancers + stack.load_balancers.len(),
+                groups + stack.target_groups.len(),
+                security + stack.security_groups.len(),
+            ]
+        });
+        if counted == seen {
+            Ok(())
+        } else {
+            Err(format!(
+                "of load balancers, target groups and security groups there are {counted:?}, \
+                 but the tags lead to {seen:?}"
+            ))
+        }
+    }
+}

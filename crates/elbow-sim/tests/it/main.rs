@@ -1,0 +1,3 @@
+//! Seeds that every change is checked with.
+
+mod seeds;
