@@ -258,3 +258,309 @@ def test_an_empty_folder_is_said(tmp_path):
     done = run("local", "-f", tmp_path, "--", "true")
     assert done.returncode != 0
     assert "no Kubernetes objects" in done.stderr + done.stdout
+
+
+# === What the command gets ===
+
+
+STATE = "import json,os;state=json.load(open(os.environ['ELBOW_STATE']));"
+"""The beginning of a program that a test gives to `elbow local --`."""
+
+
+def test_the_command_has_standard_output_for_itself(folder):
+    done = run("local", "-f", folder, "--", sys.executable, "-c", "print('mine')")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "mine\n"
+    assert "Plan: " in done.stderr and "GATEWAY" in done.stderr
+
+
+def test_the_command_finds_its_environment(folder):
+    program = STATE + (
+        "import os.path;env=os.environ;"
+        "assert env['AWS_ENDPOINT_URL']==state['aws']['endpointUrl'];"
+        "assert env['AWS_REGION']==state['aws']['region'];"
+        "assert env['AWS_ACCESS_KEY_ID'] and env['AWS_SECRET_ACCESS_KEY'];"
+        "assert 'AWS_PROFILE' not in env and 'AWS_SESSION_TOKEN' not in env;"
+        "assert os.path.exists(state['caCertificate']);"
+        "print(os.path.dirname(env['ELBOW_STATE']))"
+    )
+    environment = {**os.environ, "AWS_PROFILE": "production", "AWS_SESSION_TOKEN": "secret"}
+    done = run("local", "-f", folder, "--", sys.executable, "-c", program, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert not os.path.exists(done.stdout.strip()), "the temporary folder is removed"
+
+
+def test_a_command_that_is_not_there_ends_as_in_a_shell(folder):
+    done = run("local", "-f", folder, "--", "/nonexistent/command")
+    assert done.returncode == 127
+    assert "cannot run `/nonexistent/command`" in done.stderr
+
+
+def test_standard_input_holds_manifests():
+    text = "---\n".join(path.read_text() for path in sorted((ROOT / "examples").glob("*.yaml")))
+    done = run("local", "-f", "-", "--", sys.executable, CHECK, input=text)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("region", ["", "eu-west-1"])
+def test_the_region_of_the_shell_does_not_take_certificates_away(region):
+    environment = {**os.environ, "AWS_REGION": region}
+    done = run("local", "-f", ROOT / "examples", "--", sys.executable, CHECK, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--backend", "web=1"], "`web=1` is not NAMESPACE/SERVICE[:PORT]=HOST:PORT"),
+        (["--backend", "shop/web=host"], "is not NAMESPACE/SERVICE[:PORT]=HOST:PORT"),
+        (["--backend", "shop/web=nowhere.invalid:80"], "cannot find the address of `nowhere.invalid:80`"),
+        (["--speed", "0"], "--speed: 0 is not between"),
+        (["--speed", "1e9"], "--speed: 1000000000 is not between"),
+    ],
+)
+def test_a_flag_that_is_wrong_is_wrong_usage(folder, arguments, said):
+    done = run("local", "-f", folder, *arguments, "--", "true")
+    assert done.returncode == 64, done.stderr
+    assert said in done.stderr
+
+
+def test_what_is_not_healthy_in_time_is_named(folder):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # Not listening, and nobody else can.
+        backend = f"shop/web=127.0.0.1:{nobody.getsockname()[1]}"
+        done = run("local", "-f", folder, "--backend", backend, "--timeout", "2", "--", "true")
+    assert done.returncode == 1
+    assert re.search(r"target group k8s-shop-web-\w+: 1 of 1 targets not healthy", done.stderr)
+
+
+# === Signals ===
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_and_removes_the_temporary_folder(folder, tmp_path, number):
+    state_file = tmp_path / "state.json"
+    with Running("-f", folder, "--state-file", state_file) as elbow:
+        elbow.wait_for("GATEWAY")
+        certificate = pathlib.Path(state_of(state_file)["caCertificate"])
+        assert certificate.exists()
+        ends_within_two_seconds(elbow, number, 0)
+        assert not certificate.parent.exists()
+
+
+def test_a_signal_ends_it_while_load_balancers_are_provisioned(folder):
+    with Running("-f", folder, "--speed", "1") as elbow:
+        elbow.wait_for("waiting: ")
+        ends_within_two_seconds(elbow, signal.SIGINT, 0)
+
+
+def test_a_command_that_ignores_signals_is_ended(folder):
+    program = (
+        "import signal,threading;"
+        "[signal.signal(n,signal.SIG_IGN) for n in (signal.SIGINT,signal.SIGTERM)];"
+        "print('ready',flush=True);threading.Event().wait()"
+    )
+    with Running("-f", folder, "--", sys.executable, "-c", program) as elbow:
+        elbow.wait_for("ready")
+        ends_within_two_seconds(elbow, signal.SIGINT, 130)
+
+
+def test_a_command_is_told_to_end(folder):
+    program = (
+        "import signal,sys,threading;"
+        "signal.signal(signal.SIGTERM,lambda *_:(print('told',flush=True),sys.exit()));"
+        "print('ready',flush=True);threading.Event().wait()"
+    )
+    with Running("-f", folder, "--", sys.executable, "-c", program) as elbow:
+        elbow.wait_for("ready")
+        ends_within_two_seconds(elbow, signal.SIGTERM, 143)
+        elbow.wait_for("told")
+
+
+def ends_within_two_seconds(elbow, number, status):
+    started = time.monotonic()
+    elbow.process.send_signal(number)
+    assert elbow.process.wait(LIMIT_SECONDS) == status
+    assert time.monotonic() - started < 2
+
+
+# === Edits ===
+
+
+ROUTE = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata:
+  name: {name}
+  namespace: shop
+spec:
+  parentRefs:
+    - name: edge
+  hostnames: ["{name}.example.com"]
+  rules:
+    - backendRefs:
+        - name: {name}
+          port: 80
+"""
+
+
+class Edited:
+    """An `elbow local` over a folder that a test edits."""
+
+    def __init__(self, elbow, folder, state_file):
+        self.elbow = elbow
+        self.file = folder / "all.yaml"
+        elbow.wait_for("GATEWAY")
+        (address,) = state_of(state_file)["gateways"][0]["listeners"][0]["addresses"]
+        self.url = f"http://{address}/"
+
+    def answers(self, host, status=200):
+        wait_until(lambda: fetch(self.url, host)[0] == status, f"{status} for {host}")
+
+
+@pytest.fixture
+def edited(folder, tmp_path):
+    state_file = tmp_path / "state.json"
+    with Running("-f", folder, "--state-file", state_file) as elbow:
+        yield Edited(elbow, folder, state_file)
+
+
+def test_faulty_edits_one_after_another_cost_nothing(edited):
+    good = edited.file.read_text()
+    for fault in ["  one: [\n", "  two: {\n", "  three: [\n"]:
+        seen = len(edited.elbow.output)
+        edited.file.write_text(good + fault)
+        edited.elbow.wait_for(r"all\.yaml:\d+:\d+", seen)
+        assert fetch(edited.url, "a.example.com")[0] == 200
+    assert "goes away" not in edited.elbow.output
+
+
+def test_an_editor_that_replaces_the_file_is_followed(edited):
+    new = edited.file.with_name(".all.yaml.new")
+    new.write_text(MANIFEST.format(port=8088, host="b.example.com"))
+    new.replace(edited.file)
+    edited.answers("b.example.com")
+    edited.elbow.wait_for(r"Plan: 0 to create, 1 to change, 0 to delete")
+
+
+def test_many_quick_edits_end_with_the_last(edited):
+    for number in range(50):
+        edited.file.write_text(MANIFEST.format(port=8088, host=f"h{number}.example.com"))
+    edited.answers("h49.example.com")
+    edited.answers("a.example.com", 404)
+
+
+def test_files_that_come_move_and_go_are_followed(edited, folder):
+    deep = folder / "new" / "deep"
+    deep.mkdir(parents=True)
+    (deep / "two.yaml").write_text(ROUTE.format(name="two"))
+    edited.answers("two.example.com")
+
+    (deep / "two.yaml").rename(folder / "moved.yaml")
+    (folder / "three.yaml").write_text(ROUTE.format(name="three"))
+    edited.answers("three.example.com")
+    edited.answers("two.example.com")
+
+    (folder / "moved.yaml").unlink()
+    edited.answers("two.example.com", 404)
+    edited.answers("three.example.com")
+
+
+def test_a_folder_that_vanishes_is_said_and_followed_again(edited, folder):
+    away = folder.with_name("away")
+    folder.rename(away)
+    edited.elbow.wait_for(re.escape(f"`{folder}` cannot be read: it does not exist"))
+    assert fetch(edited.url, "a.example.com")[0] == 200
+    away.rename(folder)
+    edited.file.write_text(MANIFEST.format(port=8088, host="back.example.com"))
+    edited.answers("back.example.com")
+
+
+def test_a_binary_file_is_said_and_costs_nothing(edited, folder):
+    (folder / "binary.yaml").write_bytes(bytes(range(256)))
+    edited.elbow.wait_for(r"the file is not text \([^)]*binary\.yaml")
+    assert fetch(edited.url, "a.example.com")[0] == 200
+
+
+def test_a_gateway_goes_and_comes_back(edited):
+    manifest = edited.file.read_text()
+    edited.file.write_text("# nothing\n")
+    seen = edited.elbow.wait_for("No load balancers")
+    edited.file.write_text(manifest)
+    edited.elbow.wait_for("GATEWAY", seen)
+    edited.answers("a.example.com")
+
+
+def test_the_state_file_may_be_in_the_folder(folder):
+    state_file = folder / "state.json"
+    with Running("-f", folder, "--state-file", state_file) as elbow:
+        edited = Edited(elbow, folder, state_file)
+        edited.file.write_text(MANIFEST.format(port=8088, host="b.example.com"))
+        edited.answers("b.example.com")
+        assert "state.json" not in elbow.output
+
+
+# === What is not as it should be ===
+
+
+def test_two_at_once_have_addresses_of_their_own(folder, tmp_path):
+    state_files = [tmp_path / "one.json", tmp_path / "two.json"]
+    with (
+        Running("-f", folder, "--state-file", state_files[0]) as first,
+        Running("-f", folder, "--state-file", state_files[1]) as second,
+    ):
+        for elbow in (first, second):
+            elbow.wait_for("GATEWAY")
+        addresses = [
+            state_of(file)["gateways"][0]["listeners"][0]["addresses"][0] for file in state_files
+        ]
+        assert addresses[0] != addresses[1]
+        assert all(address.endswith(":8088") for address in addresses), addresses
+        for address in addresses:
+            assert fetch(f"http://{address}/", "a.example.com")[0] == 200
+
+
+def test_a_certificate_that_is_not_there_costs_its_listener_only():
+    with Running("-f", ROOT / "examples", "--no-stand-ins") as elbow:
+        elbow.wait_for("CertificateNotFound.*certificate/xxxx")
+        elbow.wait_for("leave out --no-stand-ins")
+        elbow.wait_for(r"http HTTP:80 ")
+        elbow.wait_for("Service app-ns/app-service does not exist")
+        output = elbow.output[elbow.output.index("GATEWAY") :]
+        assert "https HTTPS:443" not in output
+
+
+def test_an_invalid_gateway_is_not_no_gateway(folder):
+    (folder / "all.yaml").write_text(
+        MANIFEST.format(port=8088, host="a.example.com").replace("protocol: HTTP", "protocol: [1]")
+    )
+    done = run("local", "-f", folder, "--", "true")
+    assert done.returncode == 1
+    assert "no Gateway that is valid" in done.stderr
+
+
+# === What is printed ===
+
+
+def test_the_lines_to_try_can_be_pasted_into_a_shell():
+    with Running("-f", ROOT / "examples") as elbow:
+        elbow.wait_for("describe-load-balancers")
+        lines = [line.strip() for line in elbow.output.splitlines() if " curl " in f" {line} "]
+        answers = [
+            subprocess.run(
+                ["sh", "-c", line], capture_output=True, text=True, timeout=LIMIT_SECONDS
+            ).stdout
+            for line in lines
+        ]
+    assert len(lines) == 3, lines
+    assert "app-ns/app-service" in answers[0] and '"http"' in answers[0], answers
+    assert "app-ns/app-service" in answers[1] and '"https"' in answers[1], answers
+    assert answers[2] == "hello\n"
+
+
+def test_a_note_is_a_line_and_nothing_is_coloured_in_a_pipe():
+    with Running("-f", ROOT / "examples") as elbow:
+        elbow.wait_for("describe-load-balancers")
+        assert "\x1b" not in elbow.output
+        notes = [line for line in elbow.output.splitlines() if "deprecated" in line]
+        assert notes and all(line.startswith("note: ") for line in notes), notes

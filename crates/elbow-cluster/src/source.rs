@@ -174,9 +174,8 @@ impl Loader {
                 column: 1,
                 span: ByteSpan::default(),
             };
-            let message = format!("`{}` is not text", location.source);
             self.report(
-                Diagnostic::error("not-text", message)
+                Diagnostic::error("not-text", "the file is not text")
                     .hint(hint)
                     .located(location),
             );

@@ -94,9 +94,15 @@ fn document(text: &str, chunk: ByteSpan) -> Vec<Result<Node, Vec<Problem>>> {
     let result = builder.run(&mut parser);
     let Builder {
         mut problems,
+        problems_of_root,
         documents,
         ..
     } = builder;
+    // All keys of a second object are there twice: that it is one says it better.
+    match second_object(&problems_of_root) {
+        Some(problem) => problems.push(problem),
+        None => problems.extend(problems_of_root.into_iter().map(|(_, problem)| problem)),
+    }
     problems.extend(result.err());
     if content.contains("{{") {
         for problem in &mut problems {
@@ -110,6 +116,23 @@ fn document(text: &str, chunk: ByteSpan) -> Vec<Result<Node, Vec<Problem>>> {
     } else {
         vec![Err(problems)]
     }
+}
+
+/// What is wrong if the line between two objects is missing.
+fn second_object(duplicates: &[(String, Problem)]) -> Option<Problem> {
+    let start = |name| {
+        let mut starts = duplicates.iter().filter(|(key, _)| key == name);
+        starts.next().map(|(_, problem)| problem.span)
+    };
+    let span = start("apiVersion")?.min(start("kind")?);
+    Some(Problem {
+        hint: Some("put a line `---` before it".to_owned()),
+        ..problem(
+            "duplicate-key",
+            span,
+            "a second object begins in the same document",
+        )
+    })
 }
 
 /// A list or map that is not yet complete.
@@ -147,6 +170,8 @@ struct Builder<'t> {
     nodes: usize,
     documents: Vec<Node>,
     problems: Vec<Problem>,
+    /// Keys that the document's own map has twice.
+    problems_of_root: Vec<(String, Problem)>,
 }
 
 impl<'t> Builder<'t> {
@@ -162,6 +187,7 @@ impl<'t> Builder<'t> {
             nodes: 0,
             documents: Vec::new(),
             problems: Vec::new(),
+            problems_of_root: Vec::new(),
         }
     }
 
@@ -284,6 +310,7 @@ impl<'t> Builder<'t> {
             self.nodes += nodes;
             self.anchors.insert(anchor, (node.clone(), nodes));
         }
+        let depth = self.stack.len();
         let Some(frame) = self.stack.last_mut() else {
             self.documents.push(node);
             return Ok(());
@@ -320,10 +347,15 @@ impl<'t> Builder<'t> {
                 Some((name, span, IsMerge::No)) => {
                     if let Some(first) = seen.get(&name) {
                         let message = format!("the key `{name}` is given twice in one map");
-                        self.problems.push(Problem {
+                        let duplicate = Problem {
                             related: Some(("first given here", *first)),
                             ..problem("duplicate-key", span, &message)
-                        });
+                        };
+                        if depth > 1 {
+                            self.problems.push(duplicate);
+                        } else {
+                            self.problems_of_root.push((name, duplicate));
+                        }
                     } else {
                         seen.insert(name.clone(), span);
                         entries.push(Entry {

@@ -216,9 +216,9 @@ pub struct SettingsArgs {
     /// Name of the cluster; part of names and tags.
     #[arg(long, default_value = "my-cluster", value_name = "NAME")]
     pub cluster_name: String,
-    /// Region of the load balancers; taken from the certificates that the manifests name, else
-    /// us-east-1.
-    #[arg(long, env = "AWS_REGION", value_name = "REGION")]
+    /// Region of the load balancers; taken from the certificates that the manifests name, else from
+    /// the environment (`AWS_REGION`), else us-east-1.
+    #[arg(long, value_name = "REGION")]
     pub aws_region: Option<String>,
     /// The cluster's VPC; made up if not given.
     #[arg(long, value_name = "VPC")]

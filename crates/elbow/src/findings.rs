@@ -34,6 +34,8 @@ pub(crate) fn render(diagnostics: &[Diagnostic], sources: &dyn Sources, color: b
     let handler = GraphicalReportHandler::new_themed(theme)
         .with_links(false)
         .with_width(DEFAULT_WIDTH)
+        // A terminal wraps by itself, and a path that is broken in two can be neither found nor copied.
+        .with_wrap_lines(false)
         .with_context_lines(1);
     let mut text = String::new();
     for diagnostic in diagnostics {

@@ -220,8 +220,10 @@ fn nothing_to_run(
     let found = project.findings(Vec::new());
     terminal.err(&crate::findings::render(&found, &project.loaded, true))?;
     let names: Vec<String> = paths.iter().map(|p| format!("`{}`", p.display())).collect();
-    let what = if project.loaded.snapshot.objects().is_empty() {
+    let what = if project.loaded.is_empty() {
         "no Kubernetes objects"
+    } else if project.is_incomplete() {
+        "no Gateway that is valid"
     } else {
         "no Gateway"
     };

@@ -27,7 +27,8 @@ pub struct Place {
     pub account: String,
 }
 
-/// The region and account: of the flag, else of the first ARN that a configuration names.
+/// The region and account: of the flag, else of the first ARN that a configuration names, else of the
+/// environment.
 pub fn place(args: &SettingsArgs, snapshot: &Snapshot) -> Place {
     let named = certificate_arns(snapshot).find_map(|arn| {
         let mut parts = arn.as_str().split(':').skip(3);
@@ -42,7 +43,7 @@ pub fn place(args: &SettingsArgs, snapshot: &Snapshot) -> Place {
         }
     });
     let named = named.unwrap_or_else(|| Place {
-        region: DEFAULT_REGION.to_owned(),
+        region: region_of_environment().unwrap_or_else(|| DEFAULT_REGION.to_owned()),
         account: DEFAULT_ACCOUNT.to_owned(),
     });
     match &args.aws_region {
@@ -52,6 +53,11 @@ pub fn place(args: &SettingsArgs, snapshot: &Snapshot) -> Place {
         },
         None => named,
     }
+}
+
+/// The region of the user's shell. It comes after that of the certificates, which work in no other.
+fn region_of_environment() -> Option<String> {
+    std::env::var("AWS_REGION").ok().filter(|r| !r.is_empty())
 }
 
 /// The certificates that LoadBalancerConfigurations name, in the order of the objects.

@@ -75,9 +75,9 @@ fn files_that_are_not_text_are_named_and_the_others_loaded() {
     assert_eq!(
         lines,
         [
-            "error not-text 1:1 `binary.yaml` is not text (it looks like a binary file: move it away or give it another ending)",
+            "error not-text 1:1 the file is not text (it looks like a binary file: move it away or give it another ending)",
             "error not-text 1:6 `latin.yaml` is not UTF-8 (save it as UTF-8)",
-            "error not-text 1:1 `utf16.yaml` is not text (it looks like UTF-16: save it as UTF-8)",
+            "error not-text 1:1 the file is not text (it looks like UTF-16: save it as UTF-8)",
         ]
     );
 }

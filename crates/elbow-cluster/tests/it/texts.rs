@@ -181,6 +181,21 @@ fn a_template_is_recognised() {
 }
 
 #[test]
+fn two_objects_without_a_line_between_them_are_said_to_be_that() {
+    let one = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n";
+    let loaded = load_text(&format!("{one}{one}"));
+    let [problem] = &loaded.diagnostics[..] else {
+        panic!("{:?}", loaded.diagnostics)
+    };
+    assert_eq!(
+        problem.message,
+        "a second object begins in the same document"
+    );
+    assert_eq!(problem.location.as_ref().unwrap().line, 4);
+    assert_eq!(problem.hint.as_deref(), Some("put a line `---` before it"));
+}
+
+#[test]
 fn a_key_that_is_given_twice_names_both_places() {
     let loaded = load_text("apiVersion: v1\nkind: Service\nmetadata: {name: a}\nkind: Pod\n");
     let related = &loaded.diagnostics[0].related[0];

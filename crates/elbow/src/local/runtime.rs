@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use elbow_api::{Diagnostic, Snapshot};
+use elbow_api::{Diagnostic, Severity, Snapshot};
 use elbow_emulator::{Config, Emulator, HealthMode, Latencies};
 use elbow_emulator_server::dataplane::{self, Bindings, DataPlane, DataPlaneConfig};
 use elbow_emulator_server::{Clock, SharedEmulator, serve_api};
@@ -32,7 +32,7 @@ use super::view::{self, Health, Parts};
 use crate::args::LocalArgs;
 use crate::certificates::Authority;
 use crate::findings;
-use crate::input::Project;
+use crate::input::{Project, StandIns};
 use crate::terminal::Terminal;
 use crate::world::{Certificates, wanted};
 
@@ -48,6 +48,7 @@ pub(crate) struct Runtime {
     bindings: watch::Receiver<Bindings>,
     changes: watch::Receiver<u64>,
     backends: Backends,
+    stand_ins: StandIns,
     /// `None` when stand-ins are switched off.
     authority: Option<Authority>,
     world: World,
@@ -84,10 +85,10 @@ impl Runtime {
         terminal: Terminal,
     ) -> anyhow::Result<Self> {
         let shutdown = CancellationToken::new();
-        let authority = if args.no_stand_ins {
-            None
+        let (stand_ins, authority) = if args.no_stand_ins {
+            (StandIns::None, None)
         } else {
-            Some(Authority::new()?)
+            (StandIns::MakeUp, Some(Authority::new()?))
         };
         let mut emulator = Emulator::new(Config {
             region: project.place.region.clone(),
@@ -164,6 +165,7 @@ impl Runtime {
             session,
             data_plane,
             backends,
+            stand_ins,
             authority,
             world,
             aws,
@@ -230,6 +232,7 @@ impl Runtime {
             display,
             plans,
             is_applying,
+            stand_ins,
             ..
         } = self;
         let mut shown = Ok(());
@@ -249,7 +252,7 @@ impl Runtime {
             } => failed_steps
                 .entry(unit.clone())
                 .or_default()
-                .push(failed_step(step, error)),
+                .push(failed_step(step, error) + hint(error, *stand_ins)),
             Effect::RoundFinished { unit, result, .. } => {
                 results.push((unit.clone(), result.clone()));
             }
@@ -310,6 +313,19 @@ impl Runtime {
         self.world = world;
         self.backends.follow(&project.made_up).await?;
         let reads = edit::follow(&mut self.snapshot, &project.loaded.snapshot);
+        // What is still wrong in a file that was edited is told again; what is not in it need not be.
+        let is_edited = |source: &str| {
+            let text =
+                |project: &Project| project.loaded.text(source).map(|t| t.as_str().to_owned());
+            text(&self.project) != text(&project)
+        };
+        self.told.retain(|finding| {
+            finding.severity != Severity::Error
+                || !finding
+                    .location
+                    .as_ref()
+                    .is_some_and(|l| is_edited(&l.source))
+        });
         self.project = project;
         self.failures.clear();
         self.plans.clear();
@@ -454,6 +470,16 @@ impl Runtime {
 /// How long sockets may take to close. With the time that a command has to end this stays below the two
 /// seconds that Ctrl-C may take.
 const CLOSING_MAX: Duration = Duration::from_millis(500);
+
+/// What to do about a failure that elbow itself can help with.
+fn hint(error: &AwsError, stand_ins: StandIns) -> &'static str {
+    match (error.code.as_str(), stand_ins) {
+        ("CertificateNotFound", StandIns::None) => {
+            "\n  help: leave out --no-stand-ins to have each certificate made up that is named"
+        }
+        _ => "",
+    }
+}
 
 /// A step that failed, for people.
 fn failed_step(step: &Step, error: &AwsError) -> String {

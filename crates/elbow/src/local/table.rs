@@ -20,6 +20,9 @@ type Cell = (String, Style);
 
 /// Draws the table and the lines to try.
 pub(crate) fn draw(state: &State) -> String {
+    if state.gateways.is_empty() {
+        return "No load balancers: no Gateway asks for one.\n".to_owned();
+    }
     let mut rows: Vec<Vec<Cell>> = vec![
         ["GATEWAY", "LISTENER", "ADDRESS", "TARGETS"]
             .map(|t| (t.to_owned(), HEADER))
@@ -112,7 +115,11 @@ fn address(listener: &ListenerState) -> Cell {
 
 fn targets(listener: &ListenerState) -> Cell {
     let (healthy, all) = listener.healthy;
-    let style = if all > 0 && healthy == all { GOOD } else { BAD };
+    if all == 0 {
+        // Nothing wrong where routes only redirect; where a backend is missing there is a finding.
+        return ("no targets".to_owned(), FAINT);
+    }
+    let style = if healthy == all { GOOD } else { BAD };
     (format!("{healthy}/{all} healthy"), style)
 }
 
