@@ -43,6 +43,14 @@ impl Display {
         Ok(())
     }
 
+    /// Says how to go on, if that is up to the user and not to a command.
+    pub(crate) fn running(&mut self) -> anyhow::Result<()> {
+        match self.results {
+            Stream::Out => self.tell("\nEdits of the manifests are followed; Ctrl-C ends it.\n"),
+            Stream::Err => Ok(()),
+        }
+    }
+
     /// Says something that is no result.
     pub(crate) fn tell(&mut self, text: &str) -> anyhow::Result<()> {
         self.progress.clear();

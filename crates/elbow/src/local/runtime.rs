@@ -237,13 +237,11 @@ impl Runtime {
         } = self;
         let mut shown = Ok(());
         session.send(input, snapshot, &mut |effect| match effect {
-            Effect::PlanReady { unit, plan } => {
-                // A round that is tried again comes to the same plan, which was shown.
-                if plans.get(unit) != Some(plan) && shown.is_ok() {
-                    shown = display.print(&format!("{}\n", render::text::render(plan)));
-                    plans.insert(unit.clone(), plan.clone());
-                    *is_applying = true;
-                }
+            // A round that is tried again comes to the same plan, which was shown.
+            Effect::PlanReady { unit, plan } if plans.get(unit) != Some(plan) && shown.is_ok() => {
+                shown = display.print(&format!("{}\n", render::text::render(plan)));
+                plans.insert(unit.clone(), plan.clone());
+                *is_applying = true;
             }
             Effect::Progress {
                 unit,
@@ -364,7 +362,9 @@ impl Runtime {
         }
         if self.shown.as_ref() != Some(&state) {
             self.display.print(&table::draw(&state))?;
-            self.shown = Some(state);
+            if self.shown.replace(state).is_none() {
+                self.display.running()?;
+            }
         } else if self.is_applying && self.troubles.is_empty() {
             self.display.print("Applied.\n")?;
         }

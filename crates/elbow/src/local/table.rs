@@ -71,10 +71,10 @@ pub(crate) fn draw(state: &State) -> String {
     if !lines.is_empty() {
         text.push('\n');
         for line in lines {
-            let _ = writeln!(text, "  {line}");
+            let _infallible = writeln!(text, "  {line}");
         }
     }
-    let _ = writeln!(
+    let _infallible = writeln!(
         text,
         "\n  {FAINT}# the same resources as AWS shows them{FAINT:#}\n  \
          AWS_ACCESS_KEY_ID=elbow AWS_SECRET_ACCESS_KEY=elbow aws --region {} \\\n    \
@@ -95,7 +95,7 @@ fn mapped(state: &State) -> String {
     reasons.dedup();
     let mut text = String::new();
     for reason in reasons {
-        let _ = writeln!(
+        let _infallible = writeln!(
             text,
             "  {NOTE}note:{NOTE:#} {reason}, so the listener is at another one"
         );
@@ -190,7 +190,7 @@ fn columns(text: &mut String, rows: &[Vec<Cell>]) {
         let mut line = String::from(" ");
         for ((cell, style), width) in row.iter().zip(&widths) {
             let padding = width - cell.chars().count();
-            let _ = write!(line, " {style}{cell}{style:#}{:padding$}  ", "");
+            let _infallible = write!(line, " {style}{cell}{style:#}{:padding$}  ", "");
         }
         text.push_str(line.trim_end());
         text.push('\n');
