@@ -333,6 +333,29 @@ mod tests {
     }
 
     #[test]
+    fn source_addresses_go_to_the_matches_that_are_named() {
+        use elbow_api::crds::{ConditionField, ListenerRuleCondition, SourceIpConfig};
+        // LBC, pkg/gateway/routeutils/route_rule_condition.go: absent is all, empty is none.
+        let rows = [
+            (None, [1, 1]),
+            (Some(vec![]), [0, 0]),
+            (Some(vec![1]), [0, 1]),
+        ];
+        for (match_indexes, expected) in rows {
+            let mut configuration = ListenerRuleConfiguration::default();
+            configuration.spec.conditions = Some(vec![ListenerRuleCondition {
+                source_ip_config: Some(SourceIpConfig {
+                    values: vec!["192.0.2.0/24".to_owned()],
+                }),
+                match_indexes: match_indexes.clone(),
+                field: ConditionField::SourceIp,
+            }]);
+            let found = [0, 1].map(|index| source_ips(index, Some(&configuration)).count());
+            assert_eq!(found, expected, "{match_indexes:?}");
+        }
+    }
+
+    #[test]
     fn limits_of_aws_are_checked() {
         let path = |values: Vec<String>| Condition::PathPattern {
             matches: Pattern::Values(values),

@@ -268,6 +268,10 @@ mod tests {
                 ("HTTP", 80, Some("b.example.com"), None),
                 ("HTTP", 80, Some("a.example.com"), Some("HostnameConflict")),
                 ("HTTPS", 80, None, Some("ProtocolConflict")),
+                // LBC, pkg/gateway/routeutils/listener_utils.go: the hostname is looked at last.
+                ("HTTPS", 80, Some("a.example.com"), Some("HostnameConflict")),
+                ("HTTPS", 80, Some("c.example.com"), Some("ProtocolConflict")),
+                ("HTTP", 80, Some("c.example.com"), Some("HostnameConflict")),
                 ("HTTP", 80, None, None),
                 ("HTTP", 80, None, None),
                 ("TCP", 90, None, Some("UnsupportedProtocol")),

@@ -77,7 +77,10 @@ fn named_default<'a>(
     let namespace = configuration.metadata.namespace.clone().unwrap_or_default();
     let name = NamespacedName::new(namespace, reference.name.clone());
     let found = ctx.reader.target_group_configuration(&name);
-    let NamespacedName { namespace, name: own } = &name;
+    let NamespacedName {
+        namespace,
+        name: own,
+    } = &name;
     let (problem, cause) = match found {
         Some(default) if default.spec.target_reference.is_none() => return Ok(found),
         Some(_) => (
@@ -98,17 +101,14 @@ fn named_default<'a>(
     );
     let message = format!("default TargetGroupConfiguration {name} {problem}");
     ctx.report(
-        Diagnostic::error(
-            "invalid-default-target-group-configuration",
-            message,
-        )
-        .on(ObjectRef::new(
-            Kind::LoadBalancerConfiguration,
-            name.namespace.clone(),
-            configuration.metadata.name.clone().unwrap_or_default(),
-        ))
-        .at("spec.defaultTargetGroupConfiguration.name")
-        .hint("name a TargetGroupConfiguration of this namespace that has no targetReference"),
+        Diagnostic::error("invalid-default-target-group-configuration", message)
+            .on(ObjectRef::new(
+                Kind::LoadBalancerConfiguration,
+                name.namespace.clone(),
+                configuration.metadata.name.clone().unwrap_or_default(),
+            ))
+            .at("spec.defaultTargetGroupConfiguration.name")
+            .hint("name a TargetGroupConfiguration of this namespace that has no targetReference"),
     );
     Err(condition)
 }

@@ -81,7 +81,11 @@ pub(crate) fn recorded(plan: &Value, backend: &str) -> Value {
 }
 
 fn as_text(value: &Value) -> Value {
-    json!(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+    json!(
+        value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned)
+    )
 }
 
 /// AWS's spelling of a key, and names in the place of references.
@@ -103,8 +107,15 @@ fn plain(value: &Value, names: &BTreeMap<String, String>) -> Value {
                 .map(|(key, value)| {
                     let mut upper = key.clone();
                     upper[..1].make_ascii_uppercase();
-                    let upper = upper.replace("ARN", "Arn").replace("sourceIPC", "SourceIpC").replace("SourceIPC", "SourceIpC");
-                    let value = if tags(key) { value.clone() } else { plain(value, names) };
+                    let upper = upper
+                        .replace("ARN", "Arn")
+                        .replace("sourceIPC", "SourceIpC")
+                        .replace("SourceIPC", "SourceIpC");
+                    let value = if tags(key) {
+                        value.clone()
+                    } else {
+                        plain(value, names)
+                    };
                     (upper, value)
                 })
                 .collect::<Map<_, _>>()
@@ -118,9 +129,8 @@ fn plain(value: &Value, names: &BTreeMap<String, String>) -> Value {
 /// Tags without those that prove whose a resource is.
 fn user_tags(tags: &Value) -> Value {
     let tags = tags.as_object().into_iter().flatten();
-    let own = tags.filter(|(key, _)| {
-        !key.starts_with("gateway.k8s.aws.") && *key != "elbv2.k8s.aws/cluster"
-    });
+    let own = tags
+        .filter(|(key, _)| !key.starts_with("gateway.k8s.aws.") && *key != "elbv2.k8s.aws/cluster");
     own.map(|(k, v)| (k.clone(), v.clone()))
         .collect::<Map<_, _>>()
         .into()
@@ -162,9 +172,11 @@ fn binding(template: &Value) -> Value {
     }
     let metadata = &template["metadata"];
     json!([
-        metadata["namespace"], metadata["name"],
+        metadata["namespace"],
+        metadata["name"],
         metadata.get("labels").unwrap_or(&json!({})),
-        metadata.get("annotations").unwrap_or(&json!({})), spec
+        metadata.get("annotations").unwrap_or(&json!({})),
+        spec
     ])
 }
 
@@ -185,10 +197,13 @@ pub(crate) fn wanted(stack: &Stack, bindings: &[BindingTemplate]) -> Value {
     for (port, listener) in &stack.listeners {
         let of = &mut form["listeners"][port.to_string()];
         for (priority, rule) in of["rules"].as_object().unwrap() {
-            rules.insert(format!("{port}:{priority}"), json!({
-                "conditions": rule["conditions"], "actions": [rule["action"]],
-                "transforms": rule["transforms"], "tags": value(&rule["tags"]),
-            }));
+            rules.insert(
+                format!("{port}:{priority}"),
+                json!({
+                    "conditions": rule["conditions"], "actions": [rule["action"]],
+                    "transforms": rule["transforms"], "tags": value(&rule["tags"]),
+                }),
+            );
         }
         *of = json!({
             "protocol": of["protocol"], "sslPolicy": of["sslPolicy"], "alpn": listener.alpn_policy,

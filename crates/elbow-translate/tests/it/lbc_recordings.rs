@@ -3,7 +3,10 @@
 //! A recording is a folder with `input.yaml`, `stack.json` (LBC's plan by Gateway), `k8s.json`,
 //! `lbs.json`, `targets.json` and `certs.json`, made by LBC's own model builder in the network of
 //! `support.rs`. All differences are told at once, to be judged one by one.
-#![expect(clippy::disallowed_methods, reason = "recordings are files outside of the project")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "recordings are files outside of the project"
+)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -45,7 +48,10 @@ fn facts() -> Facts {
         subnet.ipv6_cidrs = vec![format!("2400:6500:e5aa:60{place}{zone}::/64")];
     }
     facts.vpc.as_mut().unwrap().ipv6_cidrs = vec!["2400:6500:e5aa:6000::/56".to_owned()];
-    for (name, id) in [("web-one", "sg-d3978b50b8e0a9249"), ("web-two", "sg-8b6fff793e908f2b4")] {
+    for (name, id) in [
+        ("web-one", "sg-d3978b50b8e0a9249"),
+        ("web-two", "sg-8b6fff793e908f2b4"),
+    ] {
         let ids = vec![SecurityGroupId::new(id)];
         facts.security_groups_by_name.insert(name.to_owned(), ids);
     }
@@ -78,8 +84,7 @@ fn check(case: &Path) -> Vec<String> {
     for gateway in k8s["Gateway"].as_array().into_iter().flatten() {
         let of = |key: &str| gateway["metadata"][key].as_str().unwrap();
         let name = format!("{}/{}", of("namespace"), of("name"));
-        let translation =
-            support::translate_with(&objects, &name, &support::settings(), facts());
+        let translation = support::translate_with(&objects, &name, &support::settings(), facts());
         let plan = &plans[&name];
         match (&translation.stack, plan.is_null()) {
             (Some(stack), false) => {
@@ -87,31 +92,53 @@ fn check(case: &Path) -> Vec<String> {
                     lbc_plan::recorded(plan, "sg-df371057791fc2599"),
                     lbc_plan::wanted(stack, &translation.bindings),
                 );
-                found.push(difference(case, &format!("plan {name}"), &recorded, &wanted));
+                found.push(difference(
+                    case,
+                    &format!("plan {name}"),
+                    &recorded,
+                    &wanted,
+                ));
                 found.extend(targets_and_certificates(case, &name, &translation));
             }
-            (stack, is_null) if stack.is_some() == is_null && stack.as_ref().is_none_or(|s| s.load_balancer.is_some()) => {
+            (stack, is_null)
+                if stack.is_some() == is_null
+                    && stack.as_ref().is_none_or(|s| s.load_balancer.is_some()) =>
+            {
                 let who = if is_null { "elbow" } else { "LBC" };
                 found.push(format!("{} {name}: only {who} has a Stack", case.display()));
             }
             _ => {}
         }
-        let balancer = balancers.as_array().into_iter().flatten().find(|b| b["gateway"] == json!(name));
+        let balancer = balancers
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|b| b["gateway"] == json!(name));
         let balancer = balancer.map_or(Value::Null, |b| b["loadBalancer"].clone());
         if translation.gateway.is_some() {
             let (recorded, wanted) = gateway_statuses(&gateway["status"], &translation, &balancer);
-            found.push(difference(case, &format!("Gateway {name}"), &recorded, &wanted));
+            found.push(difference(
+                case,
+                &format!("Gateway {name}"),
+                &recorded,
+                &wanted,
+            ));
         }
         for draft in &translation.routes {
             routes.entry(draft.route.to_string()).or_default();
-            drafts.entry(draft.route.to_string()).or_insert_with(Vec::new).push(draft.clone());
+            drafts
+                .entry(draft.route.to_string())
+                .or_insert_with(Vec::new)
+                .push(draft.clone());
         }
     }
     for kind in ["HTTPRoute", "TCPRoute"] {
         for route in k8s[kind].as_array().into_iter().flatten() {
             let of = |key: &str| route["metadata"][key].as_str().unwrap();
             let own = drafts.iter().flat_map(|(_, all)| all).filter(|d| {
-                d.route.kind.as_str() == kind && d.route.name == of("name") && d.route.namespace == of("namespace")
+                d.route.kind.as_str() == kind
+                    && d.route.name == of("name")
+                    && d.route.namespace == of("namespace")
             });
             let mut wanted = Vec::new();
             for draft in own {
@@ -123,14 +150,22 @@ fn check(case: &Path) -> Vec<String> {
             let (recorded, _) = route_statuses(&route["status"], None);
             let what = format!("{kind} {}/{}", of("namespace"), of("name"));
             let sort = |value: &Value| lbc::sorted(lbc::list(value).to_vec());
-            found.push(difference(case, &what, &sort(&recorded), &lbc::sorted(wanted)));
+            found.push(difference(
+                case,
+                &what,
+                &sort(&recorded),
+                &lbc::sorted(wanted),
+            ));
         }
     }
     for class in k8s["GatewayClass"].as_array().into_iter().flatten() {
         let name = class["metadata"]["name"].as_str().unwrap();
         if let Some(draft) = translate_class(&objects, name).0 {
             let wanted = json!(status::class(&draft));
-            let (recorded, wanted) = (by_type(&class["status"]["conditions"]), by_type(&wanted["conditions"]));
+            let (recorded, wanted) = (
+                by_type(&class["status"]["conditions"]),
+                by_type(&wanted["conditions"]),
+            );
             found.push(difference(case, name, &recorded, &wanted));
         }
     }
@@ -140,17 +175,34 @@ fn check(case: &Path) -> Vec<String> {
 
 fn targets_and_certificates(case: &Path, gateway: &str, translation: &Translation) -> Vec<String> {
     let stack = translation.stack.as_ref().unwrap();
-    let (targets, certificates) = (read(&case.join("targets.json")), read(&case.join("certs.json")));
+    let (targets, certificates) = (
+        read(&case.join("targets.json")),
+        read(&case.join("certs.json")),
+    );
     let mut found = Vec::new();
     for group in stack.target_groups.values() {
-        let wanted = group.targets.iter().map(|t| json!([t.id, t.port])).collect();
+        let wanted = group
+            .targets
+            .iter()
+            .map(|t| json!([t.id, t.port]))
+            .collect();
         let recorded = lbc::sorted(lbc::list(&targets[&group.name]).to_vec());
-        found.push(difference(case, &format!("targets {}", group.name), &recorded, &lbc::sorted(wanted)));
+        found.push(difference(
+            case,
+            &format!("targets {}", group.name),
+            &recorded,
+            &lbc::sorted(wanted),
+        ));
     }
     for (port, listener) in &stack.listeners {
         let recorded = &certificates[format!("{gateway}:{port}")];
         let wanted = (!listener.certificates.is_empty()).then_some(&listener.certificates);
-        found.push(difference(case, &format!("certificates {port}"), recorded, &json!(wanted)));
+        found.push(difference(
+            case,
+            &format!("certificates {port}"),
+            recorded,
+            &json!(wanted),
+        ));
     }
     found
 }

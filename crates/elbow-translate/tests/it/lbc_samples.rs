@@ -155,7 +155,10 @@ fn stacks_equal_what_lbc_left_in_aws() {
         }
         for there in aws["targetGroups"].as_array().unwrap() {
             let name = &there["targetGroup"]["TargetGroupName"];
-            let group = stack.target_groups.values().find(|g| json!(g.name) == *name);
+            let group = stack
+                .target_groups
+                .values()
+                .find(|g| json!(g.name) == *name);
             part_of(&group.unwrap().attributes, there);
         }
         assert!(stack.undecided_listeners.is_empty());
@@ -283,13 +286,13 @@ pub(crate) fn gateway_statuses(
     translation: &Translation,
     load_balancer: &Value,
 ) -> (Value, Value) {
-    let report = load_balancer["LoadBalancerArn"].as_str().map(|arn| {
-        status::LoadBalancerReport {
+    let report = load_balancer["LoadBalancerArn"]
+        .as_str()
+        .map(|arn| status::LoadBalancerReport {
             arn: LoadBalancerArn::new(arn),
             dns_name: load_balancer["DNSName"].as_str().unwrap().to_owned(),
             state: LoadBalancerState::Active,
-        }
-    });
+        });
     let draft = translation.gateway.as_ref().unwrap();
     let found = json!(status::gateway(draft, report.as_ref(), false));
     let form = |status: &Value, addresses: Value| {
@@ -312,7 +315,10 @@ pub(crate) fn gateway_statuses(
 }
 
 /// A route's status as recorded, and as elbow has it.
-pub(crate) fn route_statuses(recorded: &Value, draft: Option<&status::RouteDraft>) -> (Value, Value) {
+pub(crate) fn route_statuses(
+    recorded: &Value,
+    draft: Option<&status::RouteDraft>,
+) -> (Value, Value) {
     let form = |parents: &Value| {
         let parents = parents.as_array().into_iter().flatten().map(|p| {
             json!({"parentRef": p["parentRef"], "controllerName": p["controllerName"],

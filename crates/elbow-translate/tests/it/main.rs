@@ -1,6 +1,8 @@
 //! Translation from outside: manifests in, Stacks, bindings, conditions and findings out.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod attachment;
+mod endpoints;
 mod findings;
 mod lbc;
 mod lbc_plan;

@@ -272,6 +272,7 @@ fn both_families_are_let_in_only_to_dualstack() {
 #[test]
 fn health_checks_have_the_defaults_of_lbc() {
     let local = "type: NodePort, externalTrafficPolicy: Local, healthCheckNodePort: 32000, ports: [{port: 80, targetPort: 8080, nodePort: 31000}]";
+    let local_without_port = "type: NodePort, externalTrafficPolicy: Local, ports: [{port: 80, targetPort: 8080, nodePort: 31000}]";
     // Class, Service, TargetGroupConfiguration; port, protocol, path, interval, timeout, thresholds.
     let rows = [
         (
@@ -314,6 +315,19 @@ fn health_checks_have_the_defaults_of_lbc() {
             "nlb",
             local,
             "targetType: ip",
+            json!(["traffic-port", "TCP", null, 15, 5, 3]),
+        ),
+        // LBC, pkg/gateway/model/model_build_target_group.go: the policy decides, not the port.
+        (
+            "nlb",
+            local_without_port,
+            "targetType: instance, healthCheckConfig: {healthCheckPort: '9090'}",
+            json!(["9090", "HTTP", "/healthz", 10, 6, 2]),
+        ),
+        (
+            "nlb",
+            local_without_port,
+            "targetType: instance",
             json!(["traffic-port", "TCP", null, 15, 5, 3]),
         ),
     ];
