@@ -30,8 +30,13 @@ fn elbow(arguments: &[&str], manifests: &str) -> Output {
 
 #[track_caller]
 fn json(output: &Output) -> Value {
-    let said = String::from_utf8_lossy(&output.stderr);
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {said}"))
+    let parsed = serde_json::from_slice(&output.stdout);
+    assert!(
+        parsed.is_ok(),
+        "no JSON: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    parsed.expect("just looked at")
 }
 
 /// What the manifests ask for, and the codes of the findings.
