@@ -41,7 +41,7 @@ fn manifest(folder: &Path, name: &str, text: &str) -> PathBuf {
     path
 }
 
-const GATEWAY: &str = r#"
+const GATEWAY: &str = r"
 apiVersion: gateway.networking.k8s.io/v1
 kind: GatewayClass
 metadata:
@@ -73,7 +73,7 @@ spec:
     - backendRefs:
         - name: web
           port: 80
-"#;
+";
 
 #[test]
 fn wrong_usage_has_a_code_of_its_own() {

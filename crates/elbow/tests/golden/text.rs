@@ -4,7 +4,6 @@
 //! the random part of an ARN or DNS name by an ellipsis.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use elbow::statuses::{Status, statuses};
 use elbow_api::{Diagnostic, NamespacedName, Snapshot};
@@ -49,12 +48,12 @@ impl Redacted {
     ) -> String {
         let mut text = String::new();
         for object in statuses(snapshot, reports) {
-            let _ = writeln!(text, "{}", object.object);
+            text.push_str(&format!("{}\n", object.object));
             match &object.status {
                 Status::Class(status) => conditions(&mut text, "  ", &status.conditions),
                 Status::Gateway(status) => {
                     for address in status.addresses.iter().flatten() {
-                        let _ = writeln!(text, "  address {address}");
+                        text.push_str(&format!("  address {address}\n"));
                     }
                     conditions(&mut text, "  ", &status.conditions);
                     for listener in status.listeners.iter().flatten() {
@@ -63,13 +62,12 @@ impl Redacted {
                             .iter()
                             .map(|k| k.kind.as_str())
                             .collect();
-                        let _ = writeln!(
-                            text,
-                            "  listener {}: {} attached, supports {}",
+                        text.push_str(&format!(
+                            "  listener {}: {} attached, supports {}\n",
                             listener.name,
                             listener.attached_routes,
                             kinds.join(", ")
-                        );
+                        ));
                         conditions(&mut text, "    ", &listener.conditions);
                     }
                 }
@@ -77,7 +75,7 @@ impl Redacted {
                     for parent in parents {
                         let reference = serde_json::to_string(&parent.parent_ref)
                             .unwrap_or_else(|error| error.to_string());
-                        let _ = writeln!(text, "  parent {reference}");
+                        text.push_str(&format!("  parent {reference}\n"));
                         conditions(&mut text, "    ", &parent.conditions);
                     }
                 }
@@ -90,20 +88,20 @@ impl Redacted {
     pub(crate) fn findings(&self, findings: &[Diagnostic], failures: &[String]) -> String {
         let mut text = String::new();
         for finding in findings {
-            let _ = write!(text, "{} {}", finding.severity, finding.code);
+            text.push_str(&format!("{} {}", finding.severity, finding.code));
             if let Some(object) = &finding.object {
-                let _ = write!(text, " {object}");
+                text.push_str(&format!(" {object}"));
             }
             if let Some(field) = &finding.field {
-                let _ = write!(text, " {field}");
+                text.push_str(&format!(" {field}"));
             }
-            let _ = writeln!(text, "\n  {}", finding.message);
+            text.push_str(&format!("\n  {}\n", finding.message));
             if let Some(hint) = &finding.hint {
-                let _ = writeln!(text, "  hint: {hint}");
+                text.push_str(&format!("  hint: {hint}\n"));
             }
         }
         for failure in failures {
-            let _ = writeln!(text, "refused {failure}");
+            text.push_str(&format!("refused {failure}\n"));
         }
         self.redact(&text)
     }
@@ -119,16 +117,15 @@ impl Redacted {
 
 fn conditions(text: &mut String, indent: &str, conditions: &[Condition]) {
     for c in conditions {
-        let _ = writeln!(
-            text,
-            "{indent}{}={} {}@{}{}{}",
+        text.push_str(&format!(
+            "{indent}{}={} {}@{}{}{}\n",
             c.condition_type,
             c.status,
             c.reason,
             c.observed_generation,
             if c.message.is_empty() { "" } else { ": " },
             c.message
-        );
+        ));
     }
 }
 
