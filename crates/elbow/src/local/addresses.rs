@@ -11,8 +11,9 @@ use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 /// so that no client gets it by chance.
 const CLAIM_PORT: u16 = 21_839;
 
-/// Addresses that one process claims: more load balancers than that on a laptop share the first.
-const CLAIMS_MAX: usize = 32;
+/// Addresses that one process claims, so that four find some at the same time. More load balancers than
+/// that share the first address, with mapped ports.
+const CLAIMS_MAX: usize = 60;
 
 /// The last numbers of 127.0.0.0/24 that are claimed. 1 is everybody's, 255 is a broadcast.
 const LAST_NUMBERS: std::ops::RangeInclusive<u8> = 2..=254;
