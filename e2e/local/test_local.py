@@ -71,9 +71,13 @@ class Running:
         return self
 
     def __exit__(self, *_):
-        if self.process.poll() is None:
+        # Asked first, so that it removes its temporary folder.
+        self.process.terminate()
+        try:
+            self.process.wait(LIMIT_SECONDS)
+        except subprocess.TimeoutExpired:
             self.process.kill()
-        self.process.wait()
+            self.process.wait()
 
 
 def wait_until(check, what):

@@ -6,9 +6,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
-/// UDP port that is held at an address to claim it. No traffic ever goes there. It is one that IANA
-/// has assigned to nobody and that lies below the ephemeral ports (32768 on Linux, 49152 elsewhere),
-/// so that no client gets it by chance.
+/// UDP port that is held at an address to claim it. No traffic ever goes there. Any number will do that
+/// lies below the ephemeral ports (32768 on Linux, 49152 elsewhere), so that no client gets it by chance.
 const CLAIM_PORT: u16 = 21_839;
 
 /// Addresses that one process claims, so that four find some at the same time. More load balancers than
