@@ -8,7 +8,6 @@
     reason = "recordings are files outside of the project"
 )]
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use elbow_model::facts::{Certificate, Subnet};
@@ -79,8 +78,7 @@ fn check(case: &Path) -> Vec<String> {
     let balancers = read(&case.join("lbs.json"));
     let objects = snapshot(case, "input.yaml", &k8s);
     let mut found = Vec::new();
-    let mut routes: BTreeMap<String, Vec<status::RouteParentStatus>> = BTreeMap::new();
-    let mut drafts = BTreeMap::new();
+    let mut drafts = Vec::new();
     for gateway in k8s["Gateway"].as_array().into_iter().flatten() {
         let of = |key: &str| gateway["metadata"][key].as_str().unwrap();
         let name = format!("{}/{}", of("namespace"), of("name"));
@@ -124,18 +122,12 @@ fn check(case: &Path) -> Vec<String> {
                 &wanted,
             ));
         }
-        for draft in &translation.routes {
-            routes.entry(draft.route.to_string()).or_default();
-            drafts
-                .entry(draft.route.to_string())
-                .or_insert_with(Vec::new)
-                .push(draft.clone());
-        }
+        drafts.extend(translation.routes.iter().cloned());
     }
     for kind in ["HTTPRoute", "TCPRoute"] {
         for route in k8s[kind].as_array().into_iter().flatten() {
             let of = |key: &str| route["metadata"][key].as_str().unwrap();
-            let own = drafts.iter().flat_map(|(_, all)| all).filter(|d| {
+            let own = drafts.iter().filter(|d| {
                 d.route.kind.as_str() == kind
                     && d.route.name == of("name")
                     && d.route.namespace == of("namespace")
