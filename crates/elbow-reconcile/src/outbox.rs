@@ -55,6 +55,7 @@ pub(crate) struct Sent<O> {
     pub(crate) owner: O,
     pub(crate) call: AwsCall,
     pub(crate) priority: Priority,
+    is_disowned: bool,
 }
 
 impl<O: Clone + PartialEq> Outbox<O> {
@@ -100,6 +101,16 @@ impl<O: Clone + PartialEq> Outbox<O> {
         self.waiting.retain(|_, waiting| waiting.owner != *owner);
     }
 
+    /// Takes the waiting calls of an owner back, and sees to it that nobody is told the answers of those
+    /// that are out: they belong to something that was given up. They count as out until they are
+    /// answered.
+    pub(crate) fn disown(&mut self, owner: &O) {
+        self.withdraw(owner);
+        for sent in self.out.values_mut() {
+            sent.is_disowned |= sent.owner == *owner;
+        }
+    }
+
     /// The calls that go out now. If some are held up by their budget: when the first of them may go.
     pub(crate) fn release(
         &mut self,
@@ -134,6 +145,7 @@ impl<O: Clone + PartialEq> Outbox<O> {
                         owner,
                         call,
                         priority: key.0,
+                        is_disowned: false,
                     },
                 );
             }
@@ -141,7 +153,7 @@ impl<O: Clone + PartialEq> Outbox<O> {
         (released, wake)
     }
 
-    /// Takes a call back whose answer is in. `None` for an answer to nothing.
+    /// Takes a call back whose answer is in. `None` for an answer to nothing, or to nobody.
     pub(crate) fn answered(
         &mut self,
         id: CallId,
@@ -152,7 +164,7 @@ impl<O: Clone + PartialEq> Outbox<O> {
         if error.is_some_and(|error| error.class == ErrorClass::Throttled) {
             self.budget.throttled(CallClass::of(&sent.call), now);
         }
-        Some(sent)
+        (!sent.is_disowned).then_some(sent)
     }
 }
 
@@ -164,6 +176,25 @@ mod tests {
         AwsCall::DescribeTags {
             arns: vec![n.to_string()],
         }
+    }
+
+    #[test]
+    fn what_was_given_up_is_told_no_answers() {
+        let mut outbox = Outbox::new(Limits::none(), 2);
+        let now = Timestamp::default();
+        for n in 1..=3 {
+            outbox.push("look", Priority::Fresh, call(n));
+        }
+        let (first, _) = outbox.release(now);
+        outbox.disown(&"look");
+        outbox.push("look", Priority::Fresh, call(4));
+        assert!(outbox.release(now).0.is_empty(), "two are still out");
+        for (id, _) in first {
+            assert!(outbox.answered(id, None, now).is_none());
+        }
+        let (second, _) = outbox.release(now);
+        assert_eq!(second.len(), 1, "the third was taken back");
+        assert!(outbox.answered(second[0].0, None, now).is_some());
     }
 
     #[test]

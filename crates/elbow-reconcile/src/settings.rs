@@ -1,6 +1,7 @@
 //! What a driver decides about rounds.
 
 use elbow_plan::Policy;
+use elbow_plan::policy::Quotas;
 
 use crate::backoff::Backoff;
 use crate::budget::Limits;
@@ -38,9 +39,19 @@ pub struct Settings {
 impl Settings {
     /// The defaults of a controller.
     pub fn new(translate: elbow_translate::Settings) -> Self {
+        // What translation leaves to others, the planner must not remove; and both count by the same
+        // quota.
+        let policy = Policy {
+            external_managed_tags: translate.external_managed_tags.clone(),
+            quotas: Quotas {
+                rules_max: translate.rules_per_load_balancer_max,
+                ..Quotas::default()
+            },
+            ..Policy::default()
+        };
         Self {
             translate,
-            policy: Policy::default(),
+            policy,
             backoff: Backoff::default(),
             polls: Polls::default(),
             limits: Limits::aws(),

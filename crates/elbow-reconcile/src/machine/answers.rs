@@ -88,9 +88,10 @@ impl Reconciler {
         None
     }
 
-    /// Takes back all calls of an owner that have not gone out.
+    /// Gives up all look-ups of an owner: those that wait are taken back, and answers of those that are out
+    /// must not be taken for answers to the next ones.
     fn withdraw(&mut self, owner: &Owner) {
-        self.outbox.withdraw(owner);
+        self.outbox.disown(owner);
         self.delayed.retain(|_, (other, ..)| other != owner);
     }
 
