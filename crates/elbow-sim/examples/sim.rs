@@ -49,6 +49,9 @@ fn main() -> ExitCode {
                 if goes_on {
                     let what: String = failure.what.chars().take(600).collect();
                     let _written = writeln!(out, "seed {seed}: {what}\n");
+                } else if shows_trace {
+                    let _written = writeln!(out, "seed {seed}: {}", failure.what);
+                    return ExitCode::FAILURE;
                 } else {
                     let _written = writeln!(out, "{failure}");
                     return ExitCode::FAILURE;

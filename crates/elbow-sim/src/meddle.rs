@@ -13,7 +13,7 @@ use crate::random::Random;
 
 /// Changes something, if there is anything to change.
 pub(crate) fn meddle(account: &mut Account, random: &mut Random, now: u64) -> Option<String> {
-    let call = match random.below(8) {
+    let call = match random.below(7) {
         0 => any_listener(account, random).map(|listener| AwsCall::DeleteListener {
             listener: Ref::Known(listener),
         }),
@@ -38,7 +38,7 @@ pub(crate) fn meddle(account: &mut Account, random: &mut Random, now: u64) -> Op
             load_balancer: Ref::Known(balancer),
             attributes: [("deletion_protection.enabled".to_owned(), "false".to_owned())].into(),
         }),
-        6 => {
+        _ => {
             let groups = account.security_groups();
             let ours: Vec<_> = groups
                 .into_iter()
@@ -51,18 +51,6 @@ pub(crate) fn meddle(account: &mut Account, random: &mut Random, now: u64) -> Op
                     rules: group.ingress.clone(),
                 })
         }
-        _ => any_rule(account, random).and_then(|rule| {
-            Some(AwsCall::CreateRule {
-                listener: Ref::Known(elbow_model::ListenerArn::new(listener_of(
-                    rule.arn.as_str(),
-                )?)),
-                priority: 40_000,
-                conditions: rule.conditions,
-                action: Action::FixedResponse(FixedResponse::plain(418)),
-                transforms: Vec::new(),
-                tags: Tags::new(),
-            })
-        }),
     }?;
     let result = account.answer(now, &call);
     Some(format!("{} {result:?}", call.operation()))
@@ -131,9 +119,4 @@ fn any_target(
     };
     let target = random.pick(&targets)?.target.clone();
     Some((group, target))
-}
-
-fn listener_of(rule: &str) -> Option<String> {
-    let (head, _) = rule.rsplit_once('/')?;
-    Some(head.replace(":listener-rule/", ":listener/"))
 }

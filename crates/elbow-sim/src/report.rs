@@ -6,7 +6,7 @@ use std::fmt;
 const LINES_SHOWN: usize = 60;
 /// Lines around a difference that say what it is about.
 const AROUND: usize = 6;
-/// Longest line of a trace; rules and target groups have much longer ones.
+/// Longest line that a failure shows; rules and target groups have much longer ones.
 const LINE_MAX: usize = 420;
 
 /// What a simulation did.
@@ -60,7 +60,6 @@ impl Trace {
         let what = what
             .as_ref()
             .replace("arn:aws:elasticloadbalancing:us-east-1:123456789012:", "");
-        let what: String = what.chars().take(LINE_MAX).collect();
         self.0
             .push(format!("{:>9}.{:03} {what}", now_ms / 1000, now_ms % 1000));
     }
@@ -97,6 +96,7 @@ impl fmt::Display for Failure {
             writeln!(f, "({hidden} lines before these)")?;
         }
         for line in &trace.0[hidden..] {
+            let line: String = line.chars().take(LINE_MAX).collect();
             writeln!(f, "{line}")?;
         }
         writeln!(

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use elbow_api::{Kind, NamespacedName, Snapshot};
 use elbow_emulator::Latencies;
-use elbow_model::{AwsAnswer, AwsCall, AwsError};
+use elbow_model::{AwsAnswer, AwsCall, AwsError, ErrorClass};
 use elbow_plan::Hazard;
 use elbow_reconcile::{CallId, Effect, Input, Reconciler, RoundResult, Settings, Timestamp, Unit};
 
@@ -92,6 +92,9 @@ pub(crate) struct Simulation {
     results: BTreeMap<Unit, RoundResult>,
     n_edits: u64,
     has_meddled: bool,
+    /// Whether a change was refused or lost since the last rest. The plan goes on without it, and
+    /// clients of what it was about may get what the rest of the plan makes of them.
+    has_failed: bool,
     // --- what clients may be answered ---
     shown: Vec<Ideal>,
     asked: Vec<Ask>,
@@ -173,6 +176,7 @@ impl Simulation {
             results: BTreeMap::new(),
             n_edits: 0,
             has_meddled: false,
+            has_failed: false,
             shown: Vec::new(),
             asked: Vec::new(),
             established: BTreeSet::new(),
@@ -514,12 +518,15 @@ impl Simulation {
         if call.is_mutating() {
             let text = match &result {
                 Ok(_) => "done".to_owned(),
-                Err(error) => error.to_string(),
+                Err(error) => {
+                    self.has_failed |= error.class != ErrorClass::Throttled;
+                    error.to_string()
+                }
             };
-            self.trace.add(self.now, format!("{id:?} {call:?}: {text}"));
+            self.trace.add(self.now, format!("{id:?} {text}: {call:?}"));
         } else if let Err(error) = &result {
             self.trace
-                .add(self.now, format!("{id:?} {call:?}: {error}"));
+                .add(self.now, format!("{id:?} {error}: {call:?}"));
         }
         let life = self.life;
         self.schedule(
@@ -687,6 +694,19 @@ impl Simulation {
         }
     }
 
+    /// At rest there is one for each, but for a Gateway that stopped to make sense in the middle of a
+    /// replacement: it keeps both.
+    fn check_balancers_at_rest(&self) -> Result<(), String> {
+        let mut blocked = self
+            .results
+            .values()
+            .filter(|result| **result == RoundResult::Blocked);
+        if blocked.next().is_some() {
+            return self.check_balancers(2);
+        }
+        self.check_balancers(1)
+    }
+
     /// Notes what clients may be answered from now on besides what they may be answered already.
     fn show(&mut self) {
         self.shown.push(Ideal::of(&self.snapshot));
@@ -697,6 +717,7 @@ impl Simulation {
     /// Whether clients of listeners that stood when the machine last rested get what they may get.
     fn check_traffic(&mut self, n_asks: usize) -> Result<(), String> {
         if self.has_meddled
+            || self.has_failed
             || self.established.is_empty()
             || self.shown.iter().any(|ideal| !ideal.is_reached)
         {
@@ -792,11 +813,12 @@ impl Simulation {
         self.asked = traffic::requests(self.shown.iter().flat_map(|ideal| ideal.stacks.values()));
         self.excused.clear();
         self.has_meddled = false;
+        self.has_failed = false;
         self.balancers = balancers(&mut self.account);
         let doors = traffic::doors(&self.account.emulator, self.now, &self.balancers);
         self.established = doors.into_iter().map(|(_, listener)| listener).collect();
         if is_reached {
-            self.check_balancers(1)?;
+            self.check_balancers_at_rest()?;
             self.check_traffic(8 * ASKS_PER_CHANGE)?;
         } else {
             self.established.clear();

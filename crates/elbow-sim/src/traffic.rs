@@ -91,7 +91,7 @@ pub(crate) fn picks(what: &Ask) -> u64 {
 /// Whether nobody answers: the load balancer's own error, or the response that stands for a backend that
 /// cannot be resolved or a route that is not there.
 pub(crate) fn is_error(answer: &Answer) -> bool {
-    ["error 5", "fixed 404", "fixed 5", "refuse "]
+    ["error 4", "error 5", "fixed 404", "fixed 5", "refuse "]
         .iter()
         .any(|start| answer.starts_with(start))
 }
