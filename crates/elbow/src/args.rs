@@ -15,7 +15,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     version,
     max_term_width = 100,
     after_help = "Exit codes: 0 done; 1 failed; 2 the plan has changes (`plan --exit-code` only); \
-                  3 a manifest is invalid; 64 wrong usage."
+                  3 a manifest is invalid; 64 wrong usage. With `local -- COMMAND`, \
+                  the command's own status."
 )]
 pub struct Cli {
     /// What to do.
@@ -100,7 +101,7 @@ pub struct LocalArgs {
 
 /// Shows what would change in AWS, and why.
 ///
-/// Plans against nothing, or against the manifests of another folder or revision (`--base`), as the
+/// Plans against nothing, or against the manifests of another folder (`--base`), as the
 /// controller would: with the same functions, against the built-in AWS.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -254,6 +255,9 @@ pub struct SettingsArgs {
     /// Certificate authorities whose certificates may be discovered by hostname.
     #[arg(long, value_delimiter = ',', value_name = "ARN")]
     pub allowed_certificate_authority_arns: Vec<String>,
+    /// Rules that a load balancer may have: the account's quota, which AWS raises on request.
+    #[arg(long, default_value_t = 100, value_name = "COUNT")]
+    pub max_rules_per_load_balancer: usize,
     /// LBC's feature gates that matter here: SubnetsClusterTagCheck, SubnetDiscoveryByReachability,
     /// ALBSingleSubnet, EnableDefaultTagsLowPriority, ListenerRulesTagging.
     #[arg(long, value_delimiter = ',', value_name = "GATE=BOOL")]

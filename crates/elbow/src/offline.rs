@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use anyhow::Context as _;
 use elbow_api::crds::TargetGroupBinding;
 use elbow_api::{NamespacedName, Snapshot};
-use elbow_emulator::{Config, Emulator, HealthMode};
+use elbow_emulator::{Config, Emulator, HealthMode, Quotas};
 use elbow_loopback::world::{self, World};
 use elbow_model::{AwsAnswer, AwsCall, AwsError};
 use elbow_plan::Plan;
@@ -41,6 +41,10 @@ impl Account {
             region: project.place.region.clone(),
             account_id: project.place.account.clone(),
             health: HealthMode::AssumeHealthy,
+            quotas: Quotas {
+                rules_per_application_load_balancer: project.settings.rules_per_load_balancer_max,
+                ..Quotas::default()
+            },
             ..Config::default()
         });
         let authority = Authority::new()?;

@@ -108,6 +108,7 @@ pub fn settings(args: &SettingsArgs, place: &Place) -> anyhow::Result<Settings> 
         .iter()
         .cloned()
         .collect();
+    settings.rules_per_load_balancer_max = args.max_rules_per_load_balancer;
     for gate in &args.feature_gates {
         feature_gate(&mut settings, gate)?;
     }
@@ -173,6 +174,8 @@ mod tests {
             "--default-tags=a=1,b=2=3",
             "--enable-backend-security-group=false",
             "--feature-gates=ALBSingleSubnet=true",
+            "--max-rules-per-load-balancer=200",
+            "--external-managed-tags=owner",
         ]);
         let place = place_of(&["--aws-region=eu-west-1"]);
         let settings = settings(&flags, &place).expect("the flags are right");
@@ -183,6 +186,10 @@ mod tests {
             BackendSecurityGroup::Disabled
         );
         assert!(settings.gates.alb_single_subnet);
+        // The planner goes by the same: it would otherwise remove what others manage.
+        let policy = elbow_reconcile::Settings::new(settings.clone()).policy;
+        assert_eq!(policy.quotas.rules_max, 200);
+        assert!(policy.external_managed_tags.contains("owner"));
         assert_eq!(settings.region.as_deref(), Some("eu-west-1"));
     }
 

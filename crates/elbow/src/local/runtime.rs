@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use elbow_api::{Diagnostic, Severity, Snapshot};
-use elbow_emulator::{Config, Emulator, HealthMode, Latencies};
+use elbow_emulator::{Config, Emulator, HealthMode, Latencies, Quotas};
 use elbow_emulator_server::dataplane::{self, Bindings, DataPlane, DataPlaneConfig};
 use elbow_emulator_server::{Clock, SharedEmulator, serve_api};
 use elbow_loopback::world::{self, World};
@@ -95,6 +95,10 @@ impl Runtime {
             account_id: project.place.account.clone(),
             latencies: Latencies::aws(),
             health: HealthMode::Probed,
+            quotas: Quotas {
+                rules_per_application_load_balancer: project.settings.rules_per_load_balancer_max,
+                ..Quotas::default()
+            },
             ..Config::default()
         });
         let world = world::build(
