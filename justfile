@@ -20,6 +20,10 @@ check:
 test:
     cargo xtask ci test doctest
 
+# Simulate 2000 seeds of edits, crashes and faults; `--seed N --trace` replays one
+sim *args:
+    cargo run --locked --quiet --release -p elbow-sim --example sim -- {{ args }}
+
 # Accept what the golden cases print now; the commit says why
 update-golden:
     ELBOW_UPDATE_GOLDEN=1 cargo test --workspace

@@ -75,7 +75,7 @@ pub(crate) fn objects(cluster: &Cluster) -> Objects {
     ] {
         all.push(typed::<gw::gatewayclasses::GatewayClass>(json!({
             "apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass",
-            "metadata": metadata(name, uid(1, 0, 0), None),
+            "metadata": metadata(name, &uid(1, 0, 0), None),
             "spec": {"controllerName": controller},
         })));
     }
@@ -115,7 +115,7 @@ fn uid(kind: u64, number: u64, incarnation: u64) -> String {
     format!("00000000-0000-4000-8000-{kind:04x}{incarnation:04x}{number:04x}")
 }
 
-fn metadata(name: &str, uid: String, namespace: Option<&str>) -> Value {
+fn metadata(name: &str, uid: &str, namespace: Option<&str>) -> Value {
     let mut metadata = json!({
         "name": name, "uid": uid, "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z",
     });
@@ -146,7 +146,7 @@ fn service_objects(number: u64, service: &Service) -> Vec<Object> {
     let mut objects = vec![
         typed::<core::Service>(json!({
             "apiVersion": "v1", "kind": "Service",
-            "metadata": metadata(&name, uid(2, number, 0), Some(NAMESPACE)),
+            "metadata": metadata(&name, &uid(2, number, 0), Some(NAMESPACE)),
             "spec": {
                 "type": "NodePort", "selector": {"app": name},
                 "ports": [{"name": "main", "protocol": "TCP", "port": SERVICE_PORT,
@@ -189,7 +189,7 @@ fn service_objects(number: u64, service: &Service) -> Vec<Object> {
         }
         objects.push(typed::<crds::TargetGroupConfiguration>(json!({
             "apiVersion": "gateway.k8s.aws/v1beta1", "kind": "TargetGroupConfiguration",
-            "metadata": metadata(&name, uid(3, number, 0), Some(NAMESPACE)),
+            "metadata": metadata(&name, &uid(3, number, 0), Some(NAMESPACE)),
             "spec": {
                 "targetReference": {"group": "", "kind": "Service", "name": name},
                 "defaultConfiguration": configuration,
@@ -201,7 +201,7 @@ fn service_objects(number: u64, service: &Service) -> Vec<Object> {
 
 fn gateway_objects(number: u64, gateway: &Gateway) -> Vec<Object> {
     let name = format!("gw-{number}");
-    let mut meta = metadata(&name, uid(4, number, gateway.incarnation), Some(NAMESPACE));
+    let mut meta = metadata(&name, &uid(4, number, gateway.incarnation), Some(NAMESPACE));
     if gateway.is_deleting {
         meta["deletionTimestamp"] = json!("2026-01-02T00:00:00Z");
     }
@@ -288,7 +288,7 @@ fn configuration(name: &str, number: u64, gateway: &Gateway, config: &Config) ->
     }
     typed::<crds::LoadBalancerConfiguration>(json!({
         "apiVersion": "gateway.k8s.aws/v1beta1", "kind": "LoadBalancerConfiguration",
-        "metadata": metadata(name, uid(5, number, 0), Some(NAMESPACE)), "spec": spec,
+        "metadata": metadata(name, &uid(5, number, 0), Some(NAMESPACE)), "spec": spec,
     }))
 }
 
@@ -305,7 +305,7 @@ fn route_object(number: u64, route: &Route) -> Object {
     }
     let mut meta = metadata(
         &format!("route-{number}"),
-        uid(6, number, route.created_at),
+        &uid(6, number, route.created_at),
         Some(NAMESPACE),
     );
     meta["creationTimestamp"] = json!(format!("2026-01-01T00:{:02}:00Z", route.created_at % 60));

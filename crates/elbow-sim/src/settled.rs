@@ -33,7 +33,7 @@ pub(crate) fn replan(
     }
     let mut text = "planning again is not empty:".to_owned();
     for step in &plan.steps {
-        let _ = write!(
+        let _written = write!(
             text,
             "\n  {} {} {}: {}",
             step.action.as_str(),
@@ -42,7 +42,7 @@ pub(crate) fn replan(
             step.reason
         );
         for change in &step.changes {
-            let _ = write!(
+            let _written = write!(
                 text,
                 "\n    {}: {:?} -> {:?}",
                 change.field, change.before, change.after

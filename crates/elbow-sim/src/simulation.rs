@@ -4,12 +4,14 @@
 //! holds: all choices come from the seed; time passes only from one event to the next; what must always
 //! hold is checked at every call, and what must hold in the end whenever the machine rests.
 
+mod rest;
+mod safety;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use elbow_api::{Kind, NamespacedName, Snapshot};
+use elbow_api::{Kind, Snapshot};
 use elbow_emulator::Latencies;
 use elbow_model::{AwsAnswer, AwsCall, AwsError, ErrorClass};
-use elbow_plan::Hazard;
 use elbow_reconcile::{CallId, Effect, Input, Reconciler, RoundResult, Settings, Timestamp, Unit};
 
 use crate::account::{Account, CLUSTER};
@@ -18,11 +20,10 @@ use crate::edits;
 use crate::faults::{Faults, What};
 use crate::ideal::{Ideal, balancers};
 use crate::meddle::meddle;
-use crate::objects::{self, Change, NAMESPACE, Objects};
+use crate::objects::{self, Change, Objects};
 use crate::random::Random;
 use crate::report::{Failure, Summary, Trace};
-use crate::settled;
-use crate::traffic::{self, Answer, Ask, Door};
+use crate::traffic::Ask;
 
 /// Looks for drift come that often in simulations with somebody else's hands, in milliseconds.
 const DRIFT_INTERVAL_MS: u64 = 1_800_000;
@@ -372,7 +373,7 @@ impl Simulation {
             Event::Crash => self.crash(),
             Event::Stop => {
                 if self.machine.is_some() && !self.is_stopping {
-                    self.trace.add(self.now, "is told to stop".to_owned());
+                    self.trace.add(self.now, "is told to stop");
                     self.is_stopping = true;
                     self.send(Input::Stop)?;
                     self.summary.stops += 1;
@@ -454,7 +455,7 @@ impl Simulation {
         if self.machine.is_none() {
             return Ok(());
         }
-        self.trace.add(self.now, "crashes".to_owned());
+        self.trace.add(self.now, "crashes");
         self.summary.crashes += 1;
         // Calls that are on their way arrive before the next machine looks, or never.
         let due: Vec<(u64, u64)> = self.events.keys().copied().collect();
@@ -489,7 +490,7 @@ impl Simulation {
         if self.machine.is_some() {
             return Ok(());
         }
-        self.trace.add(self.now, "starts".to_owned());
+        self.trace.add(self.now, "starts");
         self.view = self.objects.clone();
         self.snapshot = objects::snapshot(&self.objects);
         self.delivered_until.clear();
@@ -633,236 +634,12 @@ impl Simulation {
                             self.changes_out
                         ));
                     }
-                    self.trace.add(self.now, "has stopped".to_owned());
+                    self.trace.add(self.now, "has stopped");
                     self.end_life();
                 }
             }
             Effect::Report { .. } | Effect::Progress { .. } => {}
         }
         Ok(())
-    }
-
-    // --- what must always hold ---
-
-    fn check_plan(&mut self, unit: &Unit, plan: &elbow_plan::Plan) -> Result<(), String> {
-        self.summary.plans += 1;
-        let steps: Vec<String> = plan
-            .steps
-            .iter()
-            .map(|step| format!("{} {} {}", step.action.as_str(), step.resource, step.name))
-            .collect();
-        self.trace
-            .add(self.now, format!("plan of {unit}: {}", steps.join("; ")));
-        for (_, hazard) in plan.hazards() {
-            self.trace.add(self.now, format!("  hazard: {hazard}"));
-            if matches!(
-                hazard,
-                Hazard::DropsTraffic { .. } | Hazard::DeletesLoadBalancer { .. }
-            ) {
-                self.excused.insert(unit.clone());
-                self.summary.excused += 1;
-            }
-        }
-        if !self.busy.insert(unit.clone()) {
-            return Err(format!("a second plan of {unit} while one is carried out"));
-        }
-        let known = self.machine.as_ref().map(|machine| machine.known().clone());
-        let violations = elbow_plan::lint(plan, &known.unwrap_or_default(), CLUSTER);
-        if violations.is_empty() {
-            Ok(())
-        } else {
-            let list: Vec<String> = violations.iter().map(ToString::to_string).collect();
-            Err(format!(
-                "the plan of {unit} is not sound: {}",
-                list.join("; ")
-            ))
-        }
-    }
-
-    /// No Gateway has more load balancers than that.
-    fn check_balancers(&self, most: usize) -> Result<(), String> {
-        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for (stack, _) in self.balancers.values() {
-            let gateway = stack
-                .split_once(' ')
-                .map_or(stack.as_str(), |(_, name)| name);
-            *counts.entry(gateway).or_default() += 1;
-        }
-        match counts.into_iter().find(|(_, count)| *count > most) {
-            Some((gateway, count)) => Err(format!("{gateway} has {count} load balancers")),
-            None => Ok(()),
-        }
-    }
-
-    /// At rest there is one for each, but for a Gateway that stopped to make sense in the middle of a
-    /// replacement: it keeps both.
-    fn check_balancers_at_rest(&self) -> Result<(), String> {
-        let mut blocked = self
-            .results
-            .values()
-            .filter(|result| **result == RoundResult::Blocked);
-        if blocked.next().is_some() {
-            return self.check_balancers(2);
-        }
-        self.check_balancers(1)
-    }
-
-    /// Notes what clients may be answered from now on besides what they may be answered already.
-    fn show(&mut self) {
-        self.shown.push(Ideal::of(&self.snapshot));
-        let stacks = self.shown.iter().flat_map(|ideal| ideal.stacks.values());
-        self.asked = traffic::requests(stacks);
-    }
-
-    /// Whether clients of listeners that stood when the machine last rested get what they may get.
-    fn check_traffic(&mut self, n_asks: usize) -> Result<(), String> {
-        if self.has_meddled
-            || self.has_failed
-            || self.established.is_empty()
-            || self.shown.iter().any(|ideal| !ideal.is_reached)
-        {
-            return Ok(());
-        }
-        let doors = traffic::doors(&self.account.emulator, self.now, &self.balancers);
-        let stood: Vec<(Door, String)> = doors
-            .into_iter()
-            .filter(|(door, listener)| {
-                self.established.contains(listener) && !self.is_excused(door)
-            })
-            .collect();
-        for _ in 0..n_asks {
-            let Some((door, listener)) = self.asks.pick(&stood).cloned() else {
-                return Ok(());
-            };
-            let what = if traffic::takes_requests(&door) {
-                match self.asks.pick(&self.asked) {
-                    Some(what) => what.clone(),
-                    None => continue,
-                }
-            } else {
-                Ask::Connection
-            };
-            if self
-                .shown
-                .iter()
-                .any(|ideal| !ideal.doors.contains_key(&door))
-            {
-                continue;
-            }
-            let pick = self.asks.below(traffic::PICKS_ALL);
-            self.summary.asks += 1;
-            let got = traffic::ask(&self.account.emulator, self.now, &listener, &what, pick);
-            if !self.is_allowed(&door, &what, pick, &got) {
-                return Err(self.not_allowed(&door, &what, &got));
-            }
-        }
-        Ok(())
-    }
-
-    fn is_excused(&self, door: &Door) -> bool {
-        let name = door.stack.rsplit('/').next().unwrap_or_default();
-        let unit = Unit::Gateway(NamespacedName::new(NAMESPACE, name));
-        self.excused.contains(&unit)
-    }
-
-    /// Whether any configuration that was shown gives this answer. The same pick is tried first, since it
-    /// gives the same answer as a rule.
-    fn is_allowed(&self, door: &Door, what: &Ask, pick: u64, got: &Answer) -> bool {
-        let is_error = traffic::is_error(got);
-        let picks = || std::iter::once(pick).chain(0..traffic::picks(what));
-        self.shown.iter().rev().any(|ideal| {
-            ideal.doors.get(door).is_some_and(|listener| {
-                picks().any(|pick| {
-                    let answer =
-                        traffic::ask(&ideal.account.emulator, ideal.now, listener, what, pick);
-                    // Who gets an error under one of them loses nothing by getting another.
-                    answer == *got || (is_error && traffic::is_error(&answer))
-                })
-            })
-        })
-    }
-
-    fn not_allowed(&self, door: &Door, what: &Ask, got: &Answer) -> String {
-        let mut text =
-            format!("{door:?} answers {what:?}\nwith {got}\nbut no configuration does that:");
-        for ideal in &self.shown {
-            if let Some(listener) = ideal.doors.get(door) {
-                let answers: BTreeSet<Answer> = (0..traffic::picks(what))
-                    .map(|pick| {
-                        traffic::ask(&ideal.account.emulator, ideal.now, listener, what, pick)
-                    })
-                    .collect();
-                text.push_str(&format!("\n  {answers:?}"));
-            }
-        }
-        text
-    }
-
-    // --- what must hold in the end ---
-
-    fn check_rest(&mut self) -> Result<(), String> {
-        self.trace.add(self.now, "rests".to_owned());
-        self.account.check_foreign()?;
-        let mut ideal = Ideal::of(&self.snapshot);
-        let is_reached = ideal.is_reached;
-        if is_reached {
-            self.check_account(&mut ideal)?;
-        }
-        // From here on clients may be answered as these objects say.
-        self.shown = vec![ideal];
-        self.asked = traffic::requests(self.shown.iter().flat_map(|ideal| ideal.stacks.values()));
-        self.excused.clear();
-        self.has_meddled = false;
-        self.has_failed = false;
-        self.balancers = balancers(&mut self.account);
-        let doors = traffic::doors(&self.account.emulator, self.now, &self.balancers);
-        self.established = doors.into_iter().map(|(_, listener)| listener).collect();
-        if is_reached {
-            self.check_balancers_at_rest()?;
-            self.check_traffic(8 * ASKS_PER_CHANGE)?;
-        } else {
-            self.established.clear();
-        }
-        Ok(())
-    }
-
-    fn check_account(&mut self, ideal: &mut Ideal) -> Result<(), String> {
-        let unfinished = self.results.iter().find(|(_, result)| {
-            !matches!(result, RoundResult::Converged { .. } | RoundResult::Blocked)
-        });
-        if let Some((unit, result)) = unfinished {
-            return Err(format!("it rests, but {unit} ended with {result:?}"));
-        }
-        let observed = settled::replan(&mut self.account, &self.snapshot, self.now)?;
-        let gateways: BTreeSet<Unit> = self
-            .cluster
-            .gateways
-            .iter()
-            .filter(|(_, gateway)| !gateway.is_deleting)
-            .map(|(number, _)| {
-                Unit::Gateway(NamespacedName::new(NAMESPACE, format!("gw-{number}")))
-            })
-            .collect();
-        settled::compare(&observed, ideal, &self.snapshot, &gateways)?;
-        if let Some(machine) = &self.machine {
-            settled::compare_memory(machine.known(), &observed)?;
-        }
-        let counted = self.account.count_ours();
-        let stacks = observed.stacks.values();
-        let seen = stacks.fold([0; 3], |[balancers, groups, security], stack| {
-            [
-                balancers + stack.load_balancers.len(),
-                groups + stack.target_groups.len(),
-                security + stack.security_groups.len(),
-            ]
-        });
-        if counted == seen {
-            Ok(())
-        } else {
-            Err(format!(
-                "of load balancers, target groups and security groups there are {counted:?}, \
-                 but the tags lead to {seen:?}"
-            ))
-        }
     }
 }
