@@ -113,10 +113,15 @@ fn steps(plan: &Plan, out: &mut Vec<String>) {
             Some(held) => format!(" **Held:** {}.", escape(&held.to_string())),
             None => String::new(),
         };
+        // The kind of these two says what is done: "wait for target group", "tags of rule".
+        let doing = match step.action {
+            Action::Wait => "",
+            Action::Tag => "set ",
+            action => &format!("{} ", action.as_str()),
+        };
         out.push(format!(
-            "{}. {} {} {}: {}{held}",
+            "{}. {doing}{} {}: {}{held}",
             step.id,
-            step.action.as_str(),
             kind(step),
             escape(&step.name),
             escape(&step.reason),

@@ -51,3 +51,9 @@ fn a_machine_at_rest_stops_and_the_next_one_goes_on() {
 fn late_answers_to_a_look_that_was_given_up_count_for_nothing() {
     check([139, 158]);
 }
+
+/// A rule that was modified after it had moved up gave its old answer to requests of another rule.
+#[test]
+fn a_modified_rule_that_moves_answers_for_nobody_else() {
+    check([292]);
+}
