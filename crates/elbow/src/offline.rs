@@ -41,7 +41,11 @@ impl Account {
             region: project.place.region.clone(),
             account_id: project.place.account.clone(),
             health: HealthMode::AssumeHealthy,
+            // How many load balancers the real account may have is not known here, and a plan offline
+            // is not about the account.
             quotas: Quotas {
+                application_load_balancers: usize::MAX,
+                network_load_balancers: usize::MAX,
                 rules_per_application_load_balancer: project.settings.rules_per_load_balancer_max,
                 ..Quotas::default()
             },
