@@ -97,7 +97,9 @@ fn run_stage(root: &Path, stage: Stage) -> anyhow::Result<()> {
             "--deny=warnings",
         ]),
         Stage::Test => {
-            let nextest = tools::NEXTEST.path(root, &target_folder(root)?)?;
+            let target = target_folder(root)?;
+            tools::install(root, &target)?;
+            let nextest = tools::NEXTEST.path(root, &target)?;
             succeed(
                 within(root, nextest)
                     .args(["nextest", "run", "--locked", "--workspace"])

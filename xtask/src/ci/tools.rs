@@ -55,7 +55,7 @@ impl CargoTool {
             .args(["--version", self.version, "--root"])
             .arg(&home)
             // Apart from our own build: the two would share nothing and rebuild each other's crates.
-            .env("CARGO_TARGET_DIR", target.join("tools/build"))
+            .env("CARGO_TARGET_DIR", build_folder(target))
             // Nobody debugs the tools; without its information they build and link faster.
             .env("CARGO_PROFILE_DEV_DEBUG", "0");
         if let Some(features) = self.features {
@@ -64,6 +64,25 @@ impl CargoTool {
         succeed(&mut install).with_context(|| format!("cannot install {}", self.name))?;
         Ok(program)
     }
+}
+
+/// Installs all cargo tools that are missing, then drops what their builds left behind: 1.4 GB that
+/// nobody needs again, beside a build of ours that needs the room. One build folder for all of them
+/// compiles what they share once.
+pub(super) fn install(root: &Path, target: &Path) -> anyhow::Result<()> {
+    for tool in [&NEXTEST, &DENY] {
+        tool.path(root, target)?;
+    }
+    let left_over = build_folder(target);
+    if left_over.exists() {
+        fs::remove_dir_all(&left_over)
+            .with_context(|| format!("cannot remove {}", left_over.display()))?;
+    }
+    Ok(())
+}
+
+fn build_folder(target: &Path) -> PathBuf {
+    target.join("tools/build")
 }
 
 /// A Python interpreter that has the packages of `requirements`, in a virtual environment below
