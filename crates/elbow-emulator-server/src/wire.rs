@@ -16,8 +16,8 @@ mod tests;
 mod xml;
 
 use std::convert::Infallible;
-use std::io;
 use std::time::Duration;
+use std::{fmt, io};
 
 use elbow_emulator::{Operation, Response as Answer, Service};
 use http::{Request, Response, StatusCode, header};
@@ -30,6 +30,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::calls::{CallSink, Pending};
 use crate::shared::SharedEmulator;
 use errors::WireError;
 use request::Call;
@@ -63,6 +64,21 @@ impl Protocol {
 /// The path at which the calls so far can be read, one JSON object a line.
 const CALLS_PATH: &str = "/_emulator/calls";
 
+/// What an endpoint does beyond answering.
+#[derive(Clone, Default)]
+pub struct ApiOptions {
+    /// Told of each call.
+    pub on_call: Option<CallSink>,
+}
+
+impl fmt::Debug for ApiOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiOptions")
+            .field("on_call", &self.on_call.is_some())
+            .finish()
+    }
+}
+
 /// Answers AWS API calls on a listener until `shutdown`, then finishes the calls under way.
 ///
 /// `GET /_emulator/calls` answers with the call log, which is no AWS operation: one JSON object a
@@ -70,6 +86,16 @@ const CALLS_PATH: &str = "/_emulator/calls";
 pub async fn serve_api(
     shared: SharedEmulator,
     listener: TcpListener,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    serve_api_with(shared, listener, ApiOptions::default(), shutdown).await
+}
+
+/// [`serve_api`], with options.
+pub async fn serve_api_with(
+    shared: SharedEmulator,
+    listener: TcpListener,
+    options: ApiOptions,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     let connections = TaskTracker::new();
@@ -85,11 +111,12 @@ pub async fn serve_api(
             },
             () = shutdown.cancelled() => break,
         };
-        let (shared, shutdown) = (shared.clone(), shutdown.clone());
+        let (shared, options) = (shared.clone(), options.clone());
+        let shutdown = shutdown.clone();
         connections.spawn(async move {
             let service = service_fn(move |request| {
-                let shared = shared.clone();
-                async move { Ok::<_, Infallible>(answer(&shared, request).await) }
+                let (shared, options) = (shared.clone(), options.clone());
+                async move { Ok::<_, Infallible>(answer(&shared, &options, request).await) }
             });
             let connection = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service);
@@ -127,16 +154,26 @@ fn is_transient(error: &io::Error) -> bool {
         )
 }
 
-async fn answer(shared: &SharedEmulator, request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn answer(
+    shared: &SharedEmulator,
+    options: &ApiOptions,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
     if request.uri().path() == CALLS_PATH {
         return respond(StatusCode::OK, "application/x-ndjson", call_log(shared));
     }
     let (region, id) =
         shared.with(|emulator, _| (emulator.config().region.clone(), emulator.next_request_id()));
+    let user_agent = request.headers().get(header::USER_AGENT);
+    let mut pending = Pending {
+        user_agent: user_agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned()),
+        ..Pending::default()
+    };
     let result = match request::read(request, &region).await {
-        Ok(call) => act(shared, &call),
+        Ok(call) => act(shared, &call, &mut pending),
         Err(error) => Err(error),
     };
+    let mut code = None;
     let mut response = match result {
         Ok((operation, value)) => success(operation, &value, &id),
         Err(WireError { protocol, error }) => {
@@ -148,23 +185,35 @@ async fn answer(shared: &SharedEmulator, request: Request<Incoming>) -> Response
             {
                 response.headers_mut().insert("x-amzn-errortype", code);
             }
+            code = Some(error.code);
             response
         }
     };
     if let Ok(id) = id.parse() {
         response.headers_mut().insert("x-amzn-requestid", id);
     }
+    if let Some(on_call) = &options.on_call {
+        let status = response.status().as_u16();
+        on_call(&pending.finish(shared.now(), id, status, code));
+    }
     response
 }
 
-fn act(shared: &SharedEmulator, call: &Call) -> Result<(&'static Operation, Value), WireError> {
+fn act(
+    shared: &SharedEmulator,
+    call: &Call,
+    pending: &mut Pending,
+) -> Result<(&'static Operation, Value), WireError> {
     let protocol = Protocol::of(call.operation.service);
-    let value = call
-        .value()
-        .map_err(|error| WireError { protocol, error })?;
+    let refused = |error| WireError { protocol, error };
+    pending.asked(call.operation, &Value::Null);
+    let value = call.value().map_err(refused)?;
+    pending.asked(call.operation, &value);
     let result = shared.with(|emulator, now| emulator.handle_value(now, call.operation, value));
-    let answer: Answer = result.map_err(|error| WireError { protocol, error })?;
-    Ok((call.operation, answer.to_value()))
+    let answer: Answer = result.map_err(refused)?;
+    let value = answer.to_value();
+    pending.answered(call.operation, &value);
+    Ok((call.operation, value))
 }
 
 fn success(operation: &'static Operation, value: &Value, id: &str) -> Response<Full<Bytes>> {

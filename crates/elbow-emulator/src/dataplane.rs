@@ -27,4 +27,4 @@ pub mod transforms;
 mod uri;
 mod view;
 
-pub use view::{ServedCertificate, ServedListener, ServedProtocol};
+pub use view::{KnownLoadBalancer, ServedCertificate, ServedListener, ServedProtocol};

@@ -4,6 +4,7 @@
 //! Load Balancer Controller (LBC) has keep its names, so that a chart's values carry over.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -39,6 +40,7 @@ pub enum Command {
     Lint(Box<LintArgs>),
     Render(Box<RenderArgs>),
     Crds(CrdsArgs),
+    Emulator(Box<EmulatorArgs>),
 }
 
 /// When to use colours.
@@ -200,6 +202,45 @@ pub struct RenderArgs {
 #[command(after_help = "Examples:
   elbow crds | kubectl apply --server-side -f -")]
 pub struct CrdsArgs {}
+
+/// Runs the built-in AWS alone: an endpoint, load balancers on real sockets, their names.
+///
+/// For tests of anything that speaks to AWS, and for clusters on one machine. Nothing survives the
+/// process.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  elbow emulator --state aws.json               an account with a VPC over three zones
+  elbow emulator --world world.json --dns 127.0.0.1:5300
+                                                a cluster's VPC and nodes; names that resolve")]
+pub struct EmulatorArgs {
+    /// Where it answers API calls, all services; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "HOST:PORT")]
+    pub listen: String,
+    /// What exists before the first call, as JSON (docs/reference/emulator-json.md): VPC,
+    /// subnets, nodes. Without it there is a VPC over three zones.
+    #[arg(long, value_name = "FILE")]
+    pub world: Option<PathBuf>,
+    /// Writes where it answers and what runs to this file as JSON, now and after each change.
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+    /// How many times faster than on AWS its waits pass; 1 gives AWS's own times.
+    #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
+    pub speed: f64,
+    /// Writes each API call to this file, as one line of JSON.
+    #[arg(long, value_name = "FILE")]
+    pub call_log: Option<PathBuf>,
+    /// Where names of load balancers resolve, over UDP and TCP; nothing else does.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub dns: Option<SocketAddr>,
+    /// Addresses that load balancers get: a network, a range (`FIRST-LAST`) or one address; may be
+    /// given several times. This machine must have them. Without it, they get addresses in
+    /// 127.0.0.0/24 that no other elbow has.
+    #[arg(long, value_delimiter = ',', value_name = "ADDRESSES")]
+    pub addresses: Vec<String>,
+}
+
+/// What `--speed` may be. Above it, AWS's shortest waits would be fractions of a millisecond.
+pub const SPEEDS: std::ops::RangeInclusive<f64> = 0.01..=10_000.0;
 
 /// Where manifests come from.
 #[derive(Debug, Args)]

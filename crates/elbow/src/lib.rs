@@ -4,9 +4,11 @@
 //! [`main`] is the table of contents of the program. It is a library so that tests can build the same
 //! made-up world that the commands build; nothing else depends on it.
 
+mod addresses;
 pub mod args;
 pub mod certificates;
 mod crds;
+mod emulator;
 mod exit_code;
 mod findings;
 pub mod input;
@@ -16,7 +18,9 @@ pub mod offline;
 mod plan;
 mod render;
 pub mod settings;
+mod signals;
 pub mod stand_ins;
+mod state_file;
 pub mod statuses;
 mod terminal;
 pub mod world;
@@ -60,5 +64,6 @@ fn run(command: &Command, terminal: Terminal) -> anyhow::Result<ExitCode> {
         Command::Lint(args) => lint::run(args, terminal),
         Command::Render(args) => render::run(args, terminal),
         Command::Crds(_) => crds::run(terminal),
+        Command::Emulator(args) => emulator::run(args, terminal),
     }
 }

@@ -4,7 +4,6 @@
 //! addresses, until Ctrl-C or the end of the command. The flow is in [`serve`]: load, make up a world,
 //! start the servers, drive the rounds, show what runs, follow edits.
 
-mod addresses;
 mod backends;
 mod child;
 mod display;
@@ -12,7 +11,6 @@ mod edit;
 mod progress;
 mod runtime;
 mod session;
-mod signals;
 mod state;
 mod table;
 mod view;
@@ -24,13 +22,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use elbow_reconcile::Input;
 
-use crate::args::{LocalArgs, SettingsArgs};
+use crate::args::{LocalArgs, SPEEDS, SettingsArgs};
 use crate::exit_code::ExitCode;
 use crate::input::{Project, StandIns, inputs};
+use crate::signals::{Interrupt, Signals};
 use crate::terminal::Terminal;
 use backends::Mapping;
 use runtime::Runtime;
-use signals::{Interrupt, Signals};
 use watch::Edits;
 
 /// Runs until Ctrl-C, or until the command has ended.
@@ -108,9 +106,6 @@ fn check(args: &LocalArgs) -> anyhow::Result<Vec<Mapping>> {
         .map(|text| Mapping::parse(text))
         .collect()
 }
-
-/// What `--speed` may be. Above it, AWS's shortest waits would be fractions of a millisecond.
-const SPEEDS: std::ops::RangeInclusive<f64> = 0.01..=10_000.0;
 
 /// Reads manifests while signals are heeded: a folder may be large, or on a slow network.
 async fn load(

@@ -5,11 +5,11 @@
 //! that could not be bound, with the reason in plain words.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use elbow_emulator::dataplane::ServedProtocol;
 
-/// All listeners of all load balancers that serve.
+/// All load balancers that serve, with their listeners.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bindings {
     /// The revision of the emulator that these bindings reflect.
@@ -25,6 +25,8 @@ pub struct LoadBalancerBinding {
     pub name: String,
     /// Its DNS name, which resolves nowhere but here.
     pub dns_name: String,
+    /// The addresses of its nodes.
+    pub addresses: Vec<IpAddr>,
     /// By listener ARN.
     pub listeners: BTreeMap<String, ListenerBinding>,
 }

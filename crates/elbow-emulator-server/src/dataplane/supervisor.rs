@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use elbow_emulator::dataplane::{ServedListener, ServedProtocol};
+use elbow_emulator::dataplane::{KnownLoadBalancer, ServedListener, ServedProtocol};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -79,10 +79,11 @@ impl Supervisor {
 
     /// Makes the open listeners those that the emulator serves now.
     pub(crate) async fn follow(&mut self) {
-        let (revision, wanted) = self
-            .plane
-            .emulator
-            .with(|emulator, now| (emulator.revision(), emulator.listeners(now)));
+        let (revision, balancers, wanted) = self.plane.emulator.with(|emulator, now| {
+            let mut balancers = emulator.load_balancers(now);
+            balancers.retain(|balancer| balancer.serves);
+            (emulator.revision(), balancers, emulator.listeners(now))
+        });
         // What goes, goes first: its port may be wanted by what comes.
         let stays = |arn: &String, open: &Open| {
             let same = |listener: &ServedListener| {
@@ -104,11 +105,12 @@ impl Supervisor {
                 open.close().await;
             }
         }
-        self.addresses.retain(|arn| {
-            wanted
-                .iter()
-                .any(|listener| listener.load_balancer_arn == arn)
-        });
+        self.addresses
+            .retain(|arn| balancers.iter().any(|balancer| balancer.arn == arn));
+        // Also those without a listener: their names resolve, as in AWS.
+        for balancer in &balancers {
+            self.addresses.assign(&balancer.arn);
+        }
         for listener in &wanted {
             if let Some(open) = self.open.get(&listener.arn) {
                 open.update(listener);
@@ -117,7 +119,7 @@ impl Supervisor {
                 self.open.insert(listener.arn.clone(), open);
             }
         }
-        let bindings = self.bindings(revision, &wanted);
+        let bindings = self.bindings(revision, &balancers, &wanted);
         self.publish.send_if_modified(|published| {
             let is_news = *published != bindings;
             *published = bindings;
@@ -161,23 +163,33 @@ impl Supervisor {
         }
     }
 
-    fn bindings(&self, revision: u64, wanted: &[ServedListener]) -> Bindings {
+    fn bindings(
+        &mut self,
+        revision: u64,
+        balancers: &[KnownLoadBalancer],
+        wanted: &[ServedListener],
+    ) -> Bindings {
+        let load_balancers = balancers.iter().map(|balancer| {
+            let binding = LoadBalancerBinding {
+                name: balancer.name.clone(),
+                dns_name: balancer.dns_name.clone(),
+                addresses: vec![self.addresses.assign(&balancer.arn)],
+                listeners: BTreeMap::new(),
+            };
+            (balancer.arn.clone(), binding)
+        });
         let mut bindings = Bindings {
             revision,
-            load_balancers: BTreeMap::new(),
+            load_balancers: load_balancers.collect(),
         };
         for listener in wanted {
             let Some(open) = self.open.get(&listener.arn) else {
                 continue;
             };
-            let entry = bindings
-                .load_balancers
-                .entry(listener.load_balancer_arn.clone());
-            let load_balancer = entry.or_insert_with(|| LoadBalancerBinding {
-                name: listener.load_balancer_name.clone(),
-                dns_name: listener.dns_name.clone(),
-                listeners: BTreeMap::new(),
-            });
+            let Some(load_balancer) = bindings.load_balancers.get_mut(&listener.load_balancer_arn)
+            else {
+                continue;
+            };
             let binding = ListenerBinding {
                 protocol: listener.protocol,
                 port: listener.port,

@@ -69,6 +69,23 @@ impl ServedProtocol {
     }
 }
 
+/// A load balancer, with or without listeners.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownLoadBalancer {
+    /// `arn:…:loadbalancer/app|net/NAME/ID`
+    pub arn: String,
+    /// Its name.
+    pub name: String,
+    /// Its DNS name.
+    pub dns_name: String,
+    /// `application` or `network`
+    pub kind: &'static str,
+    /// Whether it is active, so that its addresses answer.
+    pub serves: bool,
+    /// Names of the zones that it stands in.
+    pub zones: Vec<String>,
+}
+
 /// A certificate that a listener may show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServedCertificate {
@@ -92,6 +109,24 @@ impl ServedListener {
 }
 
 impl Emulator {
+    /// All load balancers, in the order in which they were created.
+    pub fn load_balancers(&self, now: Timestamp) -> Vec<KnownLoadBalancer> {
+        let mut load_balancers: Vec<&LoadBalancer> = self.elbv2.load_balancers.values().collect();
+        load_balancers.sort_by_key(|lb| (lb.created_at, &lb.arn));
+        let known = load_balancers.into_iter().map(|lb| KnownLoadBalancer {
+            arn: lb.arn.clone(),
+            name: lb.name.clone(),
+            dns_name: lb.dns_name.clone(),
+            kind: match lb.kind {
+                LoadBalancerKind::Application => "application",
+                LoadBalancerKind::Network => "network",
+            },
+            serves: serves(lb, now),
+            zones: lb.zones.iter().map(|zone| zone.zone.clone()).collect(),
+        });
+        known.collect()
+    }
+
     /// The listeners of all load balancers that serve at `now`.
     pub fn listeners(&self, now: Timestamp) -> Vec<ServedListener> {
         let mut load_balancers: Vec<&LoadBalancer> = self

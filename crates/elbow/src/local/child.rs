@@ -11,9 +11,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::process::{Child, Command};
 
-use super::signals::Interrupt;
 use super::state::AwsState;
 use crate::exit_code::ExitCode;
+use crate::signals::Interrupt;
 
 /// Credentials for the built-in AWS, which checks their form alone. The key is one of AWS's own
 /// documentation.

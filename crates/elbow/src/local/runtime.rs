@@ -21,7 +21,6 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::addresses::Claims;
 use super::backends::{Backends, Mapping};
 use super::display::{Display, Stream};
 use super::edit;
@@ -29,6 +28,7 @@ use super::session::Session;
 use super::state::{AwsState, State};
 use super::table;
 use super::view::{self, Health, Parts};
+use crate::addresses::Claims;
 use crate::args::LocalArgs;
 use crate::certificates::Authority;
 use crate::findings;

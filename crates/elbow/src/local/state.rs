@@ -3,8 +3,7 @@
 //! The JSON form is a public interface (`ELBOW_STATE`, `--state-file`): fields are added, never
 //! renamed or removed.
 
-use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -77,27 +76,14 @@ pub(crate) struct ListenerState {
 impl State {
     /// Writes the file whole: a reader sees the state before or the state after.
     pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
-        let folder = folder.unwrap_or_else(|| Path::new("."));
-        let temporary = folder.join(format!(
-            ".{}.new",
-            path.file_name().unwrap_or_default().to_string_lossy()
-        ));
-        let mut file = fs::File::create(&temporary)?;
-        let written = serde_json::to_writer_pretty(&mut file, self)
-            .map_err(io::Error::from)
-            .and_then(|()| file.write_all(b"\n"))
-            .and_then(|()| fs::rename(&temporary, path));
-        if written.is_err() {
-            // What matters is the error above; a leftover is not worth a second one.
-            drop(fs::remove_file(&temporary));
-        }
-        written
+        crate::state_file::write(self, path)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
