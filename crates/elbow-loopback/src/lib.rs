@@ -5,14 +5,12 @@
 //! the emulator's shapes leaves this crate. Start at [`answer`]; [`world`] builds the account that
 //! `elbow local` starts from.
 
-mod classify;
 mod convert;
 pub mod world;
 
 use elbow_emulator::{Emulator, Timestamp};
+use elbow_model::classify::refusal;
 use elbow_model::{AwsAnswer, AwsCall, AwsError};
-
-pub use classify::{classify, error};
 
 /// Carries out one call.
 ///
@@ -25,13 +23,13 @@ pub fn answer(
     let request = convert::requests::request(call)?;
     match emulator.handle(now, request) {
         Ok(response) => convert::responses::answer(call, response),
-        Err(refusal)
+        Err(error)
             if matches!(call, AwsCall::DescribeVpcs { .. })
-                && refusal.code == "InvalidVpcID.NotFound" =>
+                && error.code == "InvalidVpcID.NotFound" =>
         {
             Ok(AwsAnswer::Vpc(None))
         }
-        Err(refusal) => Err(error(&refusal.code, refusal.status, refusal.message)),
+        Err(error) => Err(refusal(call, &error.code, error.status, error.message)),
     }
 }
 

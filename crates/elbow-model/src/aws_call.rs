@@ -1,7 +1,8 @@
 //! What can be asked of AWS, and what comes back.
 //!
 //! An [`AwsCall`] is one request to one AWS operation. In: made by plan (changes) and by the round
-//! (look-ups). Out: carried out by an adapter, which answers with an [`AwsAnswer`] or an [`AwsError`].
+//! (look-ups). Out: carried out by an adapter, which answers with an [`AwsAnswer`] or an
+//! [`AwsError`](crate::AwsError).
 //! What always holds: a [`Ref`] in a call that reaches an adapter is [`Ref::Known`]; tags are part of
 //! the call that creates a resource, so nothing of ours ever stands there without them.
 
@@ -287,78 +288,111 @@ pub enum TagTarget {
     TargetGroup(Ref<TargetGroupArn>),
 }
 
-impl AwsCall {
-    /// The AWS service: `ec2`, `elasticloadbalancing`, `acm` or `tagging`, as IAM and metrics spell it.
-    pub const fn service(&self) -> &'static str {
-        match self {
-            Self::CreateSecurityGroup { .. }
-            | Self::DeleteSecurityGroup { .. }
-            | Self::AuthorizeSecurityGroupIngress { .. }
-            | Self::RevokeSecurityGroupIngress { .. }
-            | Self::CreateSecurityGroupTags { .. }
-            | Self::DeleteSecurityGroupTags { .. }
-            | Self::DescribeVpcs { .. }
-            | Self::DescribeSubnets { .. }
-            | Self::DescribeRouteTables { .. }
-            | Self::DescribeAvailabilityZones
-            | Self::DescribeSecurityGroups { .. } => "ec2",
-            Self::ListCertificates { .. } | Self::DescribeCertificate { .. } => "acm",
-            Self::GetResources { .. } => "tagging",
-            _ => "elasticloadbalancing",
-        }
-    }
+/// One row for each call: the variant, the AWS service, the operation's name in AWS.
+macro_rules! operations {
+    ($($variant:ident => $service:literal, $operation:literal;)*) => {
+        /// Every operation that a call can ask for. It is complete: a call without a row does not
+        /// compile.
+        pub const OPERATIONS: &[Operation] = &[
+            $(Operation { service: $service, name: $operation },)*
+        ];
 
-    /// The operation's name in AWS, `CreateLoadBalancer` for example.
-    pub const fn operation(&self) -> &'static str {
-        match self {
-            Self::CreateSecurityGroup { .. } => "CreateSecurityGroup",
-            Self::DeleteSecurityGroup { .. } => "DeleteSecurityGroup",
-            Self::AuthorizeSecurityGroupIngress { .. } => "AuthorizeSecurityGroupIngress",
-            Self::RevokeSecurityGroupIngress { .. } => "RevokeSecurityGroupIngress",
-            Self::CreateSecurityGroupTags { .. } => "CreateTags",
-            Self::DeleteSecurityGroupTags { .. } => "DeleteTags",
-            Self::CreateLoadBalancer { .. } => "CreateLoadBalancer",
-            Self::DeleteLoadBalancer { .. } => "DeleteLoadBalancer",
-            Self::SetSecurityGroups { .. } => "SetSecurityGroups",
-            Self::SetSubnets { .. } => "SetSubnets",
-            Self::SetIpAddressType { .. } => "SetIpAddressType",
-            Self::ModifyLoadBalancerAttributes { .. } => "ModifyLoadBalancerAttributes",
-            Self::CreateTargetGroup { .. } => "CreateTargetGroup",
-            Self::ModifyTargetGroup { .. } => "ModifyTargetGroup",
-            Self::ModifyTargetGroupAttributes { .. } => "ModifyTargetGroupAttributes",
-            Self::DeleteTargetGroup { .. } => "DeleteTargetGroup",
-            Self::RegisterTargets { .. } => "RegisterTargets",
-            Self::DeregisterTargets { .. } => "DeregisterTargets",
-            Self::CreateListener { .. } => "CreateListener",
-            Self::ModifyListener { .. } => "ModifyListener",
-            Self::ModifyListenerAttributes { .. } => "ModifyListenerAttributes",
-            Self::DeleteListener { .. } => "DeleteListener",
-            Self::AddListenerCertificates { .. } => "AddListenerCertificates",
-            Self::RemoveListenerCertificates { .. } => "RemoveListenerCertificates",
-            Self::CreateRule { .. } => "CreateRule",
-            Self::ModifyRule { .. } => "ModifyRule",
-            Self::SetRulePriorities { .. } => "SetRulePriorities",
-            Self::DeleteRule { .. } => "DeleteRule",
-            Self::AddTags { .. } => "AddTags",
-            Self::RemoveTags { .. } => "RemoveTags",
-            Self::DescribeLoadBalancers { .. } => "DescribeLoadBalancers",
-            Self::DescribeLoadBalancerAttributes { .. } => "DescribeLoadBalancerAttributes",
-            Self::DescribeListeners { .. } => "DescribeListeners",
-            Self::DescribeListenerAttributes { .. } => "DescribeListenerAttributes",
-            Self::DescribeListenerCertificates { .. } => "DescribeListenerCertificates",
-            Self::DescribeRules { .. } => "DescribeRules",
-            Self::DescribeTargetGroups { .. } => "DescribeTargetGroups",
-            Self::DescribeTargetGroupAttributes { .. } => "DescribeTargetGroupAttributes",
-            Self::DescribeTargetHealth { .. } => "DescribeTargetHealth",
-            Self::DescribeTags { .. } => "DescribeTags",
-            Self::DescribeVpcs { .. } => "DescribeVpcs",
-            Self::DescribeSubnets { .. } => "DescribeSubnets",
-            Self::DescribeRouteTables { .. } => "DescribeRouteTables",
-            Self::DescribeAvailabilityZones => "DescribeAvailabilityZones",
-            Self::DescribeSecurityGroups { .. } => "DescribeSecurityGroups",
-            Self::ListCertificates { .. } => "ListCertificates",
-            Self::DescribeCertificate { .. } => "DescribeCertificate",
-            Self::GetResources { .. } => "GetResources",
+        impl AwsCall {
+            /// The AWS service: `ec2`, `elasticloadbalancing`, `acm` or `tagging`.
+            pub const fn service(&self) -> &'static str {
+                match self {
+                    $(Self::$variant { .. } => $service,)*
+                }
+            }
+
+            /// The operation's name in AWS, `CreateLoadBalancer` for example.
+            pub const fn operation(&self) -> &'static str {
+                match self {
+                    $(Self::$variant { .. } => $operation,)*
+                }
+            }
+        }
+    };
+}
+
+operations! {
+    CreateSecurityGroup => "ec2", "CreateSecurityGroup";
+    DeleteSecurityGroup => "ec2", "DeleteSecurityGroup";
+    AuthorizeSecurityGroupIngress => "ec2", "AuthorizeSecurityGroupIngress";
+    RevokeSecurityGroupIngress => "ec2", "RevokeSecurityGroupIngress";
+    CreateSecurityGroupTags => "ec2", "CreateTags";
+    DeleteSecurityGroupTags => "ec2", "DeleteTags";
+    DescribeVpcs => "ec2", "DescribeVpcs";
+    DescribeSubnets => "ec2", "DescribeSubnets";
+    DescribeRouteTables => "ec2", "DescribeRouteTables";
+    DescribeAvailabilityZones => "ec2", "DescribeAvailabilityZones";
+    DescribeSecurityGroups => "ec2", "DescribeSecurityGroups";
+    CreateLoadBalancer => "elasticloadbalancing", "CreateLoadBalancer";
+    DeleteLoadBalancer => "elasticloadbalancing", "DeleteLoadBalancer";
+    SetSecurityGroups => "elasticloadbalancing", "SetSecurityGroups";
+    SetSubnets => "elasticloadbalancing", "SetSubnets";
+    SetIpAddressType => "elasticloadbalancing", "SetIpAddressType";
+    ModifyLoadBalancerAttributes => "elasticloadbalancing", "ModifyLoadBalancerAttributes";
+    CreateTargetGroup => "elasticloadbalancing", "CreateTargetGroup";
+    ModifyTargetGroup => "elasticloadbalancing", "ModifyTargetGroup";
+    ModifyTargetGroupAttributes => "elasticloadbalancing", "ModifyTargetGroupAttributes";
+    DeleteTargetGroup => "elasticloadbalancing", "DeleteTargetGroup";
+    RegisterTargets => "elasticloadbalancing", "RegisterTargets";
+    DeregisterTargets => "elasticloadbalancing", "DeregisterTargets";
+    CreateListener => "elasticloadbalancing", "CreateListener";
+    ModifyListener => "elasticloadbalancing", "ModifyListener";
+    ModifyListenerAttributes => "elasticloadbalancing", "ModifyListenerAttributes";
+    DeleteListener => "elasticloadbalancing", "DeleteListener";
+    AddListenerCertificates => "elasticloadbalancing", "AddListenerCertificates";
+    RemoveListenerCertificates => "elasticloadbalancing", "RemoveListenerCertificates";
+    CreateRule => "elasticloadbalancing", "CreateRule";
+    ModifyRule => "elasticloadbalancing", "ModifyRule";
+    SetRulePriorities => "elasticloadbalancing", "SetRulePriorities";
+    DeleteRule => "elasticloadbalancing", "DeleteRule";
+    AddTags => "elasticloadbalancing", "AddTags";
+    RemoveTags => "elasticloadbalancing", "RemoveTags";
+    DescribeLoadBalancers => "elasticloadbalancing", "DescribeLoadBalancers";
+    DescribeLoadBalancerAttributes => "elasticloadbalancing", "DescribeLoadBalancerAttributes";
+    DescribeListeners => "elasticloadbalancing", "DescribeListeners";
+    DescribeListenerAttributes => "elasticloadbalancing", "DescribeListenerAttributes";
+    DescribeListenerCertificates => "elasticloadbalancing", "DescribeListenerCertificates";
+    DescribeRules => "elasticloadbalancing", "DescribeRules";
+    DescribeTargetGroups => "elasticloadbalancing", "DescribeTargetGroups";
+    DescribeTargetGroupAttributes => "elasticloadbalancing", "DescribeTargetGroupAttributes";
+    DescribeTargetHealth => "elasticloadbalancing", "DescribeTargetHealth";
+    DescribeTags => "elasticloadbalancing", "DescribeTags";
+    ListCertificates => "acm", "ListCertificates";
+    DescribeCertificate => "acm", "DescribeCertificate";
+    GetResources => "tagging", "GetResources";
+}
+
+/// An operation of an AWS service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Operation {
+    /// The service, as [`AwsCall::service`] spells it.
+    pub service: &'static str,
+    /// The operation's name in AWS.
+    pub name: &'static str,
+}
+
+impl Operation {
+    /// The action that IAM has to allow for it, `elasticloadbalancing:CreateRule` for example.
+    pub fn iam_action(self) -> String {
+        let prefix = match self.service {
+            // The Resource Groups Tagging API has a name of its own in policies.
+            "tagging" => "tag",
+            service => service,
+        };
+        format!("{prefix}:{}", self.name)
+    }
+}
+
+impl AwsCall {
+    /// The operation it asks for.
+    pub const fn asks_for(&self) -> Operation {
+        Operation {
+            service: self.service(),
+            name: self.operation(),
         }
     }
 
@@ -537,43 +571,3 @@ pub struct RouteTable {
     /// Whether it has a route to an internet gateway.
     pub reaches_internet_gateway: bool,
 }
-
-/// What kind of failure an [`AwsError`] is; it decides what happens next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ErrorClass {
-    /// Too many calls; the same call succeeds later.
-    Throttled,
-    /// The credentials may not do this.
-    Denied,
-    /// A quota is used up.
-    Quota,
-    /// Something else holds the resource, or has changed it; observe again.
-    Conflict,
-    /// What the call names is not there (any more).
-    NotFound,
-    /// The parameters are wrong; the same call fails again.
-    Invalid,
-    /// AWS or the way to it failed; the same call may succeed, and this one may have taken effect.
-    Transient,
-}
-
-/// A call that failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AwsError {
-    /// What kind of failure it is.
-    pub class: ErrorClass,
-    /// AWS's error code, `TooManyRules` for example.
-    pub code: String,
-    /// AWS's message.
-    pub message: String,
-}
-
-impl std::fmt::Display for AwsError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.code, self.message)
-    }
-}
-
-impl std::error::Error for AwsError {}

@@ -1,18 +1,21 @@
 //! AWS vocabulary: what is wanted ([`stack`]), what must be known first ([`facts`]), what is there
-//! ([`observed`]) and what can be asked of AWS ([`aws_call`]).
+//! ([`observed`]), what can be asked of AWS ([`aws_call`]) and how it refuses ([`aws_error`]).
 //!
 //! In: nothing; these are plain values. Out: types that translation, plan and the AWS adapters share.
 //! What always holds: every collection is ordered, equal values print equally, and nothing here knows
 //! a wire format or a Kubernetes type. Start at [`stack::Stack`].
 
 pub mod aws_call;
+pub mod aws_error;
+pub mod classify;
 pub mod facts;
 pub mod ids;
 pub mod observed;
 pub mod rule;
 pub mod stack;
 
-pub use aws_call::{AwsAnswer, AwsCall, AwsError, ErrorClass};
+pub use aws_call::{AwsAnswer, AwsCall};
+pub use aws_error::{AwsError, ErrorClass, Remedy};
 pub use facts::{FactQuery, Facts};
 pub use ids::*;
 pub use observed::{Observed, ObservedStack};

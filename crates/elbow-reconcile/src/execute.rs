@@ -446,14 +446,11 @@ impl Execution {
         if reached {
             self.decide(StepState::Succeeded);
         } else if now.millis_since(since) >= u64::from(timeout_seconds) * 1000 {
-            let error = AwsError {
-                class: ErrorClass::Transient,
-                code: "WaitTimeout".to_owned(),
-                message: format!(
-                    "{} did not show what is waited for within {timeout_seconds} s",
-                    call.operation()
-                ),
-            };
+            let message = format!(
+                "{} did not show what is waited for within {timeout_seconds} s",
+                call.operation()
+            );
+            let error = AwsError::new(ErrorClass::Transient, "WaitTimeout", message);
             self.decide(StepState::Failed { error });
         } else {
             self.attempt.again_at = Some(now.plus_millis(poll_ms));

@@ -248,11 +248,11 @@ pub fn existing_load_balancer(
 }
 
 fn no_vpc(vpc_id: &VpcId) -> AwsError {
-    AwsError {
-        class: ErrorClass::Invalid,
-        code: "InvalidVpcID.NotFound".to_owned(),
-        message: format!("there is no VPC {vpc_id} in this account and region"),
-    }
+    AwsError::new(
+        ErrorClass::Invalid,
+        "InvalidVpcID.NotFound",
+        format!("there is no VPC {vpc_id} in this account and region"),
+    )
 }
 
 fn next_page<T>(page: &Page<T>, call: impl FnOnce(Option<String>) -> AwsCall) -> Vec<AwsCall> {

@@ -105,9 +105,5 @@ impl Faults {
 }
 
 fn error(class: ErrorClass, code: &str) -> AwsError {
-    AwsError {
-        class,
-        code: code.to_owned(),
-        message: "injected by the simulator".to_owned(),
-    }
+    AwsError::new(class, code, "injected by the simulator")
 }

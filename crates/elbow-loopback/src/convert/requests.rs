@@ -30,11 +30,7 @@ pub(crate) fn known<T: Display>(reference: &Ref<T>) -> Result<String, AwsError> 
     reference
         .known()
         .map(ToString::to_string)
-        .ok_or_else(|| AwsError {
-            class: ErrorClass::Invalid,
-            code: "UnresolvedReference".to_owned(),
-            message: format!("{reference} does not exist yet"),
-        })
+        .ok_or_else(|| AwsError::unresolved(reference))
 }
 
 /// The request that carries out a call.
@@ -98,9 +94,6 @@ fn tagging_request(call: &AwsCall) -> Request {
 
 /// Only reached when a variant is added to the model and forgotten here; a test goes through all.
 fn no_request(call: &AwsCall) -> AwsError {
-    AwsError {
-        class: ErrorClass::Invalid,
-        code: "UnknownCall".to_owned(),
-        message: format!("{} is not translated", call.operation()),
-    }
+    let message = format!("{} is not translated", call.operation());
+    AwsError::new(ErrorClass::Invalid, "UnknownCall", message)
 }

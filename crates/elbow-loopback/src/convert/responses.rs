@@ -24,7 +24,7 @@ use elbow_model::{
     PrefixListId, RuleArn, SecurityGroupId, SubnetId, Tags, TargetGroupArn, VpcId,
 };
 
-use super::rules::{actions_from_wire, condition_from_wire, transform_from_wire, unexpected};
+use super::rules::{actions_from_wire, condition_from_wire, transform_from_wire};
 
 /// The answer to a call.
 pub(crate) fn answer(call: &AwsCall, response: Response) -> Result<AwsAnswer, AwsError> {
@@ -35,7 +35,7 @@ pub(crate) fn answer(call: &AwsCall, response: Response) -> Result<AwsAnswer, Aw
         Response::Tagging(tagging::Response::GetResources(page)) => Some(tags_by_arn(page)),
         _ => None,
     };
-    answer.ok_or_else(|| unexpected(format!("the answer to {}", call.operation())))
+    answer.ok_or_else(|| AwsError::unexpected(format!("the answer to {}", call.operation())))
 }
 
 // === ELBv2 ===
@@ -206,7 +206,7 @@ fn listener(listener: elbv2::Listener) -> Option<ListenerDescription> {
 fn rule(rule: elbv2::Rule) -> Result<ObservedRule, AwsError> {
     let arn = rule
         .rule_arn
-        .ok_or_else(|| unexpected("a rule without an ARN"))?;
+        .ok_or_else(|| AwsError::unexpected("a rule without an ARN"))?;
     let priority = rule.priority.as_deref().and_then(|text| text.parse().ok());
     let conditions = rule
         .conditions
@@ -219,7 +219,7 @@ fn rule(rule: elbv2::Rule) -> Result<ObservedRule, AwsError> {
         .flatten()
         .map(transform_from_wire);
     Ok(ObservedRule {
-        priority: priority.ok_or_else(|| unexpected(format!("the priority of {arn}")))?,
+        priority: priority.ok_or_else(|| AwsError::unexpected(format!("the priority of {arn}")))?,
         arn: RuleArn::new(arn),
         conditions: conditions.collect::<Result<_, _>>()?,
         actions: actions_from_wire(rule.actions),

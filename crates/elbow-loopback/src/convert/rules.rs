@@ -6,18 +6,9 @@ use elbow_model::rule::{
     Action, Condition, FixedResponse, Forward, Pattern, QueryPair, Redirect, Rewrite, Stickiness,
     Transform, WeightedTargetGroup,
 };
-use elbow_model::{AwsError, ErrorClass, Ref, TargetGroupArn};
+use elbow_model::{AwsError, Ref, TargetGroupArn};
 
 use super::requests::known;
-
-/// What the model has no word for, or what AWS never sends.
-pub(crate) fn unexpected(what: impl Into<String>) -> AwsError {
-    AwsError {
-        class: ErrorClass::Invalid,
-        code: "UnexpectedResponse".to_owned(),
-        message: what.into(),
-    }
-}
 
 // === actions ===
 
@@ -50,7 +41,9 @@ pub(crate) fn action_to_wire(action: &Action) -> Result<wire::Action, AwsError> 
             ..Default::default()
         },
         Action::Unmodeled { action_type } => {
-            return Err(unexpected(format!("an action {action_type} is never sent")));
+            return Err(AwsError::unexpected(format!(
+                "an action {action_type} is never sent"
+            )));
         }
     })
 }
@@ -258,7 +251,7 @@ pub(crate) fn condition_from_wire(condition: wire::RuleCondition) -> Result<Cond
                 values: values.unwrap_or_default(),
             })
         }
-        other => Err(unexpected(format!(
+        other => Err(AwsError::unexpected(format!(
             "a rule condition of the field {:?}",
             other.unwrap_or_default()
         ))),
@@ -317,7 +310,9 @@ pub(crate) fn transform_from_wire(transform: wire::RuleTransform) -> Result<Tran
         (None, Some(rewrite)) => Some(Transform::UrlRewrite(rewrite)),
         _ => None,
     };
-    found.ok_or_else(|| unexpected(format!("a transform of the type {}", transform.r#type)))
+    found.ok_or_else(|| {
+        AwsError::unexpected(format!("a transform of the type {}", transform.r#type))
+    })
 }
 
 #[cfg(test)]

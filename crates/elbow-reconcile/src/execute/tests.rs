@@ -58,11 +58,7 @@ fn execution(steps: Vec<Step>) -> Execution {
 }
 
 fn error(class: ErrorClass) -> AwsError {
-    AwsError {
-        class,
-        code: format!("{class:?}"),
-        message: String::new(),
-    }
+    AwsError::new(class, format!("{class:?}"), "")
 }
 
 /// Runs to the end; answers with the calls, each with its time.

@@ -42,11 +42,7 @@ fn stack(name: &str) -> StackId {
 }
 
 fn not_found() -> AwsError {
-    AwsError {
-        class: ErrorClass::NotFound,
-        code: "LoadBalancerNotFound".to_owned(),
-        message: String::new(),
-    }
+    AwsError::new(ErrorClass::NotFound, "LoadBalancerNotFound", "")
 }
 
 /// Answers every call by a function of it; gives back the calls in their order.

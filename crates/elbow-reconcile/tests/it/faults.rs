@@ -8,11 +8,7 @@ use elbow_reconcile::{RoundResult, Unit};
 use crate::account::{ALB, Account, NLB, Run, planned_from_scratch, settings, snapshot};
 
 fn error(class: ErrorClass, code: &str) -> AwsError {
-    AwsError {
-        class,
-        code: code.to_owned(),
-        message: "injected".to_owned(),
-    }
+    AwsError::new(class, code, "injected")
 }
 
 #[test]

@@ -1,9 +1,13 @@
-//! Error classes: AWS's code and status in, the [`ErrorClass`] that decides what happens next out.
+//! Error classes: AWS's code and status in, the [`ErrorClass`] that decides what happens next out,
+//! with what somebody can do about it.
 //!
 //! The one table for every adapter: whoever talks to AWS, in the process or over HTTP, classifies a
-//! refusal here, so that the round reacts the same way to both.
+//! refusal here, so that the round reacts the same way to both. Start at [`refusal`].
 
-use elbow_model::{AwsError, ErrorClass};
+mod quotas;
+
+use crate::aws_call::AwsCall;
+use crate::aws_error::{AwsError, ErrorClass, Remedy};
 
 /// Codes by which AWS asks to call less often. The same list as the SDKs' (standard retry mode),
 /// without `LimitExceededException`, which is ACM's word for a quota.
@@ -35,6 +39,17 @@ const DENIED: &[&str] = &[
     "OptInRequired",
     "SignatureDoesNotMatch",
     "UnauthorizedOperation",
+    "UnrecognizedClientException",
+];
+
+/// Of [`DENIED`], the codes that are about who calls and not about what is asked for.
+const CALLER_UNKNOWN: &[&str] = &[
+    "AuthFailure",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidClientTokenId",
+    "MissingAuthenticationToken",
+    "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 ];
 
@@ -100,13 +115,34 @@ pub fn classify(code: &str, status: u16) -> ErrorClass {
     }
 }
 
-/// An error of that code, status and message, with its class.
-pub fn error(code: &str, status: u16, message: impl Into<String>) -> AwsError {
+/// AWS refused a call with that code, status and message.
+pub fn refusal(call: &AwsCall, code: &str, status: u16, message: impl Into<String>) -> AwsError {
+    let class = classify(code, status);
+    let message = message.into();
+    let remedy = match class {
+        ErrorClass::Denied if CALLER_UNKNOWN.contains(&code) => Some(Remedy::Credentials),
+        ErrorClass::Denied => Some(Remedy::Allow {
+            action: denied_action(&message).unwrap_or_else(|| call.asks_for().iam_action()),
+        }),
+        ErrorClass::Quota => quotas::remedy(call, code),
+        _ => None,
+    };
     AwsError {
-        class: classify(code, status),
+        class,
         code: code.to_owned(),
-        message: message.into(),
+        message,
+        remedy,
     }
+}
+
+/// The action that the message of a denial names. It is not always the call's: a create with tags
+/// needs the action that tags, too.
+fn denied_action(message: &str) -> Option<String> {
+    let (_, after) = message.split_once("not authorized to perform: ")?;
+    let action = after.split_whitespace().next()?;
+    let (service, name) = action.split_once(':')?;
+    let is_word = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric());
+    (is_word(&service.replace('-', "")) && is_word(name)).then(|| action.to_owned())
 }
 
 /// `TooManyActions` is about the request, `FilterLimitExceeded` too; every other `TooMany…` and
@@ -168,5 +204,46 @@ mod tests {
         for (code, status, class) in rows {
             assert_eq!(classify(code, status), class, "{code} {status}");
         }
+    }
+
+    #[test]
+    fn a_denial_names_the_action_to_allow() {
+        let call = AwsCall::GetResources {
+            tags: crate::Tags::new(),
+            resource_types: Vec::new(),
+            marker: None,
+        };
+        let allow = |action: &str| Remedy::Allow {
+            action: action.to_owned(),
+        };
+        let rows = [
+            ("AccessDenied", "no", allow("tag:GetResources")),
+            (
+                "AccessDenied",
+                "User: arn:aws:sts::1:assumed-role/r/s is not authorized to perform: \
+                 elasticloadbalancing:AddTags on resource: arn:aws:… because no identity-based \
+                 policy allows the elasticloadbalancing:AddTags action",
+                allow("elasticloadbalancing:AddTags"),
+            ),
+            (
+                "UnauthorizedOperation",
+                "You are not authorized to perform this operation.",
+                allow("tag:GetResources"),
+            ),
+            (
+                "ExpiredToken",
+                "The security token is expired",
+                Remedy::Credentials,
+            ),
+        ];
+        for (code, message, remedy) in rows {
+            let error = refusal(&call, code, 403, message);
+            assert_eq!(error.class, ErrorClass::Denied, "{code}: {message}");
+            assert_eq!(error.remedy, Some(remedy), "{code}: {message}");
+        }
+        assert_eq!(
+            refusal(&call, "AccessDenied", 403, "no.").to_string(),
+            "AccessDenied: no; allow `tag:GetResources` to the role that elbow runs as"
+        );
     }
 }
