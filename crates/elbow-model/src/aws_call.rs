@@ -366,6 +366,19 @@ operations! {
     GetResources => "tagging", "GetResources";
 }
 
+/// What is asked beside the calls, once, while a connection is made: the VPC by its tags, or by the
+/// instance that elbow runs on.
+pub const ASKED_AT_START: &[Operation] = &[
+    Operation {
+        service: "ec2",
+        name: "DescribeVpcs",
+    },
+    Operation {
+        service: "ec2",
+        name: "DescribeInstances",
+    },
+];
+
 /// An operation of an AWS service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Operation {

@@ -6,7 +6,7 @@
 
 mod quotas;
 
-use crate::aws_call::AwsCall;
+use crate::aws_call::{AwsCall, Operation};
 use crate::aws_error::{AwsError, ErrorClass, Remedy};
 
 /// Codes by which AWS asks to call less often. The same list as the SDKs' (standard retry mode),
@@ -117,14 +117,30 @@ pub fn classify(code: &str, status: u16) -> ErrorClass {
 
 /// AWS refused a call with that code, status and message.
 pub fn refusal(call: &AwsCall, code: &str, status: u16, message: impl Into<String>) -> AwsError {
+    let error = refusal_of(call.asks_for(), code, status, message);
+    match error.class {
+        ErrorClass::Quota => AwsError {
+            remedy: quotas::remedy(call, code),
+            ..error
+        },
+        _ => error,
+    }
+}
+
+/// AWS refused an operation that is no [`AwsCall`].
+pub fn refusal_of(
+    operation: Operation,
+    code: &str,
+    status: u16,
+    message: impl Into<String>,
+) -> AwsError {
     let class = classify(code, status);
     let message = message.into();
     let remedy = match class {
         ErrorClass::Denied if CALLER_UNKNOWN.contains(&code) => Some(Remedy::Credentials),
         ErrorClass::Denied => Some(Remedy::Allow {
-            action: denied_action(&message).unwrap_or_else(|| call.asks_for().iam_action()),
+            action: denied_action(&message).unwrap_or_else(|| operation.iam_action()),
         }),
-        ErrorClass::Quota => quotas::remedy(call, code),
         _ => None,
     };
     AwsError {
