@@ -26,6 +26,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 
+use elbow_api::ObjectRef;
 use elbow_model::aws_call::LoadBalancerDescription;
 use elbow_model::observed::LoadBalancerState;
 use elbow_model::{
@@ -146,6 +147,17 @@ pub struct Failure {
     pub causes: Vec<Cause>,
     /// Why it failed.
     pub error: AwsError,
+}
+
+impl Failure {
+    /// Whether the step is there because of this object.
+    pub fn is_caused_by(&self, object: &ObjectRef) -> bool {
+        self.causes.iter().any(|cause| {
+            cause.kind == object.kind.as_str()
+                && cause.namespace == object.namespace
+                && cause.name == object.name
+        })
+    }
 }
 
 impl Outcome {

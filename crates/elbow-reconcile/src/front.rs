@@ -7,16 +7,19 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use elbow_api::crds::TargetGroupBinding;
-use elbow_api::{Diagnostic, Kind, NamespacedName, ObjectRef, Read, Severity, Snapshot};
+use elbow_api::{
+    Diagnostic, GatewayController, Kind, NamespacedName, ObjectRef, Read, Severity, Snapshot,
+};
 use elbow_model::observed::ObservedLoadBalancer;
 use elbow_model::{
-    FactQuery, Facts, Observed, ObservedStack, Ref, SecurityGroupId, Stack, StackId, Tags,
-    TargetGroupArn,
+    ErrorClass, FactQuery, Facts, Observed, ObservedStack, Ref, SecurityGroupId, Stack, StackId, StackKind,
+    Tags, TargetGroupArn,
 };
 use elbow_plan::{ClusterView, Input, Plan, Policy};
 use elbow_translate::Settings;
 use elbow_translate::status::{self, GatewayStatus, LoadBalancerReport, RouteParentStatus};
 
+use crate::execute::Failure;
 use crate::machine::RoundResult;
 
 /// What translation answers.
@@ -50,6 +53,8 @@ pub struct Report {
     pub observed: Option<ObservedStack>,
     /// The security group that all Gateways share, if it is there.
     pub backend_security_group: Option<SecurityGroupId>,
+    /// Stacks of the Gateway of which nothing is wanted and nothing is there.
+    pub gone: BTreeSet<StackId>,
     /// How its last round ended; `None` before that.
     pub result: Option<RoundResult>,
 }
@@ -68,12 +73,39 @@ impl Report {
             && translation.unwanted.len() > 1
     }
 
-    /// Whether some of its last round did not succeed.
-    pub fn has_failed(&self) -> bool {
-        matches!(
-            self.result,
-            Some(RoundResult::Incomplete { .. } | RoundResult::LookupFailed { .. })
-        )
+    /// The controllers whose finalizers may go: the last round looked, and left nothing of theirs.
+    pub fn released(&self) -> BTreeSet<GatewayController> {
+        if !matches!(self.result, Some(RoundResult::Converged { .. })) {
+            return BTreeSet::new();
+        }
+        let gone = self.gone.iter().filter_map(|stack| controller(stack.kind));
+        gone.collect()
+    }
+
+    /// What did not succeed in its last round, and is not mended by trying again: somebody has to do
+    /// something about it.
+    pub fn failures(&self) -> Vec<&Failure> {
+        let Some(RoundResult::Incomplete { outcome }) = &self.result else {
+            return Vec::new();
+        };
+        let lasting = outcome.failures.iter().filter(|f| is_lasting(f.error.class));
+        lasting.collect()
+    }
+
+    /// The same in words, for the Gateway's condition.
+    pub fn failure(&self) -> Option<String> {
+        if let Some(RoundResult::LookupFailed { error }) = &self.result {
+            return is_lasting(error.class).then(|| format!("AWS cannot be asked: {error}"));
+        }
+        let failures = self.failures();
+        let shown = failures.iter().take(FAILURES_SHOWN_MAX);
+        let mut words: Vec<String> = shown
+            .map(|failure| format!("{} failed: {}", failure.operation, failure.error))
+            .collect();
+        if failures.len() > FAILURES_SHOWN_MAX {
+            words.push(format!("and {} more", failures.len() - FAILURES_SHOWN_MAX));
+        }
+        (!words.is_empty()).then(|| words.join("; "))
     }
 
     /// The load balancer that the Gateway asks for, if it is there. While another one is being
@@ -102,18 +134,32 @@ impl Report {
             dns_name: lb.dns_name.clone(),
             state: lb.state,
         });
+        let failure = self.failure();
         Some(status::gateway(
             draft,
             load_balancer.as_ref(),
-            self.has_failed(),
+            failure.as_deref(),
         ))
     }
 
-    /// The parts of route statuses that are about this Gateway.
+    /// The parts of route statuses that are about this Gateway. A route because of which a step failed
+    /// is told so in its condition Accepted.
     pub fn route_statuses(&self) -> Vec<(ObjectRef, Vec<RouteParentStatus>)> {
+        let failures = self.failures();
         let routes = self.translation.routes.iter();
         routes
-            .map(|draft| (draft.route.clone(), status::route(draft)))
+            .map(|draft| {
+                let mut parents = status::route(draft);
+                let failure = failures.iter().find(|f| f.is_caused_by(&draft.route));
+                if let Some(failure) = failure {
+                    for parent in &mut parents {
+                        status::refuse(parent, failure_reason(failure.error.class), || {
+                            format!("{} failed: {}", failure.operation, failure.error)
+                        });
+                    }
+                }
+                (draft.route.clone(), parents)
+            })
             .collect()
     }
 
@@ -166,6 +212,14 @@ impl Report {
             .map(|stack| stack.id.clone());
         self.observed = own.and_then(|stack| known.stacks.get(&stack)).cloned();
         self.backend_security_group = ClusterView::of(known).backend_security_group;
+        let wanted = self.translation.stack.as_ref();
+        let emptied = wanted.filter(|stack| stack.load_balancer.is_none());
+        let unwanted = self.translation.unwanted.iter();
+        self.gone = unwanted
+            .chain(emptied.map(|stack| &stack.id))
+            .filter(|stack| !known.stacks.contains_key(stack))
+            .cloned()
+            .collect();
         self
     }
 
@@ -195,6 +249,7 @@ pub(crate) fn translate(
                 translation: Arc::from(done),
                 observed: None,
                 backend_security_group: None,
+                gone: BTreeSet::new(),
                 result: None,
             },
         })),
@@ -284,6 +339,57 @@ pub(crate) fn is_deleted(snapshot: &Snapshot, gateway: &NamespacedName) -> bool 
     snapshot
         .get(&object)
         .is_none_or(|g| g.metadata().deletion_timestamp.is_some())
+}
+
+/// Failures that a condition names; the events name them all.
+const FAILURES_SHOWN_MAX: usize = 3;
+
+/// Whether failures of the class stay until somebody does something.
+fn is_lasting(class: ErrorClass) -> bool {
+    match class {
+        ErrorClass::Denied | ErrorClass::Quota | ErrorClass::Invalid => true,
+        ErrorClass::Throttled
+        | ErrorClass::Conflict
+        | ErrorClass::NotFound
+        | ErrorClass::Transient => false,
+    }
+}
+
+/// The reason of a condition for a failure of the class.
+fn failure_reason(class: ErrorClass) -> &'static str {
+    match class {
+        ErrorClass::Denied => "AccessDenied",
+        ErrorClass::Quota => "QuotaExceeded",
+        _ => "RefusedByAws",
+    }
+}
+
+/// The controller whose finalizer the Gateway has to have before its Stack is made, and has not.
+pub(crate) fn lacks_finalizer(
+    snapshot: &Snapshot,
+    gateway: &NamespacedName,
+    stack: &Stack,
+) -> Option<GatewayController> {
+    stack.load_balancer.as_ref()?;
+    let controller = controller(stack.id.kind)?;
+    let object = ObjectRef::new(
+        Kind::Gateway,
+        gateway.namespace.clone(),
+        gateway.name.clone(),
+    );
+    let object = snapshot.get(&object)?;
+    let mut finalizers = object.metadata().finalizers.iter().flatten();
+    let is_protected = finalizers.any(|f| f == controller.gateway_finalizer());
+    (!is_protected).then_some(controller)
+}
+
+/// The controller that a kind of Stack is of; `None` for what all Gateways share.
+fn controller(kind: StackKind) -> Option<GatewayController> {
+    match kind {
+        StackKind::Cluster => None,
+        StackKind::AlbGateway => Some(GatewayController::Alb),
+        StackKind::NlbGateway => Some(GatewayController::Nlb),
+    }
 }
 
 /// Whether findings say that something does not take effect.

@@ -32,5 +32,5 @@ pub use execute::{Failure, Outcome, StepState};
 pub use front::Report;
 pub use machine::{Effect, Input, Reconciler, RoundResult, Unit};
 pub use outbox::{CallId, Priority};
-pub use settings::Settings;
+pub use settings::{Protection, Settings};
 pub use time::Timestamp;

@@ -25,7 +25,7 @@ mod unit;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use elbow_api::{Diagnostic, NamespacedName, Read, Snapshot};
+use elbow_api::{Diagnostic, GatewayController, NamespacedName, Read, Snapshot};
 use elbow_model::{AwsAnswer, AwsCall, AwsError, Observed, Stack, StackId, Tags};
 use elbow_plan::{Plan, Step};
 use serde::{Deserialize, Serialize};
@@ -85,6 +85,15 @@ pub enum Effect {
         gateway: NamespacedName,
         /// What to write and show.
         report: Box<Report>,
+    },
+    /// Put this controller's finalizer on the Gateway: its load balancer is about to be made. The round
+    /// goes on once the Snapshot shows the finalizer. Only with
+    /// [`Protection::Finalizer`](crate::Protection::Finalizer).
+    Protect {
+        /// The Gateway.
+        gateway: NamespacedName,
+        /// Whose finalizer.
+        controller: GatewayController,
     },
     /// A plan was made and is about to be carried out. Not emitted for empty plans.
     PlanReady {
@@ -396,8 +405,11 @@ impl Reconciler {
             return;
         }
         let work = self.units.entry(unit.clone()).or_default();
-        if matches!(work.phase, Phase::AwaitingCluster) {
-            // It may not need the group any more.
+        if matches!(
+            work.phase,
+            Phase::AwaitingCluster | Phase::AwaitingProtection
+        ) {
+            // It may not need the group any more, or have its finalizer now.
             work.phase = Phase::Idle;
         }
         match &work.phase {

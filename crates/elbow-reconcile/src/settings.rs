@@ -7,6 +7,16 @@ use crate::backoff::Backoff;
 use crate::budget::Limits;
 use crate::execute::Polls;
 
+/// Whether Gateways are kept from disappearing before their AWS resources are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protection {
+    /// No: what is left of a Gateway that is gone is found by its tags.
+    None,
+    /// By a finalizer. No load balancer is made before the Snapshot shows it on the Gateway; the round
+    /// asks for it by [`Effect::Protect`](crate::Effect::Protect).
+    Finalizer,
+}
+
 /// What a driver decides about rounds.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -14,6 +24,8 @@ pub struct Settings {
     pub translate: elbow_translate::Settings,
     /// Which steps are carried out.
     pub policy: Policy,
+    /// Whether Gateways are kept from disappearing too early.
+    pub protection: Protection,
     /// How waits after failures grow.
     pub backoff: Backoff,
     /// How often waits look.
@@ -52,6 +64,7 @@ impl Settings {
         Self {
             translate,
             policy,
+            protection: Protection::None,
             backoff: Backoff::default(),
             polls: Polls::default(),
             limits: Limits::aws(),

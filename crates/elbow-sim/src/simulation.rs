@@ -638,7 +638,7 @@ impl Simulation {
                     self.end_life();
                 }
             }
-            Effect::Report { .. } | Effect::Progress { .. } => {}
+            Effect::Report { .. } | Effect::Progress { .. } | Effect::Protect { .. } => {}
         }
         Ok(())
     }

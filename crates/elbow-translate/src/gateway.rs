@@ -232,10 +232,15 @@ fn translate(ctx: &Context<'_>, name: &NamespacedName) -> Translation {
         return nothing_wanted();
     };
     let class_name = &gateway.spec.gateway_class_name;
+    let is_deleted = gateway.metadata.deletion_timestamp.is_some();
     let Some(class) = ctx
         .reader
         .gateway_class(&NamespacedName::new("", class_name.clone()))
     else {
+        if is_deleted {
+            // It goes, whosever it was; what its tags prove to be ours goes with it.
+            return nothing_wanted();
+        }
         // Whose the Gateway is, is not known: a class that is applied again must find all as it was.
         ctx.report(
             Diagnostic::error(
@@ -251,7 +256,6 @@ fn translate(ctx: &Context<'_>, name: &NamespacedName) -> Translation {
     let Some(controller) = class::controller(class) else {
         return nothing_wanted();
     };
-    let is_deleted = gateway.metadata.deletion_timestamp.is_some();
     // Difference (class-switch): LBC forgets the load balancer of the other controller.
     let unwanted: BTreeSet<_> = stack_ids(name)
         .into_iter()

@@ -182,15 +182,15 @@ pub fn class(draft: &ClassDraft) -> ClassStatus {
 
 /// The status of a Gateway after a round.
 ///
-/// `load_balancer` is what stands in AWS; `failed` whether a step of the round failed. What works is
-/// shown even then.
+/// `load_balancer` is what stands in AWS; `failure` what somebody has to do something about, if a step
+/// of the round failed. What works is shown even then.
 ///
 /// Difference (status-after-a-failed-step): with LBC a step that failed keeps the address of a load
-/// balancer that serves the rest out of the status.
+/// balancer that serves the rest out of the status, and the condition refers to events.
 pub fn gateway(
     draft: &GatewayDraft,
     load_balancer: Option<&LoadBalancerReport>,
-    failed: bool,
+    failure: Option<&str>,
 ) -> GatewayStatus {
     let generation = draft.generation;
     let is_any_valid = draft.listeners.iter().any(|l| l.problem.is_none());
@@ -205,7 +205,7 @@ pub fn gateway(
             };
         }
         Verdict::Blocked => invalid("Check Gateway Events for more information."),
-        Verdict::Built if failed => invalid("Check Gateway Events for more information."),
+        Verdict::Built if let Some(failure) = failure => invalid(failure),
         Verdict::Built => {
             let status = if is_any_valid { "True" } else { "False" };
             let reason = if is_any_broken {
@@ -347,6 +347,19 @@ pub fn route(draft: &RouteDraft) -> Vec<RouteParentStatus> {
             }
         })
         .collect()
+}
+
+/// Says of a route that was accepted that it does not take effect after all. What was wrong with it
+/// before that stays.
+pub fn refuse(parent: &mut RouteParentStatus, reason: &str, message: impl FnOnce() -> String) {
+    let mut conditions = parent.conditions.iter_mut();
+    if let Some(accepted) =
+        conditions.find(|c| c.condition_type == "Accepted" && c.status == "True")
+    {
+        accepted.status = "False";
+        reason.clone_into(&mut accepted.reason);
+        accepted.message = message();
+    }
 }
 
 fn condition(

@@ -23,6 +23,7 @@ use crate::execute::{Execution, Next, Outcome, StepState};
 use crate::front::{self, Translation};
 use crate::observe::{Observation, Scope, Sighting};
 use crate::outbox::Priority;
+use crate::settings::Protection;
 use crate::time::Timestamp;
 
 impl Reconciler {
@@ -144,6 +145,17 @@ impl Reconciler {
                     work.stack.clone_from(&done.stack);
                 }
                 self.report(unit, done.report);
+                if let Some(stack) = &done.stack
+                    && self.settings.protection == Protection::Finalizer
+                    && let Some(controller) = front::lacks_finalizer(snapshot, name, stack)
+                {
+                    self.set_phase(unit, Phase::AwaitingProtection);
+                    self.effects.push(Effect::Protect {
+                        gateway: name.clone(),
+                        controller,
+                    });
+                    return;
+                }
                 self.plan_gateway(unit, done.stack.as_ref(), &done.unwanted, now);
             }
         }

@@ -125,7 +125,10 @@ impl Reconciler {
                 ];
                 timers.into_iter().flatten().min()
             }
-            Phase::Observing(_) | Phase::AwaitingFacts | Phase::AwaitingCluster => None,
+            Phase::Observing(_)
+            | Phase::AwaitingFacts
+            | Phase::AwaitingCluster
+            | Phase::AwaitingProtection => None,
         }
     }
 

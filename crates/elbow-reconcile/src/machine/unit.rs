@@ -109,6 +109,8 @@ pub(super) enum Phase {
     AwaitingFacts,
     /// The shared security group is being made.
     AwaitingCluster,
+    /// The Gateway's finalizer is being set.
+    AwaitingProtection,
     /// A plan is being carried out.
     Executing(Box<Execution>),
 }

@@ -8,4 +8,5 @@
 mod account;
 mod crash;
 mod faults;
+mod protection;
 mod rounds;

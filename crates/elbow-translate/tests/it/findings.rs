@@ -358,7 +358,7 @@ spec: {{{spec}}}
         assert!(found.stack.is_none(), "{finding}");
         assert_eq!(lines(&found), [finding]);
         let accepted = found.gateway.map(|draft| {
-            let status = status::gateway(&draft, None, false);
+            let status = status::gateway(&draft, None, None);
             assert_eq!(status.conditions[0].reason, "Invalid");
             status.conditions[0].message.clone()
         });
