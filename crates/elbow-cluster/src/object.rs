@@ -81,16 +81,21 @@ pub fn derived_uid(object: &ObjectRef) -> Uuid {
     Uuid::new_v5(&space, name.as_bytes())
 }
 
-/// Adds what an API server would have added.
-fn complete(this: &ObjectRef, value: &mut Value) {
+/// Brings an object of any version into the form that its one Rust type reads.
+pub(crate) fn unify(kind: Kind, value: &mut Value) {
     // The Rust types of our own kinds want a spec, which the definitions do not ask for.
-    if this.kind.group().ends_with("k8s.aws") && value.get("spec").is_none() {
+    if kind.group().ends_with("k8s.aws") && value.get("spec").is_none() {
         value["spec"] = json!({});
     }
     // Likewise for the hostnames of a TLSRoute, which its versions before v1 let one leave out.
-    if let (Kind::TlsRoute, Some(Value::Object(spec))) = (this.kind, value.get_mut("spec")) {
+    if let (Kind::TlsRoute, Some(Value::Object(spec))) = (kind, value.get_mut("spec")) {
         spec.entry("hostnames").or_insert_with(|| json!([]));
     }
+}
+
+/// Adds what an API server would have added.
+fn complete(this: &ObjectRef, value: &mut Value) {
+    unify(this.kind, value);
     let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) else {
         return;
     };
@@ -224,7 +229,7 @@ fn matches(cell: &OnceLock<Option<Regex>>, form: &str, text: &str) -> bool {
 /// Turns a checked value into its Rust type. The check has gone by a schema of the same type, so an error
 /// says no more than that the two differ. `serde_path_to_error` would add the path of it, and a copy of
 /// the code that reads all these types, which is most of what this crate takes to compile.
-fn decode(kind: Kind, value: Value) -> serde_json::Result<Object> {
+pub(crate) fn decode(kind: Kind, value: Value) -> serde_json::Result<Object> {
     macro_rules! decode {
         ($value:expr; $($kind:ident),* $(,)?) => {
             match kind { $( Kind::$kind => typed($value).map(Object::$kind), )* }

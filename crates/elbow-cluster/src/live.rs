@@ -1,0 +1,37 @@
+//! A Kubernetes API server: objects come from it, and statuses, finalizers and events go to it.
+//!
+//! In: the settings of a watch, and what is to be written. Out: [`Event`]s that keep a
+//! [`elbow_api::Snapshot`] equal to what the API server holds, and the answer to each write.
+//!
+//! What always holds: nothing else in the workspace talks to an API server; of each object only what
+//! translation and the writes here read is kept; a Secret is read only if it is named; and every write
+//! says in its error what to do about it. Start at [`Cluster`].
+
+mod connect;
+mod discovery;
+mod error;
+mod kinds;
+mod merge;
+mod objects;
+mod pods;
+mod readiness;
+#[cfg(test)]
+#[expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+mod testing;
+mod trim;
+mod watch;
+mod write;
+
+pub use connect::{Cluster, ConnectError, ConnectSettings};
+pub use error::{Remedy, WriteError};
+pub use kinds::Served;
+pub use merge::{merge_parents, merge_status};
+pub use readiness::{
+    Attention, GATE_PREFIX, Gates, TargetHealth, Verdict, gate, has_gate, inject, verdict,
+};
+pub use watch::{Absence, Change, Event, WatchSettings};
+pub use write::{EventNote, EventType, FIELD_MANAGER, Preconditions, Writer, Written};

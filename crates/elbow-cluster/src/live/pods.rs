@@ -1,0 +1,54 @@
+//! Single pods, for readiness gates.
+//!
+//! In: the name of a pod that an EndpointSlice names, and conditions. Out: the pod, or that it has the
+//! conditions. Always holds: a condition is set on the pod that it was worked out for, never on another
+//! of the same name.
+
+use std::sync::Arc;
+
+use elbow_api::{Kind, NamespacedName, Object, ObjectRef};
+use k8s_openapi::api::core::v1::{Pod, PodCondition};
+use kube::api::Patch;
+use serde_json::json;
+
+use super::error::{Request, WriteError};
+use super::write::{Writer, manager, within};
+
+impl Writer {
+    /// A pod, without its managed fields; none if it does not exist.
+    pub async fn pod(&self, name: &NamespacedName) -> Result<Option<Arc<Pod>>, WriteError> {
+        let object = ObjectRef::new(Kind::Pod, name.namespace.clone(), name.name.clone());
+        let request = Request::on("get", &object, "");
+        let (api, _) = self.api(&object, &request)?;
+        let Some(found) = within(&request, api.get_opt(&name.name)).await? else {
+            return Ok(None);
+        };
+        match super::write::read(&object, &request, &found)? {
+            Object::Pod(pod) => Ok(Some(pod)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Sets conditions of a pod, by type. That the pod is gone, or that another has its name, is
+    /// [`Gone`](WriteError::Gone) or [`Conflict`](WriteError::Conflict).
+    pub async fn set_pod_conditions(
+        &self,
+        pod: &Pod,
+        conditions: &[PodCondition],
+    ) -> Result<(), WriteError> {
+        let namespace = pod.metadata.namespace.clone().unwrap_or_default();
+        let name = pod.metadata.name.clone().unwrap_or_default();
+        let object = ObjectRef::new(Kind::Pod, namespace, name);
+        let request = Request::on("patch", &object, "status");
+        let (api, _) = self.api(&object, &request)?;
+        // Strategic: the API server merges the conditions of a pod by their type.
+        let patch = Patch::Strategic(json!({
+            "metadata": { "uid": pod.metadata.uid },
+            "status": { "conditions": conditions },
+        }));
+        let parameters = manager();
+        let patched = api.patch_status(&object.name, &parameters, &patch);
+        within(&request, patched).await?;
+        Ok(())
+    }
+}

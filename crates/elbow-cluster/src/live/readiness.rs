@@ -1,0 +1,249 @@
+//! Readiness gates: a pod counts as ready only once its load balancers send it traffic.
+//!
+//! In: TargetGroupBindings, Services, pods, and what AWS says of targets. Out: the gates to put into a
+//! new pod, and the conditions to set on pods that have them. Pure; times are parameters.
+//!
+//! What always holds: a gate is named after the TargetGroupBinding, as LBC names it, so pods that run
+//! through a change of controller stay ready; a gate is only put where a binding of targets by IP
+//! address will serve it; of the gates in a pod only those are touched.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use elbow_api::crds::{TargetGroupBinding, TargetType};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Pod, PodCondition};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde_json::{Value, json};
+
+/// Group of the condition types of gates.
+pub const GATE_PREFIX: &str = "target-health.elbv2.k8s.aws/";
+
+/// What the ALB Ingress Controller, LBC's first version, called its gates. Nobody serves them any more.
+const LEGACY_GATE_PREFIX: &str = "target-health.alb.ingress.k8s.aws";
+
+/// Message on the pods of a binding that is being deleted.
+const BINDING_DELETED: &str = "Target Group Binding is deleted";
+
+/// The condition type of the gates of a TargetGroupBinding.
+pub fn gate(binding: &str) -> String {
+    format!("{GATE_PREFIX}{binding}")
+}
+
+/// Whether a pod has the gate of a TargetGroupBinding.
+pub fn has_gate(pod: &Pod, binding: &str) -> bool {
+    let wanted = gate(binding);
+    let gates = pod.spec.iter().flat_map(|spec| &spec.readiness_gates);
+    gates.flatten().any(|gate| gate.condition_type == wanted)
+}
+
+/// What AWS says of a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetHealth {
+    /// Whether the load balancer sends it traffic.
+    pub is_healthy: bool,
+    /// Why not, in AWS's code, as `Elb.InitialHealthChecking`; empty if it is healthy.
+    pub reason: String,
+    /// AWS's words; may be empty.
+    pub description: String,
+}
+
+impl TargetHealth {
+    /// A target that was registered just now, of which AWS has not said anything yet.
+    pub fn registering() -> Self {
+        Self {
+            is_healthy: false,
+            reason: "Elb.RegistrationInProgress".to_owned(),
+            description: "Target registration is in progress".to_owned(),
+        }
+    }
+
+    /// What pods are told whose binding is deleted: nothing is going to make them ready any more.
+    pub fn binding_deleted() -> Self {
+        Self {
+            is_healthy: true,
+            reason: String::new(),
+            description: BINDING_DELETED.to_owned(),
+        }
+    }
+}
+
+/// Whether a pod has to be looked after further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attention {
+    /// Its gate is not open: its target's health has to be asked again.
+    Waiting,
+    /// Its gate is open, or it has none.
+    Done,
+}
+
+/// The verdict on one pod.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// The condition to set; none if the pod has it already, or has no gate.
+    pub condition: Option<PodCondition>,
+    /// Whether to look again.
+    pub attention: Attention,
+}
+
+/// What to set on a pod for a TargetGroupBinding, by the health of its target; without health, AWS does
+/// not know the target.
+pub fn verdict(pod: &Pod, binding: &str, health: Option<&TargetHealth>, now: Timestamp) -> Verdict {
+    if !has_gate(pod, binding) {
+        return Verdict {
+            condition: None,
+            attention: Attention::Done,
+        };
+    }
+    let status = match health {
+        Some(health) if health.is_healthy => "True",
+        Some(_) => "False",
+        None => "Unknown",
+    };
+    let attention = match status {
+        "True" => Attention::Done,
+        _ => Attention::Waiting,
+    };
+    // An absent field and an empty one are the same to LBC, and to the API server's merge.
+    let text = |text: Option<&str>| text.filter(|t| !t.is_empty()).map(str::to_owned);
+    let reason = text(health.map(|h| h.reason.as_str()));
+    let message = text(health.map(|h| h.description.as_str()));
+    let wanted = gate(binding);
+    let conditions = pod.status.iter().flat_map(|status| &status.conditions);
+    let before = conditions.flatten().find(|c| c.type_ == wanted);
+    let is_so = before.is_some_and(|before| {
+        before.status == status
+            && text(before.reason.as_deref()) == reason
+            && text(before.message.as_deref()) == message
+    });
+    if is_so {
+        return Verdict {
+            condition: None,
+            attention,
+        };
+    }
+    let unchanged_since = before
+        .filter(|before| before.status == status)
+        .and_then(|before| before.last_transition_time.clone());
+    let condition = PodCondition {
+        type_: wanted,
+        status: status.to_owned(),
+        reason: Some(reason.unwrap_or_default()),
+        message: Some(message.unwrap_or_default()),
+        last_transition_time: Some(unchanged_since.unwrap_or(Time(now))),
+        ..PodCondition::default()
+    };
+    Verdict {
+        condition: Some(condition),
+        attention,
+    }
+}
+
+/// The bindings of targets by IP address and the Services' selectors: what the webhook has to know.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Gates {
+    /// By namespace and binding: the Service.
+    bindings: BTreeMap<String, BTreeMap<String, String>>,
+    /// By namespace and Service: the selector.
+    selectors: BTreeMap<String, BTreeMap<String, BTreeMap<String, String>>>,
+}
+
+impl Gates {
+    /// Takes in a TargetGroupBinding, new or changed.
+    pub fn apply_binding(&mut self, binding: &TargetGroupBinding) {
+        let namespace = binding.metadata.namespace.clone().unwrap_or_default();
+        let name = binding.metadata.name.clone().unwrap_or_default();
+        if binding.spec.target_type == Some(TargetType::Ip) {
+            let service = binding.spec.service_ref.name.clone();
+            self.bindings
+                .entry(namespace)
+                .or_default()
+                .insert(name, service);
+        } else {
+            self.remove_binding(&namespace, &name);
+        }
+    }
+
+    /// Drops a TargetGroupBinding.
+    pub fn remove_binding(&mut self, namespace: &str, name: &str) {
+        remove(&mut self.bindings, namespace, name);
+    }
+
+    /// Takes in a Service, new or changed.
+    pub fn apply_service(&mut self, service: &k8s_openapi::api::core::v1::Service) {
+        let namespace = service.metadata.namespace.clone().unwrap_or_default();
+        let name = service.metadata.name.clone().unwrap_or_default();
+        let selector = service.spec.as_ref().and_then(|spec| spec.selector.clone());
+        match selector.filter(|selector| !selector.is_empty()) {
+            Some(selector) => {
+                self.selectors
+                    .entry(namespace)
+                    .or_default()
+                    .insert(name, selector);
+            }
+            None => self.remove_service(&namespace, &name),
+        }
+    }
+
+    /// Drops a Service.
+    pub fn remove_service(&mut self, namespace: &str, name: &str) {
+        remove(&mut self.selectors, namespace, name);
+    }
+
+    /// The condition types of the gates for a pod with these labels, in the order of the bindings' names.
+    pub fn of(&self, namespace: &str, labels: &BTreeMap<String, String>) -> BTreeSet<String> {
+        let selectors = self.selectors.get(namespace);
+        let selects = |service: &str| {
+            let selector = selectors.and_then(|selectors| selectors.get(service));
+            selector.is_some_and(|selector| {
+                selector
+                    .iter()
+                    .all(|(key, value)| labels.get(key) == Some(value))
+            })
+        };
+        let bindings = self.bindings.get(namespace).into_iter().flatten();
+        bindings
+            .filter(|(_, service)| selects(service))
+            .map(|(name, _)| gate(name))
+            .collect()
+    }
+}
+
+fn remove<T>(map: &mut BTreeMap<String, BTreeMap<String, T>>, namespace: &str, name: &str) {
+    if let Some(inner) = map.get_mut(namespace) {
+        inner.remove(name);
+        if inner.is_empty() {
+            map.remove(namespace);
+        }
+    }
+}
+
+/// The JSON Patch (RFC 6902) that puts gates into a pod as it is sent to the API server; none if it has
+/// them. `pod` is the Pod's JSON. Gates of LBC's first version go when others come.
+pub fn inject(pod: &Value, gates: &BTreeSet<String>) -> Option<Value> {
+    if gates.is_empty() {
+        return None;
+    }
+    let before = pod["spec"]["readinessGates"].as_array();
+    let mut after = before.cloned().unwrap_or_default();
+    let kind = |gate: &Value| {
+        gate["conditionType"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    after.retain(|gate| !kind(gate).starts_with(LEGACY_GATE_PREFIX));
+    for gate in gates {
+        if !after.iter().any(|g| kind(g) == *gate) {
+            after.push(json!({ "conditionType": gate }));
+        }
+    }
+    if before == Some(&after) {
+        return None;
+    }
+    // "add" replaces a member that is there.
+    Some(json!([{ "op": "add", "path": "/spec/readinessGates", "value": after }]))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests;

@@ -1,0 +1,156 @@
+//! What is kept of an object.
+//!
+//! In: an object as the API server has it. Out: the same without what neither translation nor a write
+//! reads. In a large cluster this is most of it: `managedFields` outweigh the specs of routes, and the
+//! image lists of Nodes outweigh their addresses.
+//!
+//! Always holds: two states of an object that differ only in what is dropped are equal afterwards, so
+//! that a heartbeat of a Node is no change.
+
+use std::sync::Arc;
+
+use elbow_api::{Kind, Object};
+use k8s_openapi::api::core::v1::{Node, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+/// What `kubectl apply` keeps for itself: the whole object once more.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Labels of an EndpointSlice that are read: the Service that it is of.
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
+
+/// Drops what is not read.
+pub(super) fn trim(object: &mut Object) {
+    let kind = object.kind();
+    let metadata = metadata_mut(object);
+    metadata.managed_fields = None;
+    metadata.self_link = None;
+    metadata.generate_name = None;
+    if let Some(annotations) = &mut metadata.annotations {
+        annotations.remove(LAST_APPLIED);
+    }
+    if !is_written(kind) {
+        // Of these no write names the version that it was worked out from, and only a change of what is
+        // kept is a change.
+        metadata.resource_version = None;
+        metadata.owner_references = None;
+        metadata.finalizers = None;
+    }
+    if matches!(
+        kind,
+        Kind::Namespace | Kind::Node | Kind::EndpointSlice | Kind::Secret
+    ) {
+        metadata.annotations = None;
+    }
+    match object {
+        Object::Namespace(namespace) => {
+            let namespace = Arc::make_mut(namespace);
+            namespace.spec = None;
+            namespace.status = None;
+        }
+        Object::Node(node) => trim_node(Arc::make_mut(node)),
+        Object::Service(service) => trim_service(Arc::make_mut(service)),
+        Object::EndpointSlice(slice) => trim_slice(Arc::make_mut(slice)),
+        _ => {}
+    }
+}
+
+/// Whether something is written to objects of the kind, which needs their version.
+fn is_written(kind: Kind) -> bool {
+    match kind {
+        Kind::Namespace
+        | Kind::Node
+        | Kind::ReferenceGrant
+        | Kind::Service
+        | Kind::EndpointSlice
+        | Kind::Secret => false,
+        Kind::GatewayClass
+        | Kind::Gateway
+        | Kind::ListenerSet
+        | Kind::HttpRoute
+        | Kind::GrpcRoute
+        | Kind::TlsRoute
+        | Kind::TcpRoute
+        | Kind::UdpRoute
+        | Kind::LoadBalancerConfiguration
+        | Kind::TargetGroupConfiguration
+        | Kind::ListenerRuleConfiguration
+        | Kind::TargetGroupBinding
+        | Kind::Pod => true,
+    }
+}
+
+/// Images, volumes, capacities and the times of heartbeats go.
+fn trim_node(node: &mut Node) {
+    if let Some(spec) = &mut node.spec {
+        spec.config_source = None;
+    }
+    let Some(status) = &mut node.status else {
+        return;
+    };
+    let mut conditions = status.conditions.take().unwrap_or_default();
+    conditions.retain(|condition| condition.type_ == "Ready");
+    for condition in &mut conditions {
+        condition.last_heartbeat_time = None;
+        condition.message = None;
+    }
+    *status = k8s_openapi::api::core::v1::NodeStatus {
+        addresses: status.addresses.take(),
+        conditions: Some(conditions),
+        ..Default::default()
+    };
+}
+
+fn trim_service(service: &mut Service) {
+    if let Some(status) = &mut service.status {
+        status.conditions = None;
+    }
+}
+
+/// What names a pod, where it runs and whether it is ready stays.
+fn trim_slice(slice: &mut EndpointSlice) {
+    slice.metadata.generation = None;
+    if let Some(labels) = &mut slice.metadata.labels {
+        labels.retain(|key, _| key == SERVICE_NAME);
+    }
+    for endpoint in slice.endpoints.iter_mut().flatten() {
+        endpoint.deprecated_topology = None;
+        endpoint.hints = None;
+        endpoint.hostname = None;
+        if let Some(target) = &mut endpoint.target_ref {
+            target.api_version = None;
+            target.field_path = None;
+            target.resource_version = None;
+        }
+    }
+}
+
+fn metadata_mut(object: &mut Object) -> &mut ObjectMeta {
+    macro_rules! metadata {
+        ($($kind:ident),* $(,)?) => {
+            match object { $( Object::$kind(object) => &mut Arc::make_mut(object).metadata, )* }
+        };
+    }
+    metadata!(
+        Namespace,
+        Node,
+        GatewayClass,
+        Gateway,
+        ListenerSet,
+        HttpRoute,
+        GrpcRoute,
+        TlsRoute,
+        TcpRoute,
+        UdpRoute,
+        ReferenceGrant,
+        LoadBalancerConfiguration,
+        TargetGroupConfiguration,
+        ListenerRuleConfiguration,
+        TargetGroupBinding,
+        Service,
+        EndpointSlice,
+        Pod,
+        Secret,
+    )
+}

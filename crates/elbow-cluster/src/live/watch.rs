@@ -1,0 +1,647 @@
+//! Watches that keep a Snapshot equal to what the API server holds.
+//!
+//! In: which kinds, which namespace, and which Secrets at the time. Out: [`Event`]s. One task owns every
+//! watch, so that what it knows of each kind needs no locks; discovery has one of its own.
+//!
+//! What always holds:
+//! - What an object's last `Apply` said and no `Remove` took back is what the API server held when it
+//!   was last heard of. After a gap, what disappeared in it is removed, and what did not change is not
+//!   said again.
+//! - No object is removed because an API server, or a part of it, could not be asked. A kind is given up
+//!   only when its resource answers 404 and discovery does not know it either: an API server that has
+//!   just started knows no custom resources, and answers 503 until it does.
+//! - `Synced` comes once, after every kind was listed or is known to be missing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use elbow_api::{Kind, NamespacedName, Object, ObjectRef};
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, watcher};
+use kube::{Api, Client};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
+use tokio_stream::StreamMap;
+
+use super::discovery::{self, Versions};
+use super::error::chain;
+use super::kinds::{self, Served};
+use super::objects::Unread;
+
+mod backoff;
+
+use backoff::Backoff;
+
+/// A change of one object.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// It is new, or is no longer what it was.
+    Apply(Object),
+    /// It is gone.
+    Remove(ObjectRef),
+}
+
+/// Something that a watch saw.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// Objects changed, in this order; never empty.
+    Changed(Vec<Change>),
+    /// Every kind was listed once, or is missing. Comes once; Secrets are not waited for.
+    Synced,
+    /// A kind is listed and followed in this version. Comes again after `Missing`, and when the version
+    /// changes.
+    Served {
+        /// The kind.
+        kind: Kind,
+        /// The version in which it is read and written.
+        version: &'static str,
+    },
+    /// A kind cannot be read. Said once, until it is served again.
+    Missing {
+        /// The kind.
+        kind: Kind,
+        /// Why.
+        why: Absence,
+    },
+    /// A named Secret was looked up. If it exists and may be read, it came in a `Changed` before this;
+    /// until this comes, nobody can say that a Secret does not exist.
+    Secret {
+        /// The Secret.
+        name: NamespacedName,
+        /// Why it cannot be read, if so.
+        refused: Option<Absence>,
+    },
+    /// Something does not work at the moment and is being retried. The same trouble is said once a
+    /// minute at most.
+    Trouble {
+        /// The kind; none if it is about all of them.
+        kind: Option<Kind>,
+        /// What does not work.
+        message: String,
+    },
+}
+
+/// Why a kind cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Absence {
+    /// The API server does not have it: its CustomResourceDefinition is not installed.
+    NotServed,
+    /// RBAC does not allow it.
+    Forbidden {
+        /// The resource, as RBAC calls it.
+        resource: String,
+        /// The API server's words.
+        message: String,
+    },
+}
+
+impl fmt::Display for Absence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotServed => f.write_str("its CustomResourceDefinition is not installed"),
+            Self::Forbidden { resource, message } => {
+                write!(
+                    f,
+                    "RBAC does not allow list and watch on {resource}: {message}"
+                )
+            }
+        }
+    }
+}
+
+/// What to watch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchSettings {
+    /// Of namespaced kinds, only the objects in this namespace. Secrets that are named are watched
+    /// wherever they are.
+    pub namespace: Option<String>,
+    /// The kinds. Pods and Secrets are left out if they are among them.
+    pub kinds: BTreeSet<Kind>,
+    /// Objects in a page of a list. A page is held in memory as text, and an EndpointSlice or a Node is
+    /// up to 30 KB of it.
+    pub page_size: u32,
+    /// How often discovery is polled for resources that were installed or removed.
+    pub discovery_interval: Duration,
+}
+
+impl Default for WatchSettings {
+    fn default() -> Self {
+        Self {
+            namespace: None,
+            kinds: Kind::ALL.into_iter().collect(),
+            page_size: 100,
+            discovery_interval: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Objects that one `Changed` carries at most, more or less: what a page or a burst brings.
+const CHUNK: usize = 256;
+
+/// How often the same trouble is said.
+const TROUBLE_INTERVAL: Duration = Duration::from_mins(1);
+
+/// Failures in a row after which a watch is begun anew with a list. A resource version that an API
+/// server cannot serve any more fails for ever if it says so other than by 410.
+const FAILURES_MAX: u32 = 5;
+
+/// Watches until the receiver is dropped.
+pub(super) fn watch(
+    client: Client,
+    served: Served,
+    settings: WatchSettings,
+    secrets: watch::Receiver<BTreeSet<NamespacedName>>,
+) -> mpsc::Receiver<Event> {
+    let (tx, rx) = mpsc::channel(64);
+    let nudge = Arc::new(Notify::new());
+    let discovered = discovery::follow(
+        client.clone(),
+        settings.discovery_interval,
+        Arc::clone(&nudge),
+    );
+    let watches = Watches {
+        client,
+        served,
+        settings,
+        tx,
+        nudge,
+        sources: BTreeMap::new(),
+        streams: StreamMap::new(),
+        said: BTreeMap::new(),
+        synced: Progress::Listing,
+    };
+    tokio::spawn(watches.run(discovered, secrets));
+    rx
+}
+
+/// What is watched by one stream.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Key {
+    Kind(Kind),
+    Secret(NamespacedName),
+}
+
+impl Key {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Kind(kind) => *kind,
+            Self::Secret(_) => Kind::Secret,
+        }
+    }
+}
+
+/// What is known of one stream's objects.
+#[derive(Debug, Default)]
+struct Source {
+    /// The version that is watched; none while nothing is.
+    version: Option<&'static str>,
+    /// The objects, shared with whoever received them.
+    objects: BTreeMap<NamespacedName, Object>,
+    /// While a list is being read: what was in it so far.
+    listed: Option<BTreeSet<NamespacedName>>,
+    /// What was said last.
+    said: Said,
+    /// The resource answered that it does not exist.
+    not_found: bool,
+    /// Failures since the last success.
+    failures: u32,
+}
+
+/// What was said of a source.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Said {
+    #[default]
+    Nothing,
+    Served(&'static str),
+    Missing(Absence),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Listing,
+    Synced,
+}
+
+type Item = Result<watcher::Event<Unread>, watcher::Error>;
+
+struct Watches {
+    client: Client,
+    served: Served,
+    settings: WatchSettings,
+    tx: mpsc::Sender<Event>,
+    nudge: Arc<Notify>,
+    sources: BTreeMap<Key, Source>,
+    streams: StreamMap<Key, BoxStream<'static, Vec<Item>>>,
+    /// When which trouble was said.
+    said: BTreeMap<Option<Kind>, (Instant, String)>,
+    synced: Progress,
+}
+
+/// The receiver is gone, so there is nothing left to do.
+#[derive(Debug)]
+struct Closed;
+
+impl Watches {
+    async fn run(
+        mut self,
+        mut discovered: mpsc::Receiver<Result<Versions, String>>,
+        mut secrets: watch::Receiver<BTreeSet<NamespacedName>>,
+    ) {
+        let tx = self.tx.clone();
+        let kinds = std::mem::take(&mut self.settings.kinds);
+        for kind in kinds {
+            // Nobody needs all Pods or all Secrets of a cluster.
+            if !matches!(kind, Kind::Pod | Kind::Secret) {
+                self.sources.insert(Key::Kind(kind), Source::default());
+            }
+        }
+        let built_in: Vec<_> = self
+            .sources
+            .keys()
+            .map(Key::kind)
+            .filter(|kind| kinds::is_built_in(*kind))
+            .collect();
+        for kind in built_in {
+            if let Some(version) = self.served.version(kind) {
+                self.start(Key::Kind(kind), version);
+            }
+        }
+        secrets.mark_changed();
+        let mut secrets = Some(secrets);
+        loop {
+            let done = tokio::select! {
+                () = tx.closed() => return,
+                Some(answer) = discovered.recv() => match answer {
+                    Ok(versions) => self.follow_versions(&versions).await,
+                    Err(message) => self.trouble(None, message).await,
+                },
+                named = changed(&mut secrets) => match named {
+                    Some(named) => self.follow_secrets(&named).await,
+                    None => Ok(()),
+                },
+                Some((key, items)) = self.streams.next() => self.take_in(&key, items).await,
+            };
+            if done.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn say(&mut self, event: Event) -> Result<(), Closed> {
+        self.tx.send(event).await.map_err(|_| Closed)
+    }
+
+    /// Says what does not work, unless it was said lately.
+    async fn trouble(&mut self, kind: Option<Kind>, message: String) -> Result<(), Closed> {
+        let now = Instant::now();
+        if let Some((when, said)) = self.said.get(&kind)
+            && *said == message
+            && now.duration_since(*when) < TROUBLE_INTERVAL
+        {
+            return Ok(());
+        }
+        self.said.insert(kind, (now, message.clone()));
+        self.say(Event::Trouble { kind, message }).await
+    }
+
+    /// Begins to watch, or begins anew.
+    fn start(&mut self, key: Key, version: &'static str) {
+        let kind = key.kind();
+        let resource = kinds::resource(kind, version);
+        let config = watcher::Config::default().page_size(self.settings.page_size);
+        let namespace = match &key {
+            Key::Secret(name) => Some(name.namespace.as_str()),
+            Key::Kind(kind) if kind.is_namespaced() => self.settings.namespace.as_deref(),
+            Key::Kind(_) => None,
+        };
+        let api: Api<Unread> = match namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        };
+        let config = match &key {
+            Key::Secret(name) => config.fields(&format!("metadata.name={}", name.name)),
+            Key::Kind(_) => config,
+        };
+        let stream = watcher(api, config)
+            .backoff(Backoff::default())
+            .ready_chunks(CHUNK)
+            .boxed();
+        let source = self.sources.entry(key.clone()).or_default();
+        source.version = Some(version);
+        source.listed = None;
+        source.not_found = false;
+        source.failures = 0;
+        self.streams.insert(key, stream);
+    }
+
+    /// Ends a watch; what is known of its objects stays.
+    fn stop(&mut self, key: &Key) {
+        self.streams.remove(key);
+        if let Some(source) = self.sources.get_mut(key) {
+            source.version = None;
+        }
+    }
+
+    /// Starts and moves watches as discovery says, and tries those again that were not allowed.
+    async fn follow_versions(&mut self, versions: &Versions) -> Result<(), Closed> {
+        let keys: Vec<_> = self.sources.keys().cloned().collect();
+        for key in keys {
+            let kind = key.kind();
+            let wanted = if kinds::is_built_in(kind) {
+                self.served.version(kind)
+            } else {
+                versions.get(&kind).copied()
+            };
+            let Some(source) = self.sources.get(&key) else {
+                continue;
+            };
+            match (source.version, wanted) {
+                (None, None) => self.missing(&key, Absence::NotServed).await?,
+                (Some(_), None) if source.not_found => {
+                    self.stop(&key);
+                    self.served.set(kind, None);
+                    self.remove_all(&key).await?;
+                    self.missing(&key, Absence::NotServed).await?;
+                }
+                // Discovery alone is no reason to drop what can still be read.
+                (Some(_), None) => {}
+                (Some(old), Some(new)) if old == new && !source.not_found => {}
+                (_, Some(version)) => {
+                    if !kinds::is_built_in(kind) {
+                        self.served.set(kind, Some(version));
+                    }
+                    self.start(key, version);
+                }
+            }
+        }
+        self.settle().await
+    }
+
+    /// Watches the Secrets that are named, and forgets the others.
+    async fn follow_secrets(&mut self, named: &BTreeSet<NamespacedName>) -> Result<(), Closed> {
+        let dropped: Vec<_> = self
+            .sources
+            .keys()
+            .filter(|key| matches!(key, Key::Secret(name) if !named.contains(name)))
+            .cloned()
+            .collect();
+        for key in dropped {
+            self.stop(&key);
+            self.remove_all(&key).await?;
+            self.sources.remove(&key);
+        }
+        for name in named {
+            let key = Key::Secret(name.clone());
+            if !self.sources.contains_key(&key) {
+                self.start(key, "v1");
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in what a stream brought.
+    async fn take_in(&mut self, key: &Key, items: Vec<Item>) -> Result<(), Closed> {
+        let kind = key.kind();
+        let mut changes = Vec::new();
+        let mut troubles = Vec::new();
+        let mut errors = Vec::new();
+        let mut has_listed = false;
+        let Some(source) = self.sources.get_mut(key) else {
+            return Ok(());
+        };
+        for item in items {
+            match item {
+                Ok(event) => {
+                    has_listed |= source.take(kind, event, &mut changes, &mut troubles);
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        if !changes.is_empty() {
+            self.say(Event::Changed(changes)).await?;
+        }
+        if has_listed {
+            self.listed(key).await?;
+        }
+        for message in troubles {
+            self.trouble(Some(kind), message).await?;
+        }
+        for error in errors {
+            self.failed(key, &error).await?;
+        }
+        Ok(())
+    }
+
+    /// A source was listed as a whole.
+    async fn listed(&mut self, key: &Key) -> Result<(), Closed> {
+        let Some(source) = self.sources.get_mut(key) else {
+            return Ok(());
+        };
+        let Some(version) = source.version else {
+            return Ok(());
+        };
+        if source.said != Said::Served(version) {
+            source.said = Said::Served(version);
+            self.say(match key {
+                Key::Kind(kind) => Event::Served {
+                    kind: *kind,
+                    version,
+                },
+                Key::Secret(name) => Event::Secret {
+                    name: name.clone(),
+                    refused: None,
+                },
+            })
+            .await?;
+        }
+        self.settle().await
+    }
+
+    /// A request of a watch failed. The stream goes on by itself, unless that is of no use.
+    async fn failed(&mut self, key: &Key, error: &watcher::Error) -> Result<(), Closed> {
+        let kind = key.kind();
+        let status = status_of(error);
+        let code = status.map_or(0, |status| status.code);
+        let Some(source) = self.sources.get_mut(key) else {
+            return Ok(());
+        };
+        source.failures += 1;
+        match (code, status) {
+            (403, Some(status)) => {
+                let why = Absence::Forbidden {
+                    resource: kinds::rbac_name(kind),
+                    message: status.message.clone(),
+                };
+                // Discovery's next poll tries again.
+                self.stop(key);
+                self.missing(key, why).await?;
+                return self.settle().await;
+            }
+            (404, _) => {
+                source.not_found = true;
+                self.nudge.notify_one();
+                return Ok(());
+            }
+            _ => {}
+        }
+        let is_expired = code == 410 && !matches!(error, watcher::Error::WatchError(_));
+        if (is_expired || source.failures >= FAILURES_MAX)
+            && let Some(version) = source.version
+        {
+            self.start(key.clone(), version);
+        }
+        if code == 410 {
+            return Ok(()); // A gap, which the list that follows closes.
+        }
+        self.trouble(Some(kind), chain(error)).await
+    }
+
+    /// Says that a source cannot be read, once.
+    async fn missing(&mut self, key: &Key, why: Absence) -> Result<(), Closed> {
+        let Some(source) = self.sources.get_mut(key) else {
+            return Ok(());
+        };
+        let is_said = matches!(
+            (&source.said, &why),
+            (Said::Missing(Absence::NotServed), Absence::NotServed)
+                | (
+                    Said::Missing(Absence::Forbidden { .. }),
+                    Absence::Forbidden { .. }
+                )
+        );
+        if is_said {
+            return Ok(());
+        }
+        source.said = Said::Missing(why.clone());
+        self.say(match key {
+            Key::Kind(kind) => Event::Missing { kind: *kind, why },
+            Key::Secret(name) => Event::Secret {
+                name: name.clone(),
+                refused: Some(why),
+            },
+        })
+        .await
+    }
+
+    async fn remove_all(&mut self, key: &Key) -> Result<(), Closed> {
+        let kind = key.kind();
+        let Some(source) = self.sources.get_mut(key) else {
+            return Ok(());
+        };
+        let removed: Vec<_> = std::mem::take(&mut source.objects)
+            .into_keys()
+            .map(|name| Change::Remove(reference(kind, name)))
+            .collect();
+        if removed.is_empty() {
+            return Ok(());
+        }
+        self.say(Event::Changed(removed)).await
+    }
+
+    /// Says `Synced` when every kind has been spoken of.
+    async fn settle(&mut self) -> Result<(), Closed> {
+        let is_settled = |(key, source): (&Key, &Source)| {
+            matches!(key, Key::Secret(_)) || source.said != Said::Nothing
+        };
+        if self.synced == Progress::Listing && self.sources.iter().all(is_settled) {
+            self.synced = Progress::Synced;
+            self.say(Event::Synced).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Source {
+    /// Takes in an event; true if a list is complete with it.
+    fn take(
+        &mut self,
+        kind: Kind,
+        event: watcher::Event<Unread>,
+        changes: &mut Vec<Change>,
+        troubles: &mut Vec<String>,
+    ) -> bool {
+        match event {
+            watcher::Event::Init => self.listed = Some(BTreeSet::new()),
+            watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
+                self.failures = 0;
+                let name = object.name();
+                if let Some(listed) = &mut self.listed {
+                    listed.insert(name.clone());
+                }
+                match object.read(kind) {
+                    Ok(object) if self.objects.get(&name) == Some(&object) => {}
+                    Ok(object) => {
+                        self.objects.insert(name, object.clone());
+                        changes.push(Change::Apply(object));
+                    }
+                    // What was known of it before stays: better old than gone.
+                    Err(error) => troubles.push(format!("{kind} {name} cannot be read: {error}")),
+                }
+            }
+            watcher::Event::Delete(object) => {
+                self.failures = 0;
+                let name = object.name();
+                if self.objects.remove(&name).is_some() {
+                    changes.push(Change::Remove(reference(kind, name)));
+                }
+            }
+            watcher::Event::InitDone => {
+                self.failures = 0;
+                let listed = self.listed.take().unwrap_or_default();
+                let gone: Vec<_> = self
+                    .objects
+                    .keys()
+                    .filter(|name| !listed.contains(name))
+                    .cloned()
+                    .collect();
+                for name in gone {
+                    self.objects.remove(&name);
+                    changes.push(Change::Remove(reference(kind, name)));
+                }
+                return true;
+            }
+        }
+        false
+    }
+}
+
+fn reference(kind: Kind, name: NamespacedName) -> ObjectRef {
+    ObjectRef::new(kind, name.namespace, name.name)
+}
+
+/// The API server's answer in an error, if there was one.
+fn status_of(error: &watcher::Error) -> Option<&kube::core::Status> {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => Some(status),
+        _ => None,
+    }
+}
+
+/// Waits for other Secrets to be named; for ever once nobody can name any.
+async fn changed(
+    secrets: &mut Option<watch::Receiver<BTreeSet<NamespacedName>>>,
+) -> Option<BTreeSet<NamespacedName>> {
+    let Some(receiver) = secrets else {
+        return std::future::pending().await;
+    };
+    if receiver.changed().await.is_err() {
+        *secrets = None;
+        return None;
+    }
+    Some(receiver.borrow_and_update().clone())
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+mod tests;
