@@ -8,16 +8,19 @@ use std::sync::Arc;
 
 use elbow_api::crds::TargetGroupBinding;
 use elbow_api::{
-    Diagnostic, GatewayController, Kind, NamespacedName, ObjectRef, Read, Severity, Snapshot,
+    Diagnostic, GatewayController, Kind, NamespacedName, Object, ObjectRef, Read, Severity,
+    Snapshot,
 };
 use elbow_model::observed::ObservedLoadBalancer;
 use elbow_model::{
-    ErrorClass, FactQuery, Facts, Observed, ObservedStack, Ref, SecurityGroupId, Stack, StackId, StackKind,
-    Tags, TargetGroupArn,
+    ErrorClass, FactQuery, Facts, Observed, ObservedStack, Ref, SecurityGroupId, Stack, StackId,
+    StackKind, Tags, TargetGroupArn,
 };
 use elbow_plan::{ClusterView, Input, Plan, Policy};
 use elbow_translate::Settings;
-use elbow_translate::status::{self, GatewayStatus, LoadBalancerReport, RouteParentStatus};
+use elbow_translate::status::{
+    self, GatewayStatus, ListenerSetStatus, LoadBalancerReport, RouteParentStatus,
+};
 
 use crate::execute::Failure;
 use crate::machine::RoundResult;
@@ -88,7 +91,10 @@ impl Report {
         let Some(RoundResult::Incomplete { outcome }) = &self.result else {
             return Vec::new();
         };
-        let lasting = outcome.failures.iter().filter(|f| is_lasting(f.error.class));
+        let lasting = outcome
+            .failures
+            .iter()
+            .filter(|f| is_lasting(f.error.class));
         lasting.collect()
     }
 
@@ -129,17 +135,35 @@ impl Report {
     /// The Gateway's status; `None` when there is none to write.
     pub fn gateway_status(&self) -> Option<GatewayStatus> {
         let draft = self.translation.gateway.as_ref()?;
-        let load_balancer = self.load_balancer().map(|lb| LoadBalancerReport {
+        Some(status::gateway(
+            draft,
+            &self.translation.listener_sets,
+            self.load_balancer_report().as_ref(),
+            self.failure().as_deref(),
+        ))
+    }
+
+    /// The statuses of the ListenerSets that name the Gateway.
+    pub fn listener_set_statuses(&self) -> Vec<(ObjectRef, ListenerSetStatus)> {
+        let load_balancer = self.load_balancer_report();
+        let drafts = self.translation.listener_sets.iter();
+        drafts
+            .map(|draft| {
+                let NamespacedName { namespace, name } = draft.set.clone();
+                (
+                    ObjectRef::new(Kind::ListenerSet, namespace, name),
+                    status::listener_set(draft, load_balancer.as_ref()),
+                )
+            })
+            .collect()
+    }
+
+    fn load_balancer_report(&self) -> Option<LoadBalancerReport> {
+        self.load_balancer().map(|lb| LoadBalancerReport {
             arn: lb.arn.clone(),
             dns_name: lb.dns_name.clone(),
             state: lb.state,
-        });
-        let failure = self.failure();
-        Some(status::gateway(
-            draft,
-            load_balancer.as_ref(),
-            failure.as_deref(),
-        ))
+        })
     }
 
     /// The parts of route statuses that are about this Gateway. A route because of which a step failed
@@ -318,12 +342,22 @@ pub(crate) fn is_about_endpoints(read: &Read) -> bool {
     }
 }
 
-/// The Gateway that a look-up is about.
-pub(crate) fn gateway_of(read: &Read) -> Option<NamespacedName> {
+/// The Gateway that a look-up is about. Routes of a ListenerSet are about the Gateway that it names.
+pub(crate) fn gateway_of(read: &Read, snapshot: &Snapshot) -> Option<NamespacedName> {
     match read {
         Read::Object(object) if object.kind == Kind::Gateway => Some(object.namespaced_name()),
         Read::RoutesOf(Kind::Gateway, gateway) | Read::ListenerSetsOf(gateway) => {
             Some(gateway.clone())
+        }
+        Read::RoutesOf(Kind::ListenerSet, set) => {
+            let NamespacedName { namespace, name } = set.clone();
+            let object = ObjectRef::new(Kind::ListenerSet, namespace, name);
+            let Some(Object::ListenerSet(found)) = snapshot.get(&object) else {
+                return None;
+            };
+            let parent = &found.spec.parent_ref;
+            let namespace = parent.namespace.as_ref().unwrap_or(&set.namespace);
+            Some(NamespacedName::new(namespace.clone(), parent.name.clone()))
         }
         _ => None,
     }

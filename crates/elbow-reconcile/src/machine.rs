@@ -354,7 +354,7 @@ impl Reconciler {
             .collect();
         // A Gateway that is new, or that was not translated yet, has read nothing.
         for read in reads {
-            let named = crate::front::gateway_of(read);
+            let named = crate::front::gateway_of(read, snapshot);
             let Some(unit) = named.map(Unit::Gateway) else {
                 continue;
             };

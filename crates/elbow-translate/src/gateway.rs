@@ -7,10 +7,11 @@
 //! grow with their number; what is wrong with one route, rule or reference takes nothing away from
 //! the others; and the order in which objects arrived leaves no trace.
 //!
-//! The stages, in order: class and configuration, listeners, routes, attachment, load balancer,
-//! backends, ports with their rules and target groups. Start at [`translate_gateway`].
+//! The stages, in order: class and configuration, ListenerSets, listeners, routes, attachment, load
+//! balancer, backends, ports with their rules and target groups. Start at [`translate_gateway`].
 
 mod actions;
+mod addresses;
 mod attachment;
 mod attributes;
 mod backends;
@@ -24,6 +25,7 @@ mod failures;
 mod grants;
 mod health_check;
 mod hostnames;
+mod listener_sets;
 mod listeners;
 mod load_balancer;
 pub(crate) mod names;
@@ -43,9 +45,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use elbow_api::{Diagnostic, GatewayController, Kind, NamespacedName, ObjectRef, Read, Snapshot};
 use elbow_model::stack::{LoadBalancerType, StackKind};
-use elbow_model::{Cause, FactQuery, Facts, ResourceId, ResourceKey, ResourceKind, Stack, StackId};
+use elbow_model::{
+    Cause, FactQuery, Facts, Port, ResourceId, ResourceKey, ResourceKind, Stack, StackId,
+};
 use gateway_api::apis::experimental::gateways::Gateway;
 
+pub use addresses::Addresses;
 pub use bindings::{BindingTemplate, NetworkingRule, Peer};
 pub use class::ClassProblem;
 pub use failures::{RouteConditionType, RouteFailure};
@@ -53,11 +58,14 @@ pub use listeners::{ListenerProblem, ListenerProblemKind};
 pub use routes::ParentRef;
 
 use crate::settings::Settings;
-use crate::status::{ClassDraft, GatewayDraft, ListenerDraft, ParentDraft, RouteDraft, Verdict};
+use crate::status::{
+    ClassDraft, GatewayDraft, ListenerDraft, ListenerSetDraft, ParentDraft, RouteDraft, Verdict,
+};
 use backends::Resolver;
 use bindings::Network;
 use config::Configuration;
 use context::Context;
+use listener_sets::ListenerSet;
 use ports::Attached;
 use tags::UserTags;
 use target_groups::TargetGroups;
@@ -91,7 +99,9 @@ pub struct Translation {
     pub bindings: Vec<BindingTemplate>,
     /// What goes into the Gateway's status; `None` when the Gateway is not ours or is going away.
     pub gateway: Option<GatewayDraft>,
-    /// What goes into the statuses of the routes that name the Gateway.
+    /// What goes into the statuses of the ListenerSets that name the Gateway.
+    pub listener_sets: Vec<ListenerSetDraft>,
+    /// What goes into the statuses of the routes that name the Gateway or one of its ListenerSets.
     pub routes: Vec<RouteDraft>,
     /// Findings, sorted, without duplicates.
     pub diagnostics: Vec<Diagnostic>,
@@ -217,6 +227,7 @@ fn hold() -> Translation {
         unwanted: BTreeSet::new(),
         bindings: Vec::new(),
         gateway: None,
+        listener_sets: Vec::new(),
         routes: Vec::new(),
         diagnostics: Vec::new(),
         reads: BTreeSet::new(),
@@ -261,22 +272,18 @@ fn translate(ctx: &Context<'_>, name: &NamespacedName) -> Translation {
         .into_iter()
         .filter(|id| *id != stack_id(controller, name))
         .collect();
-    let generation = gateway.metadata.generation.unwrap_or_default();
-    let draft = |verdict, listeners| {
-        Some(GatewayDraft {
-            generation,
-            verdict,
-            listeners,
-        })
-    };
     let configuration = match config::resolve(ctx, class, gateway) {
         Ok(configuration) => configuration,
         // Difference (deletion-needs-no-configuration): with LBC what is broken keeps a Gateway from going.
         Err(_) if is_deleted => Configuration::default(),
-        Err(message) => {
+        Err(problem) => {
+            let verdict = Verdict::Misconfigured {
+                reason: problem.reason,
+                message: problem.message,
+            };
             return Translation {
                 unwanted,
-                gateway: draft(Verdict::Misconfigured(message), Vec::new()),
+                gateway: Some(gateway_draft(gateway, verdict)),
                 ..hold()
             };
         }
@@ -285,7 +292,7 @@ fn translate(ctx: &Context<'_>, name: &NamespacedName) -> Translation {
     if is_deleted {
         return deleted(&frame, unwanted);
     }
-    build(&frame, gateway, unwanted, generation)
+    build(&frame, gateway, unwanted)
 }
 
 fn frame<'c, 'a>(
@@ -337,18 +344,33 @@ fn deleted(frame: &Frame<'_, '_>, unwanted: BTreeSet<StackId>) -> Translation {
     }
 }
 
-fn build(
-    frame: &Frame<'_, '_>,
-    gateway: &Gateway,
-    unwanted: BTreeSet<StackId>,
-    generation: i64,
-) -> Translation {
+/// What a Gateway's status says before anything is known of its listeners.
+fn gateway_draft(gateway: &Gateway, verdict: Verdict) -> GatewayDraft {
+    let status = gateway.status.as_ref();
+    let mut conditions = status.iter().flat_map(|s| s.conditions.iter().flatten());
+    GatewayDraft {
+        generation: gateway.metadata.generation.unwrap_or_default(),
+        verdict,
+        listeners: Vec::new(),
+        attached_listener_sets: 0,
+        addresses: addresses::of(&gateway.spec),
+        was_programmed: conditions.any(|c| c.type_ == "Programmed" && c.status == "True"),
+    }
+}
+
+fn build(frame: &Frame<'_, '_>, gateway: &Gateway, unwanted: BTreeSet<StackId>) -> Translation {
     let ctx = frame.ctx;
-    let mut listeners = listeners::read(frame.controller, &gateway.spec);
+    let sets = listener_sets::of_gateway(frame, &gateway.spec);
+    let own = std::iter::once((frame.object(), gateway.spec.listeners.as_slice()));
+    let of_sets = sets.iter().map(|s| (s.object(), s.listeners.as_slice()));
+    let mut listeners = listeners::read(frame.controller, own.chain(of_sets));
     report_listeners(frame, &listeners);
-    let routes = routes::of_gateway(ctx, frame.controller, &frame.gateway);
+    let names = sets.iter().map(|s| &s.name);
+    let routes = routes::of_gateway(ctx, frame.controller, &frame.gateway, names);
     unsupported::report(frame, &gateway.spec, &listeners, &routes);
-    let attachments = attachment::attach(ctx, &frame.gateway, &listeners, &routes);
+    // Difference (rejected-set-says-so): LBC says nothing to the routes of a ListenerSet that is not let in.
+    let owners = std::iter::once(frame.object()).chain(sets.iter().map(ListenerSet::object));
+    let attachments = attachment::attach(ctx, &owners.collect(), &listeners, &routes);
     let resolver = Resolver {
         ctx,
         controller: frame.controller,
@@ -357,17 +379,12 @@ fn build(
         is_dualstack: load_balancer::ip_address_type(frame)
             != elbow_model::stack::IpAddressType::Ipv4,
     };
-    let attached: BTreeSet<usize> = attachments
-        .ports
-        .values()
-        .flat_map(|routes| routes.keys().copied())
-        .collect();
     let resolved: Vec<_> = routes
         .iter()
-        .enumerate()
-        .map(|(index, route)| {
+        .zip(&attachments.parents)
+        .map(|(route, parents)| {
             // What does not attach is not looked at, so its backends are nobody's concern.
-            if attached.contains(&index) {
+            if parents.iter().any(|p| p.is_served) {
                 resolver.resolve(route)
             } else {
                 backends::ResolvedRoute::default()
@@ -395,6 +412,12 @@ fn build(
         (stack.target_groups, bindings) = groups.into_parts();
         stack.listeners = ports.listeners;
         stack.undecided_listeners = ports.undecided;
+        if frame.lb_type == LoadBalancerType::Network {
+            let mixed = listeners::mixed_mode_ports(&listeners).into_iter();
+            stack
+                .undecided_listeners
+                .extend(mixed.filter_map(Port::new));
+        }
         if let Some(managed) = security_groups.managed {
             let id = ResourceId::new(elbow_model::stack::MANAGED_SECURITY_GROUP);
             stack.security_groups.insert(id, managed);
@@ -411,19 +434,37 @@ fn build(
         unwanted,
         bindings,
         gateway: Some(GatewayDraft {
-            generation,
-            verdict,
-            listeners: listener_drafts(frame, &listeners, &attachments),
+            listeners: listener_drafts(frame, &listeners, &attachments, &frame.object()),
+            attached_listener_sets: attached_sets(&sets, &listeners),
+            ..gateway_draft(gateway, verdict)
         }),
+        listener_sets: sets
+            .iter()
+            .map(|set| ListenerSetDraft {
+                set: set.name.clone(),
+                generation: set.generation,
+                is_allowed: set.is_allowed,
+                listeners: listener_drafts(frame, &listeners, &attachments, &set.object()),
+            })
+            .collect(),
         routes: route_drafts(frame, &routes, &attachments, failures),
         diagnostics: Vec::new(),
         reads: BTreeSet::new(),
     }
 }
 
+/// How many ListenerSets have a listener that is valid.
+fn attached_sets(sets: &[ListenerSet], listeners: &[listeners::Listener]) -> i32 {
+    let is_attached = |set: &&ListenerSet| {
+        let object = set.object();
+        listeners.iter().any(|l| l.owner == object && l.is_valid())
+    };
+    i32::try_from(sets.iter().filter(is_attached).count()).unwrap_or(i32::MAX)
+}
+
 fn report_listeners(frame: &Frame<'_, '_>, listeners: &[listeners::Listener]) {
-    for (place, listener) in listeners.iter().enumerate() {
-        let Some(problem) = &listener.problem else {
+    for listener in listeners {
+        let Some(problem) = listener.problem.as_ref().or(listener.unresolved.as_ref()) else {
             continue;
         };
         let (code, field, hint) = match problem.kind {
@@ -443,7 +484,7 @@ fn report_listeners(frame: &Frame<'_, '_>, listeners: &[listeners::Listener]) {
             ListenerProblemKind::ProtocolConflict => (
                 "protocol-conflict",
                 "protocol",
-                "an earlier listener has the port with another protocol; use another port",
+                "listeners of one port need one protocol, and TLS listeners one mode; use another port",
             ),
             ListenerProblemKind::HostnameConflict => (
                 "hostname-conflict",
@@ -454,27 +495,30 @@ fn report_listeners(frame: &Frame<'_, '_>, listeners: &[listeners::Listener]) {
         };
         frame.ctx.report(
             Diagnostic::error(code, problem.message.clone())
-                .on(frame.object())
-                .at(format!("spec.listeners[{place}].{field}"))
+                .on(listener.owner.clone())
+                .at(format!("{}.{field}", listener.field()))
                 .hint(hint),
         );
     }
 }
 
-/// Sorted by name, as LBC writes them.
+/// Those of a Gateway or ListenerSet, sorted by name, as LBC writes them.
 fn listener_drafts(
     frame: &Frame<'_, '_>,
     listeners: &[listeners::Listener],
     attachments: &attachment::Attachments,
+    owner: &ObjectRef,
 ) -> Vec<ListenerDraft> {
     let mut drafts: Vec<_> = listeners
         .iter()
         .zip(&attachments.attached)
+        .filter(|(listener, _)| listener.owner == *owner)
         .map(|(listener, attached)| ListenerDraft {
             name: listener.name.clone(),
             attached_routes: *attached,
             supported_kinds: listeners::supported_kinds(frame.controller, listener),
             problem: listener.problem.clone(),
+            unresolved: listener.unresolved.clone(),
         })
         .collect();
     drafts.sort_by(|a, b| a.name.cmp(&b.name));

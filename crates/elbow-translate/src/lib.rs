@@ -18,8 +18,8 @@ pub mod status;
 
 pub use cluster::translate_cluster;
 pub use gateway::{
-    BindingTemplate, ClassProblem, ListenerProblem, ListenerProblemKind, NetworkingRule, ParentRef,
-    Peer, RouteConditionType, RouteFailure, Translated, Translation, stack_id, stack_ids,
-    translate_class, translate_gateway,
+    Addresses, BindingTemplate, ClassProblem, ListenerProblem, ListenerProblemKind, NetworkingRule,
+    ParentRef, Peer, RouteConditionType, RouteFailure, Translated, Translation, stack_id,
+    stack_ids, translate_class, translate_gateway,
 };
-pub use settings::{BackendSecurityGroup, FeatureGates, NodeRules, Settings};
+pub use settings::{BackendSecurityGroup, FeatureGates, ListenerIsolation, NodeRules, Settings};

@@ -1,11 +1,11 @@
 //! Kubernetes label selectors.
 //!
-//! In: a selector of the Gateway API or of Kubernetes, and labels. Out: whether they match. An
-//! operator that does not exist matches nothing, so that a bad selector never lets more in.
+//! In: a selector of Kubernetes, or of the Gateway API in any of its types, and labels. Out: whether
+//! they match. An operator that does not exist matches nothing, so that a bad selector never lets more
+//! in.
 
 use std::collections::BTreeMap;
 
-use gateway_api::apis::experimental::gateways::GatewayListenersAllowedRoutesNamespacesSelector as NamespaceSelector;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 type Labels = BTreeMap<String, String>;
@@ -20,15 +20,26 @@ pub(crate) fn matches(selector: &LabelSelector, labels: Option<&Labels>) -> bool
     )
 }
 
-/// Whether a namespace's labels match the selector of a listener.
-pub(crate) fn namespace_matches(selector: &NamespaceSelector, labels: Option<&Labels>) -> bool {
-    let expressions = selector.match_expressions.iter().flatten();
-    holds(
-        selector.match_labels.as_ref(),
-        expressions.map(|e| (e.key.as_str(), e.operator.as_str(), e.values.as_deref())),
-        labels,
-    )
+/// A selector of the Gateway API, whose types differ from place to place, as one of Kubernetes.
+macro_rules! label_selector {
+    ($selector:expr) => {
+        k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector {
+            match_expressions: $selector.match_expressions.as_ref().map(|all| {
+                all.iter()
+                    .map(|e| {
+                        k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelectorRequirement {
+                            key: e.key.clone(),
+                            operator: e.operator.clone(),
+                            values: e.values.clone(),
+                        }
+                    })
+                    .collect()
+            }),
+            match_labels: $selector.match_labels.clone(),
+        }
+    };
 }
+pub(crate) use label_selector;
 
 fn holds<'a>(
     match_labels: Option<&Labels>,

@@ -38,6 +38,8 @@ pub struct Settings {
     /// AWS quota, which can be raised:
     /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html>.
     pub rules_per_load_balancer_max: usize,
+    /// Whether a listener answers for hosts of a narrower listener of its port.
+    pub listener_isolation: ListenerIsolation,
     /// Behaviour that LBC has feature gates for.
     pub gates: FeatureGates,
 }
@@ -58,9 +60,21 @@ impl Settings {
             node_rules: NodeRules::Restricted,
             allowed_certificate_authority_arns: BTreeSet::new(),
             rules_per_load_balancer_max: 100,
+            listener_isolation: ListenerIsolation::None,
             gates: FeatureGates::default(),
         }
     }
+}
+
+/// What a request gets for which its listener has no rule, where a wider listener of the same port has
+/// one. The Gateway API wants it refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListenerIsolation {
+    /// The answer of the wider listener, as with LBC: no rule of a load balancer changes at a
+    /// change-over.
+    None,
+    /// 404, by a rule after those of the narrower listener.
+    ByRules,
 }
 
 /// Which security group load balancers use towards their targets.

@@ -1,17 +1,18 @@
-//! Conditions of GatewayClasses, Gateways and routes.
+//! Conditions of GatewayClasses, Gateways, ListenerSets and routes.
 //!
 //! In: drafts from translation, and what is known of the load balancer. Out: statuses as data, without
 //! timestamps, in a fixed order. Reasons and messages equal LBC's. What is `None` in a status is left
 //! as it is in the object.
 
 use elbow_api::names::GATEWAY_GROUP;
-use elbow_api::{GatewayController, ObjectRef};
+use elbow_api::{GatewayController, NamespacedName, ObjectRef};
 use elbow_model::LoadBalancerArn;
 use elbow_model::observed::LoadBalancerState;
 use serde::Serialize;
 
 use crate::gateway::{
-    ClassProblem, ListenerProblem, ListenerProblemKind, ParentRef, RouteConditionType, RouteFailure,
+    Addresses, ClassProblem, ListenerProblem, ListenerProblemKind, ParentRef, RouteConditionType,
+    RouteFailure,
 };
 
 /// What translation says about a GatewayClass of ours.
@@ -32,6 +33,12 @@ pub struct GatewayDraft {
     pub verdict: Verdict,
     /// Its listeners, by name; empty when it is misconfigured.
     pub listeners: Vec<ListenerDraft>,
+    /// Number of ListenerSets that have a listener which is valid.
+    pub attached_listener_sets: i32,
+    /// The addresses that it asks for.
+    pub addresses: Addresses,
+    /// Whether its status says that it is programmed.
+    pub was_programmed: bool,
 }
 
 /// What became of a Gateway as a whole.
@@ -39,8 +46,13 @@ pub struct GatewayDraft {
 pub enum Verdict {
     /// It has a Stack.
     Built,
-    /// Its class or its configuration cannot be used, for this reason.
-    Misconfigured(String),
+    /// Its class or its configuration cannot be used.
+    Misconfigured {
+        /// The reason of its condition Accepted.
+        reason: &'static str,
+        /// The message of that condition.
+        message: String,
+    },
     /// Its load balancer cannot be decided; the diagnostics say why.
     Blocked,
 }
@@ -56,6 +68,21 @@ pub struct ListenerDraft {
     pub supported_kinds: Vec<String>,
     /// Why it is not valid.
     pub problem: Option<ListenerProblem>,
+    /// What is wrong with a reference and does not keep it from being served.
+    pub unresolved: Option<ListenerProblem>,
+}
+
+/// What translation says about a ListenerSet of a Gateway of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerSetDraft {
+    /// The ListenerSet.
+    pub set: NamespacedName,
+    /// Generation that was judged.
+    pub generation: i64,
+    /// Whether the Gateway lets it in.
+    pub is_allowed: bool,
+    /// Its listeners, by name; empty when it is not let in.
+    pub listeners: Vec<ListenerDraft>,
 }
 
 /// What translation says about a route.
@@ -89,6 +116,16 @@ pub struct LoadBalancerReport {
     pub dns_name: String,
     /// Its state.
     pub state: LoadBalancerState,
+}
+
+impl LoadBalancerReport {
+    /// Whether it serves.
+    pub fn is_active(&self) -> bool {
+        matches!(
+            self.state,
+            LoadBalancerState::Active | LoadBalancerState::ActiveImpaired
+        )
+    }
 }
 
 /// A condition without its time of transition.
@@ -126,6 +163,21 @@ pub struct GatewayStatus {
     /// Its listeners, by name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listeners: Option<Vec<ListenerStatus>>,
+    /// Number of ListenerSets that have a listener which is valid.
+    #[serde(
+        rename = "attachedListenerSets",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub attached_listener_sets: Option<i32>,
+}
+
+/// The status of a ListenerSet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ListenerSetStatus {
+    /// Conditions to write; others stay.
+    pub conditions: Vec<Condition>,
+    /// Its listeners, by name.
+    pub listeners: Vec<ListenerStatus>,
 }
 
 /// The status of a listener.
@@ -182,39 +234,56 @@ pub fn class(draft: &ClassDraft) -> ClassStatus {
 
 /// The status of a Gateway after a round.
 ///
-/// `load_balancer` is what stands in AWS; `failure` what somebody has to do something about, if a step
-/// of the round failed. What works is shown even then.
+/// `listener_sets` are those that name the Gateway; `load_balancer` is what stands in AWS; `failure`
+/// what somebody has to do something about, if a step of the round failed. What works is shown even
+/// then.
 ///
 /// Difference (status-after-a-failed-step): with LBC a step that failed keeps the address of a load
 /// balancer that serves the rest out of the status, and the condition refers to events.
 pub fn gateway(
     draft: &GatewayDraft,
+    listener_sets: &[ListenerSetDraft],
     load_balancer: Option<&LoadBalancerReport>,
     failure: Option<&str>,
 ) -> GatewayStatus {
     let generation = draft.generation;
-    let is_any_valid = draft.listeners.iter().any(|l| l.problem.is_none());
-    let is_any_broken = draft.listeners.iter().any(|l| l.problem.is_some());
     let invalid = |message: &str| condition("Accepted", "False", "Invalid", message, generation);
     let accepted = match &draft.verdict {
-        Verdict::Misconfigured(message) => {
+        Verdict::Misconfigured { reason, message } => {
+            let mut conditions = vec![condition("Accepted", "False", reason, message, generation)];
+            // A load balancer that is there goes on serving.
+            if !draft.was_programmed {
+                conditions.push(condition(
+                    "Programmed",
+                    "False",
+                    "Invalid",
+                    "Gateway is not accepted.",
+                    generation,
+                ));
+            }
             return GatewayStatus {
                 addresses: None,
-                conditions: vec![invalid(message)],
+                conditions,
                 listeners: None,
+                attached_listener_sets: None,
             };
         }
         Verdict::Blocked => invalid("Check Gateway Events for more information."),
         Verdict::Built if let Some(failure) = failure => invalid(failure),
-        Verdict::Built => {
-            let status = if is_any_valid { "True" } else { "False" };
-            let reason = if is_any_broken {
-                "ListenersNotValid"
-            } else {
-                "Accepted"
-            };
-            condition("Accepted", status, reason, "", generation)
-        }
+        Verdict::Built => match &draft.addresses {
+            // Difference (addresses): LBC ignores the addresses that a Gateway asks for.
+            Addresses::Unsupported(unsupported) => {
+                let message = format!("a load balancer has no addresses of type {unsupported}");
+                condition(
+                    "Accepted",
+                    "False",
+                    "UnsupportedAddress",
+                    &message,
+                    generation,
+                )
+            }
+            Addresses::Any | Addresses::NotUsable(_) => accepted(draft, listener_sets),
+        },
     };
     let mut conditions = vec![accepted];
     let Some(load_balancer) = load_balancer else {
@@ -222,13 +291,23 @@ pub fn gateway(
             addresses: None,
             conditions,
             listeners: None,
+            attached_listener_sets: None,
         };
     };
-    let is_active = matches!(
-        load_balancer.state,
-        LoadBalancerState::Active | LoadBalancerState::ActiveImpaired
-    );
-    conditions.push(if is_active {
+    let is_active = load_balancer.is_active();
+    conditions.push(if let Addresses::NotUsable(wanted) = &draft.addresses {
+        let message = format!(
+            "AWS chooses the addresses of a load balancer; it cannot be given {}",
+            wanted.join(", ")
+        );
+        condition(
+            "Programmed",
+            "False",
+            "AddressNotUsable",
+            &message,
+            generation,
+        )
+    } else if is_active {
         let arn = load_balancer.arn.as_str();
         condition("Programmed", "True", "Programmed", arn, generation)
     } else {
@@ -244,6 +323,79 @@ pub fn gateway(
                 .map(|l| listener(l, is_active, generation))
                 .collect(),
         ),
+        attached_listener_sets: Some(draft.attached_listener_sets),
+    }
+}
+
+fn accepted(draft: &GatewayDraft, listener_sets: &[ListenerSetDraft]) -> Condition {
+    let of_sets = listener_sets.iter().flat_map(|set| &set.listeners);
+    let listeners: Vec<_> = draft.listeners.iter().chain(of_sets).collect();
+    let is_any_valid = listeners.iter().any(|l| l.problem.is_none());
+    let is_any_broken = listeners.iter().any(|l| l.problem.is_some());
+    let status = if is_any_valid { "True" } else { "False" };
+    let reason = if is_any_broken {
+        "ListenersNotValid"
+    } else {
+        "Accepted"
+    };
+    condition("Accepted", status, reason, "", draft.generation)
+}
+
+/// The status of a ListenerSet after a round of its Gateway.
+pub fn listener_set(
+    draft: &ListenerSetDraft,
+    load_balancer: Option<&LoadBalancerReport>,
+) -> ListenerSetStatus {
+    let condition = |t, status, reason: &str, message: &str| {
+        condition(t, status, reason, message, draft.generation)
+    };
+    if !draft.is_allowed {
+        let message = "Parent Gateway rejected ListenerSet";
+        return ListenerSetStatus {
+            conditions: vec![
+                condition("Accepted", "False", "NotAllowed", message),
+                condition("Programmed", "False", "NotAllowed", message),
+            ],
+            listeners: Vec::new(),
+        };
+    }
+    let is_active = load_balancer.is_some_and(LoadBalancerReport::is_active);
+    let is_any_valid = draft.listeners.iter().any(|l| l.problem.is_none());
+    let is_any_broken = draft.listeners.iter().any(|l| l.problem.is_some());
+    let status = if is_any_valid { "True" } else { "False" };
+    let accepted = if is_any_broken {
+        condition(
+            "Accepted",
+            status,
+            "ListenersNotValid",
+            "Some listeners are not valid",
+        )
+    } else {
+        condition("Accepted", status, "Accepted", "Accepted")
+    };
+    let programmed = if !is_any_valid {
+        condition(
+            "Programmed",
+            "False",
+            "ListenersNotValid",
+            "No valid listeners to materialize",
+        )
+    } else if is_active {
+        condition("Programmed", "True", "Programmed", "Programmed")
+    } else {
+        condition(
+            "Programmed",
+            "False",
+            "Pending",
+            "Parent gateway not yet programmed",
+        )
+    };
+    let listeners = draft.listeners.iter();
+    ListenerSetStatus {
+        conditions: vec![accepted, programmed],
+        listeners: listeners
+            .map(|l| listener(l, is_active, draft.generation))
+            .collect(),
     }
 }
 
@@ -254,13 +406,9 @@ fn listener(draft: &ListenerDraft, is_active: bool, generation: i64) -> Listener
     let problem = draft.problem.as_ref();
     let is = |kinds: &[Kind]| problem.filter(|p| kinds.contains(&p.kind));
     let conflict = is(&[Kind::ProtocolConflict, Kind::HostnameConflict]);
-    let refused = is(&[
-        Kind::PortUnavailable,
-        Kind::UnsupportedProtocol,
-        Kind::ProtocolConflict,
-        Kind::HostnameConflict,
-    ]);
-    let unresolved = is(&[Kind::InvalidRouteKinds, Kind::InvalidCertificateRef]);
+    let refused = problem.filter(|p| p.kind.is_refusal());
+    let unresolved =
+        is(&[Kind::InvalidRouteKinds, Kind::InvalidCertificateRef]).or(draft.unresolved.as_ref());
     let accepted = match refused {
         Some(p) => condition("Accepted", "False", p.kind.reason(), &p.message),
         None => condition("Accepted", "True", "Accepted", "Listener is accepted."),

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use elbow_api::{Object, Snapshot};
 use elbow_model::stack::{Scheme, TargetType};
 use elbow_model::{CertificateArn, SecurityGroupId, Tags, VpcId};
-use elbow_translate::{BackendSecurityGroup, NodeRules, Settings};
+use elbow_translate::{BackendSecurityGroup, ListenerIsolation, NodeRules, Settings};
 
 use crate::args::{self, SettingsArgs};
 
@@ -141,10 +141,17 @@ fn feature_gate(settings: &mut Settings, gate: &str) -> anyhow::Result<()> {
         "ALBSingleSubnet" => gates.alb_single_subnet = value,
         "EndpointsFailOpen" => gates.endpoints_fail_open = value,
         "EnableDefaultTagsLowPriority" => gates.default_tags_low_priority = value,
+        "ListenerIsolation" => {
+            settings.listener_isolation = if value {
+                ListenerIsolation::ByRules
+            } else {
+                ListenerIsolation::None
+            };
+        }
         _ => bail!(
             "--feature-gates: `{name}` is not a gate that elbow has; it has \
              SubnetDiscoveryByReachability, SubnetsClusterTagCheck, ALBSingleSubnet, \
-             EndpointsFailOpen and EnableDefaultTagsLowPriority"
+             EndpointsFailOpen, EnableDefaultTagsLowPriority and ListenerIsolation"
         ),
     }
     Ok(())

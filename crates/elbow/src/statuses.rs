@@ -1,7 +1,7 @@
 //! The status of each object, as the controller would write it.
 //!
 //! In: a Snapshot and what each Gateway came to. Out: one [`ObjectStatus`] for each GatewayClass,
-//! Gateway and route that is ours, in the order of kind, namespace and name. Times of transition are
+//! Gateway, ListenerSet and route that is ours, in the order of kind, namespace and name. Times of transition are
 //! left out: nothing here reads a clock.
 
 use std::collections::BTreeMap;
@@ -29,6 +29,8 @@ pub enum Status {
     Class(status::ClassStatus),
     /// Of a Gateway.
     Gateway(status::GatewayStatus),
+    /// Of a ListenerSet.
+    ListenerSet(status::ListenerSetStatus),
     /// Of a route.
     Route {
         /// By parentRef.
@@ -52,6 +54,9 @@ pub fn statuses(
         if let Some(status) = report.gateway_status() {
             let object = ObjectRef::new(Kind::Gateway, name.namespace.clone(), name.name.clone());
             all.insert(object, Status::Gateway(status));
+        }
+        for (set, status) in report.listener_set_statuses() {
+            all.insert(set, Status::ListenerSet(status));
         }
         for (route, of_gateway) in report.route_statuses() {
             let entry = all.entry(route).or_insert_with(|| Status::Route {

@@ -38,9 +38,7 @@ fn nothing_is_made_before_the_finalizer_stands() {
     let mut run = Run::start(&account, snapshot(&[ALB]), protecting());
     run_out(&mut run, &mut account);
     assert_eq!(account.take_changes(), Vec::<&str>::new());
-    let asked = |effect: &&Effect| {
-        matches!(effect, Effect::Protect { controller, .. } if *controller == GatewayController::Alb)
-    };
+    let asked = |effect: &&Effect| matches!(effect, Effect::Protect { controller, .. } if *controller == GatewayController::Alb);
     assert_eq!(run.effects.iter().filter(asked).count(), 1);
     assert!(!run.reconciler.is_quiet(), "it is about to make something");
 

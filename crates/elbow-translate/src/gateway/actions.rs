@@ -224,7 +224,8 @@ fn redirect(
     }
     let path = match &filter.path {
         Some(PathModifier::Full(path)) => Some(path.clone()),
-        Some(PathModifier::Prefix(_)) | None => None,
+        Some(PathModifier::Prefix(_)) => divided(filter).map(|d| format!("{}#{{path}}", d.head)),
+        None => None,
     };
     if let Some(bad) = path.as_ref().filter(|p| p.contains(['*', '?'])) {
         let message = format!("redirect path shouldn't contain wildcards: {bad}");
@@ -246,6 +247,38 @@ fn redirect(
     }))
 }
 
+/// The new prefix of a redirect in two parts.
+struct Divided<'f> {
+    /// With the slash at its start.
+    head: &'f str,
+    /// Without one.
+    tail: &'f str,
+}
+
+/// A redirect that changes nothing but the prefix of the path. LBC leaves the change to a transform,
+/// and AWS, which does not look at those, refuses the redirect for a loop. So the redirect itself
+/// writes the first part of the new prefix, and the transform the rest; `#{path}` is what the transform
+/// left. `None` where the redirect changes more, which AWS takes as LBC makes it, or where the prefix
+/// is only cut off: then there is nothing to write.
+///
+/// Difference (prefix-redirect): with LBC such a redirect gives up the Gateway.
+fn divided(filter: &RedirectFilter) -> Option<Divided<'_>> {
+    let Some(PathModifier::Prefix(prefix)) = &filter.path else {
+        return None;
+    };
+    if filter.scheme.is_some() || filter.hostname.is_some() || filter.port.is_some() {
+        return None;
+    }
+    let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+    // After the last slash; of a single segment after its first character.
+    let place = match prefix.rfind('/')? {
+        0 => 1 + prefix[1..].chars().next()?.len_utf8(),
+        slash => slash + 1,
+    };
+    let (head, tail) = prefix.split_at(place);
+    Some(Divided { head, tail })
+}
+
 /// The transforms of a rule, in the order of its filters.
 pub(crate) fn transforms(unit: &Unit<'_>) -> Vec<Transform> {
     let rule = &unit.route.rules[unit.rule_index];
@@ -253,10 +286,19 @@ pub(crate) fn transforms(unit: &Unit<'_>) -> Vec<Transform> {
     for filter in &rule.filters {
         let (path, hostname) = match filter {
             Filter::Rewrite { path, hostname } => (path.as_ref(), hostname.as_ref()),
-            Filter::Redirect(RedirectFilter {
-                path: Some(path @ PathModifier::Prefix(_)),
-                ..
-            }) => (Some(path), None),
+            Filter::Redirect(
+                redirect @ RedirectFilter {
+                    path: Some(path @ PathModifier::Prefix(_)),
+                    ..
+                },
+            ) => {
+                if let Some(divided) = divided(redirect) {
+                    let rewrite = Transform::UrlRewrite(tail_rewrite(&divided, unit));
+                    transforms.push(rewrite);
+                    continue;
+                }
+                (Some(path), None)
+            }
             _ => (None, None),
         };
         transforms.extend(path.map(|p| Transform::UrlRewrite(path_rewrite(p, unit))));
@@ -268,6 +310,23 @@ pub(crate) fn transforms(unit: &Unit<'_>) -> Vec<Transform> {
         }));
     }
     transforms
+}
+
+/// Puts the rest of a new prefix in place of the prefix that was matched.
+fn tail_rewrite(divided: &Divided<'_>, unit: &Unit<'_>) -> Rewrite {
+    let matched = unit.matches().and_then(|m| m.path.as_ref());
+    let matched = matched.map_or("", |p| p.value.trim_end_matches('/'));
+    let mut literal = String::new();
+    for character in matched.chars() {
+        if r".+()[]{}^$|\".contains(character) {
+            literal.push('\\');
+        }
+        literal.push(character);
+    }
+    Rewrite {
+        regex: format!("(^{literal}(/)?)"),
+        replace: format!("/{}$2", divided.tail),
+    }
 }
 
 fn path_rewrite(path: &PathModifier, unit: &Unit<'_>) -> Rewrite {

@@ -10,7 +10,7 @@ use elbow_model::rule::{Condition, Pattern, QueryPair};
 
 use super::failures::RouteFailure;
 use super::precedence::Unit;
-use super::routes::{HeaderMatch, PathMatch, PathMatchType};
+use super::routes::{HeaderMatch, PathMatch, PathMatchType, RouteKind, RpcMatch};
 
 /// Values and regular expressions of all conditions of a rule together.
 const VALUES_MAX: usize = 5;
@@ -68,7 +68,10 @@ pub(crate) fn of(
                 matches: path_pattern(path, &field)?,
             });
         }
-        conditions.extend(m.headers.iter().map(header));
+        if let Some(rpc) = &m.rpc {
+            conditions.push(rpc_path(rpc));
+        }
+        conditions.extend(m.headers.iter().map(|h| header(h, unit.route.kind)));
         conditions.extend(m.query.iter().map(|q| Condition::QueryString {
             values: vec![QueryPair {
                 key: Some(q.name.clone()),
@@ -80,6 +83,9 @@ pub(crate) fn of(
                 values: vec![method.to_owned()],
             });
         }
+    }
+    if unit.matches().is_none() && unit.route.kind == RouteKind::Grpc {
+        conditions.push(rpc_path(&RpcMatch::default()));
     }
     conditions.extend(source_ips(unit.match_index, configuration));
     check(&conditions, &field)?;
@@ -109,10 +115,25 @@ fn path_pattern(path: &PathMatch, field: &str) -> Result<Pattern, Box<RuleProble
     }
 }
 
-fn header(header: &HeaderMatch) -> Condition {
+/// The path of an RPC, which is `/<service>/<method>` on the wire. As with LBC, a regular expression
+/// is compared as it is; the wildcards of AWS work in it.
+fn rpc_path(rpc: &RpcMatch) -> Condition {
+    let path = match (&rpc.service, &rpc.method) {
+        (Some(service), Some(method)) => format!("/{service}/{method}"),
+        (Some(service), None) => format!("/{service}/*"),
+        (None, Some(method)) => format!("/*/{method}"),
+        (None, None) => "/*".to_owned(),
+    };
+    Condition::PathPattern {
+        matches: Pattern::Values(vec![path]),
+    }
+}
+
+/// As with LBC, a header of a GRPCRoute is compared as it is, whatever its type says.
+fn header(header: &HeaderMatch, route: RouteKind) -> Condition {
     Condition::HttpHeader {
         name: header.name.clone(),
-        matches: if header.is_regex {
+        matches: if header.is_regex && route != RouteKind::Grpc {
             Pattern::RegexValues(vec![header.value.clone()])
         } else {
             Pattern::Values(alternatives(&header.value))

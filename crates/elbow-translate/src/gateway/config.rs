@@ -69,13 +69,26 @@ impl Configuration {
     }
 }
 
-/// Finds and merges the configurations of a Gateway. The error is the message of the Gateway's
-/// condition Accepted.
+/// Why a Gateway's configuration cannot be used, for its condition Accepted.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
+}
+
+impl Problem {
+    fn invalid(message: String) -> Self {
+        let reason = "Invalid";
+        Self { reason, message }
+    }
+}
+
+/// Finds and merges the configurations of a Gateway.
 pub(crate) fn resolve(
     ctx: &Context<'_>,
     class: &GatewayClass,
     gateway: &Gateway,
-) -> Result<Configuration, String> {
+) -> Result<Configuration, Problem> {
     let of_class = class::configuration(ctx, class).map_err(|problem| {
         let name = class.metadata.name.clone().unwrap_or_default();
         ctx.report(
@@ -84,7 +97,9 @@ pub(crate) fn resolve(
                 .at("spec.parametersRef")
                 .hint("name a LoadBalancerConfiguration that exists, with its namespace"),
         );
-        format!("Unable to materialize gateway when gateway class [{name}] is not accepted")
+        Problem::invalid(format!(
+            "Unable to materialize gateway when gateway class [{name}] is not accepted"
+        ))
     })?;
     let of_gateway = own_configuration(ctx, gateway)?;
     let mut objects = Vec::new();
@@ -101,14 +116,15 @@ pub(crate) fn resolve(
     Ok(Configuration {
         spec,
         objects,
-        target_groups: target_group_config::defaults(ctx, of_class, of_gateway, prefer_gateway)?,
+        target_groups: target_group_config::defaults(ctx, of_class, of_gateway, prefer_gateway)
+            .map_err(Problem::invalid)?,
     })
 }
 
 fn own_configuration<'a>(
     ctx: &Context<'a>,
     gateway: &Gateway,
-) -> Result<Option<&'a Arc<LoadBalancerConfiguration>>, String> {
+) -> Result<Option<&'a Arc<LoadBalancerConfiguration>>, Problem> {
     let infrastructure = gateway.spec.infrastructure.as_ref();
     let Some(reference) = infrastructure.and_then(|i| i.parameters_ref.as_ref()) else {
         return Ok(None);
@@ -131,10 +147,14 @@ fn own_configuration<'a>(
         .at("spec.infrastructure.parametersRef.name")
         .hint("create it in the Gateway's namespace; until then nothing is changed"),
     );
-    Err(format!(
-        "LoadBalancerConfiguration.gateway.k8s.aws \"{}\" not found",
-        name.name
-    ))
+    // Difference (invalid-parameters): LBC's reason is `Invalid`, which the Gateway API does not use here.
+    Err(Problem {
+        reason: "InvalidParameters",
+        message: format!(
+            "LoadBalancerConfiguration.gateway.k8s.aws \"{}\" not found",
+            name.name
+        ),
+    })
 }
 
 fn object_ref(configuration: &LoadBalancerConfiguration) -> ObjectRef {

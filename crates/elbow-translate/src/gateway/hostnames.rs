@@ -11,6 +11,11 @@ pub(crate) fn compatible<'a>(listener: &'a str, route: &'a str) -> Option<&'a st
     }
 }
 
+/// Whether every host of one hostname is one of another; the empty hostname has all hosts.
+pub(crate) fn is_within(hostname: &str, other: &str) -> bool {
+    other.is_empty() || hostname == other || covers(other, hostname)
+}
+
 /// Whether a wildcard covers a name, which may be a narrower wildcard.
 fn covers(wildcard: &str, name: &str) -> bool {
     wildcard.strip_prefix('*').is_some_and(|suffix| {

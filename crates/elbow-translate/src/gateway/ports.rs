@@ -6,20 +6,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use elbow_api::Diagnostic;
 use elbow_api::crds::{AlpnPolicy, ListenerConfiguration, MutualAuthenticationMode};
+use elbow_api::{Diagnostic, Kind};
 use elbow_model::rule::{Action, FixedResponse, Forward, Stickiness, WeightedTargetGroup};
 use elbow_model::stack::{LoadBalancerType, Protocol};
-use elbow_model::{CertificateArn, Port, ResourceId, stack};
+use elbow_model::{Cause, CertificateArn, Port, ResourceId, stack};
 
 use super::attachment::{Attachments, PortHostnames};
 use super::backends::ResolvedRoute;
 use super::failures::RouteFailure;
 use super::listeners::{Listener, ListenerProblem, ListenerProblemKind};
-use super::routes::Route;
+use super::routes::{Route, RouteKind};
 use super::rules::{self, DraftRule};
 use super::target_groups::TargetGroups;
 use super::{Frame, RouteFailures, actions, attributes, certificates, tags};
+use crate::settings::ListenerIsolation;
 
 /// What the ports of a Gateway come to.
 #[derive(Debug, Default)]
@@ -115,7 +116,7 @@ impl<'a> Builder<'_, '_, 'a> {
                 let Attached {
                     routes, resolved, ..
                 } = self.attached;
-                let rules = rules::of_port(
+                let mut rules = rules::of_port(
                     self.frame,
                     protocol,
                     routes,
@@ -124,6 +125,9 @@ impl<'a> Builder<'_, '_, 'a> {
                     groups,
                     failures,
                 );
+                if self.frame.ctx.settings.listener_isolation == ListenerIsolation::ByRules {
+                    rules::isolate(&mut rules, self.listeners);
+                }
                 (
                     Some(Action::FixedResponse(FixedResponse::plain(404))),
                     rules,
@@ -165,9 +169,22 @@ impl<'a> Builder<'_, '_, 'a> {
                 self.frame.user_tags(),
             ),
             rules: Vec::new(),
-            causes: self.frame.causes(),
+            causes: self.causes(),
         };
         Ok(Some((listener, rules)))
+    }
+
+    /// The Gateway with its configuration, and the ListenerSets that declare the listeners.
+    fn causes(&self) -> Vec<Cause> {
+        let sets: BTreeSet<_> = self
+            .listeners
+            .iter()
+            .map(|l| &l.owner)
+            .filter(|owner| owner.kind == Kind::ListenerSet)
+            .collect();
+        let mut causes = self.frame.causes();
+        causes.extend(sets.into_iter().map(super::cause));
+        causes
     }
 
     /// Difference (undecided-listeners): LBC gives up the whole Gateway for what is wrong with one
@@ -235,6 +252,16 @@ impl<'a> Builder<'_, '_, 'a> {
         };
         let route = &routes[winner];
         for loser in self.routes.keys().filter(|index| **index != winner) {
+            let (own, taken) = (&routes[*loser].hostnames, &route.hostnames);
+            if routes[*loser].kind == RouteKind::Tls && own != taken {
+                // Difference (no-sni-routing): LBC says that the route is accepted.
+                let message = format!(
+                    "a network load balancer does not tell hostnames apart: {} is older and has all connections to port {}",
+                    route.object(),
+                    self.port
+                );
+                failures[*loser].get_or_insert(RouteFailure::UnsupportedValue(message));
+            }
             self.frame.ctx.report(
                 Diagnostic::warning(
                     "shadowed-route",
@@ -350,13 +377,8 @@ impl<'a> Builder<'_, '_, 'a> {
             .iter()
             .filter_map(|l| l.hostname.clone())
             .collect();
-        for (index, common) in self.routes {
-            if common.is_empty() {
-                hostnames.extend(self.attached.routes[*index].hostnames.iter().cloned());
-            } else {
-                hostnames.extend(common.iter().cloned());
-            }
-        }
+        let of_routes = self.routes.values().flatten();
+        hostnames.extend(of_routes.filter(|h| !h.is_empty()).cloned());
         let hint = format!(
             "name a certificate in listenerConfigurations of a LoadBalancerConfiguration, for {protocol}:{}",
             self.port

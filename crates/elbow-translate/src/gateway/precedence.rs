@@ -6,7 +6,7 @@
 
 use std::cmp::{Ordering, Reverse};
 
-use super::routes::{Match, Route};
+use super::routes::{Match, Route, RpcMatch};
 
 /// One future rule of a listener.
 #[derive(Debug, Clone)]
@@ -53,7 +53,7 @@ fn full_name(route: &Route) -> impl Iterator<Item = u8> + '_ {
 }
 
 /// A named host before any host, an exact one before a wildcard, more labels first, longer first.
-fn host(hostname: &str) -> impl Ord + use<> {
+pub(crate) fn host(hostname: &str) -> impl Ord + use<> {
     (
         hostname.is_empty(),
         hostname.starts_with("*."),
@@ -62,13 +62,17 @@ fn host(hostname: &str) -> impl Ord + use<> {
     )
 }
 
-/// Stronger path match first, longer path first, then method, headers and query parameters.
+/// Stronger path match first, longer path first (of RPCs the longer service, then the longer method),
+/// then HTTP method, headers and query parameters.
 fn specificity(unit: &Unit<'_>) -> impl Ord + use<> {
     let found = unit.matches();
     let path = found.and_then(|m| m.path.as_ref());
+    let rpc = found.and_then(|m| m.rpc.as_ref());
+    let length = |name: fn(&RpcMatch) -> Option<&String>| rpc.and_then(name).map_or(0, String::len);
     Reverse((
-        path.map(|p| p.how),
-        path.map_or(0, |p| p.value.len()),
+        path.map(|p| p.how).or(rpc.and_then(|r| r.how)),
+        path.map_or_else(|| length(|r| r.service.as_ref()), |p| p.value.len()),
+        length(|r| r.method.as_ref()),
         found.is_some_and(|m| m.method.is_some()),
         found.map_or(0, |m| m.headers.len()),
         found.map_or(0, |m| m.query.len()),
@@ -107,6 +111,7 @@ mod tests {
                 how,
                 value: value.to_owned(),
             }),
+            rpc: None,
             method: None,
             headers: Vec::new(),
             query: Vec::new(),

@@ -1,13 +1,16 @@
 //! Routes of every kind, made into one.
 //!
-//! In: the routes that name a Gateway as their parent. Out: [`Route`], which the rest of translation
-//! knows alone; defaults of the Gateway API are filled in. A further kind is a row of [`RouteKind`]
-//! and a function that normalises it.
+//! In: the routes that name a Gateway, or a ListenerSet of it, as their parent. Out: [`Route`], which
+//! the rest of translation knows alone; defaults of the Gateway API are filled in. A further kind is a
+//! row of [`RouteKind`] and a module that normalises it.
 
-use elbow_api::names::GATEWAY_GROUP;
-use elbow_api::{Diagnostic, GatewayController, Kind, NamespacedName, Object, ObjectRef};
-use gateway_api::apis::experimental::httproutes as http;
-use gateway_api::apis::experimental::tcproutes::TcpRoute;
+mod connections;
+mod grpc;
+mod http;
+
+use std::collections::BTreeMap;
+
+use elbow_api::{GatewayController, Kind, NamespacedName, Object, ObjectRef};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::context::Context;
@@ -107,9 +110,20 @@ pub(crate) struct RouteRule {
 #[derive(Debug, Clone)]
 pub(crate) struct Match {
     pub(crate) path: Option<PathMatch>,
+    /// What an RPC must be called; of GRPCRoutes only, which have no `path`.
+    pub(crate) rpc: Option<RpcMatch>,
     pub(crate) method: Option<&'static str>,
     pub(crate) headers: Vec<HeaderMatch>,
     pub(crate) query: Vec<QueryMatch>,
+}
+
+/// What the method of an RPC must be called. What is absent may be anything.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RpcMatch {
+    pub(crate) service: Option<String>,
+    pub(crate) method: Option<String>,
+    /// How names are compared; `None` where there are none.
+    pub(crate) how: Option<PathMatchType>,
 }
 
 /// What a path must look like.
@@ -189,34 +203,38 @@ pub(crate) struct BackendRef {
     pub(crate) weight: i32,
 }
 
-/// The routes that name a Gateway as a parent and that its controller serves, by kind, namespace and
-/// name. A kind that is not translated yet is a finding.
-pub(crate) fn of_gateway(
+/// The routes that name a Gateway or one of these ListenerSets as a parent and that the Gateway's
+/// controller serves, by kind, namespace and name.
+pub(crate) fn of_gateway<'s>(
     ctx: &Context<'_>,
     controller: GatewayController,
     gateway: &NamespacedName,
+    listener_sets: impl Iterator<Item = &'s NamespacedName>,
 ) -> Vec<Route> {
-    let objects = ctx.reader.routes_of(Kind::Gateway, gateway);
-    objects
-        .iter()
-        .filter_map(|object| normalise(ctx, controller, object))
+    let mut objects = ctx.reader.routes_of(Kind::Gateway, gateway);
+    for set in listener_sets {
+        objects.extend(ctx.reader.routes_of(Kind::ListenerSet, set));
+    }
+    // A route may name several of them.
+    let by_name: BTreeMap<_, _> = objects.into_iter().map(|o| (o.object_ref(), o)).collect();
+    by_name
+        .values()
+        .filter(|object| {
+            RouteKind::of(controller)
+                .iter()
+                .any(|k| k.kind() == object.kind())
+        })
+        .filter_map(normalise)
         .collect()
 }
 
-fn normalise(ctx: &Context<'_>, controller: GatewayController, object: &Object) -> Option<Route> {
-    let kind = object.kind();
-    let ours = RouteKind::of(controller).iter().any(|k| k.kind() == kind);
+fn normalise(object: &Object) -> Option<Route> {
     match object {
-        Object::HttpRoute(route) if ours => Some(http_route(route)),
-        Object::TcpRoute(route) if ours => Some(tcp_route(route)),
-        _ if ours => {
-            ctx.report(
-                Diagnostic::error("not-supported-yet", format!("{kind} is not translated yet"))
-                    .on(object.object_ref())
-                    .hint("the route takes no effect; HTTPRoute and TCPRoute do"),
-            );
-            None
-        }
+        Object::HttpRoute(route) => Some(http::route(route)),
+        Object::GrpcRoute(route) => Some(grpc::route(route)),
+        Object::TlsRoute(route) => Some(connections::tls(route)),
+        Object::TcpRoute(route) => Some(connections::tcp(route)),
+        Object::UdpRoute(route) => Some(connections::udp(route)),
         _ => None,
     }
 }
@@ -227,7 +245,10 @@ macro_rules! parents {
             .iter()
             .flatten()
             .map(|p| ParentRef {
-                group: p.group.clone().unwrap_or_else(|| GATEWAY_GROUP.to_owned()),
+                group: p
+                    .group
+                    .clone()
+                    .unwrap_or_else(|| elbow_api::names::GATEWAY_GROUP.to_owned()),
                 kind: p.kind.clone().unwrap_or_else(|| "Gateway".to_owned()),
                 namespace: p.namespace.clone(),
                 name: p.name.clone(),
@@ -252,6 +273,8 @@ macro_rules! backends {
     };
 }
 
+use {backends, parents};
+
 fn name_of(metadata: &ObjectMeta) -> NamespacedName {
     NamespacedName::new(
         metadata.namespace.clone().unwrap_or_default(),
@@ -266,176 +289,15 @@ fn created_ms(metadata: &ObjectMeta) -> i64 {
         .map_or(0, |t| t.0.as_millisecond())
 }
 
-fn tcp_route(route: &TcpRoute) -> Route {
-    let rules = route.spec.rules.iter().map(|rule| RouteRule {
-        matches: Vec::new(),
-        filters: Vec::new(),
-        backends: backends!(rule.backend_refs.iter()),
-        ignored: Vec::new(),
-    });
-    Route {
-        kind: RouteKind::Tcp,
-        name: name_of(&route.metadata),
-        generation: route.metadata.generation.unwrap_or_default(),
-        created_ms: created_ms(&route.metadata),
-        parents: parents!(route.spec.parent_refs),
-        hostnames: Vec::new(),
-        rules: rules.collect(),
-    }
-}
-
-fn http_route(route: &http::HttpRoute) -> Route {
-    Route {
-        kind: RouteKind::Http,
-        name: name_of(&route.metadata),
-        generation: route.metadata.generation.unwrap_or_default(),
-        created_ms: created_ms(&route.metadata),
-        parents: parents!(route.spec.parent_refs),
-        hostnames: route.spec.hostnames.clone().unwrap_or_default(),
-        rules: route.spec.rules.iter().flatten().map(http_rule).collect(),
-    }
-}
-
-fn http_rule(rule: &http::HttpRouteRules) -> RouteRule {
-    let mut matches: Vec<_> = rule.matches.iter().flatten().map(http_match).collect();
-    if matches.is_empty() {
-        matches.push(http_match(&http::HttpRouteRulesMatches::default()));
-    }
-    let mut ignored = Vec::new();
-    let mut ignore = |field: &str, is_set: bool| {
-        if is_set {
-            ignored.push(field.to_owned());
+/// The filter that an extensionRef names.
+fn extension(group: &str, kind: &str, name: &str) -> Filter {
+    let ours = Kind::ListenerRuleConfiguration;
+    if group == ours.group() && kind == ours.as_str() {
+        Filter::ListenerRuleConfiguration(name.to_owned())
+    } else {
+        Filter::OtherExtension {
+            group: group.to_owned(),
+            kind: kind.to_owned(),
         }
-    };
-    ignore("timeouts", rule.timeouts.is_some());
-    ignore("retry", rule.retry.is_some());
-    ignore("sessionPersistence", rule.session_persistence.is_some());
-    for (index, backend) in rule.backend_refs.iter().flatten().enumerate() {
-        let has_filters = backend.filters.as_ref().is_some_and(|f| !f.is_empty());
-        ignore(&format!("backendRefs[{index}].filters"), has_filters);
-    }
-    RouteRule {
-        matches,
-        filters: rule.filters.iter().flatten().map(http_filter).collect(),
-        backends: backends!(rule.backend_refs.iter().flatten()),
-        ignored,
-    }
-}
-
-fn http_match(m: &http::HttpRouteRulesMatches) -> Match {
-    use http::HttpRouteRulesMatchesPathType as Type;
-    let path = m.path.as_ref();
-    // The Gateway API's default is the prefix `/`, for the whole and for each part.
-    let how = match path.and_then(|p| p.r#type.as_ref()) {
-        None | Some(Type::PathPrefix) => PathMatchType::PathPrefix,
-        Some(Type::Exact) => PathMatchType::Exact,
-        Some(Type::RegularExpression) => PathMatchType::RegularExpression,
-    };
-    let value = path.and_then(|p| p.value.clone());
-    Match {
-        path: Some(PathMatch {
-            how,
-            value: value.unwrap_or_else(|| "/".to_owned()),
-        }),
-        method: m.method.as_ref().map(method),
-        headers: m
-            .headers
-            .iter()
-            .flatten()
-            .map(|h| HeaderMatch {
-                name: h.name.clone(),
-                value: h.value.clone(),
-                is_regex: h.r#type
-                    == Some(http::HttpRouteRulesMatchesHeadersType::RegularExpression),
-            })
-            .collect(),
-        query: m
-            .query_params
-            .iter()
-            .flatten()
-            .map(|q| QueryMatch {
-                name: q.name.clone(),
-                value: q.value.clone(),
-                is_regex: q.r#type
-                    == Some(http::HttpRouteRulesMatchesQueryParamsType::RegularExpression),
-            })
-            .collect(),
-    }
-}
-
-fn method(method: &http::HttpRouteRulesMatchesMethod) -> &'static str {
-    use http::HttpRouteRulesMatchesMethod as Method;
-    match method {
-        Method::Get => "GET",
-        Method::Head => "HEAD",
-        Method::Post => "POST",
-        Method::Put => "PUT",
-        Method::Delete => "DELETE",
-        Method::Connect => "CONNECT",
-        Method::Options => "OPTIONS",
-        Method::Trace => "TRACE",
-        Method::Patch => "PATCH",
-    }
-}
-
-fn http_filter(filter: &http::HttpRouteRulesFilters) -> Filter {
-    use http::HttpRouteRulesFiltersRequestRedirectScheme as Scheme;
-    use http::HttpRouteRulesFiltersType as Type;
-    match filter.r#type {
-        Type::RequestRedirect => {
-            let redirect = filter.request_redirect.clone().unwrap_or_default();
-            Filter::Redirect(RedirectFilter {
-                scheme: redirect.scheme.map(|s| match s {
-                    Scheme::Http => "http",
-                    Scheme::Https => "https",
-                }),
-                hostname: redirect.hostname,
-                port: redirect.port,
-                path: redirect.path.and_then(|p| {
-                    use http::HttpRouteRulesFiltersRequestRedirectPathType as Path;
-                    match p.r#type {
-                        Path::ReplaceFullPath => p.replace_full_path.map(PathModifier::Full),
-                        Path::ReplacePrefixMatch => {
-                            p.replace_prefix_match.map(PathModifier::Prefix)
-                        }
-                    }
-                }),
-                // The Gateway API's default.
-                status_code: redirect.status_code.unwrap_or(302),
-            })
-        }
-        Type::UrlRewrite => {
-            let rewrite = filter.url_rewrite.clone().unwrap_or_default();
-            Filter::Rewrite {
-                hostname: rewrite.hostname,
-                path: rewrite.path.and_then(|p| {
-                    use http::HttpRouteRulesFiltersUrlRewritePathType as Path;
-                    match p.r#type {
-                        Path::ReplaceFullPath => p.replace_full_path.map(PathModifier::Full),
-                        Path::ReplacePrefixMatch => {
-                            p.replace_prefix_match.map(PathModifier::Prefix)
-                        }
-                    }
-                }),
-            }
-        }
-        Type::ExtensionRef => match filter.extension_ref.clone() {
-            Some(e)
-                if e.group == Kind::ListenerRuleConfiguration.group()
-                    && e.kind == "ListenerRuleConfiguration" =>
-            {
-                Filter::ListenerRuleConfiguration(e.name)
-            }
-            Some(e) => Filter::OtherExtension {
-                group: e.group,
-                kind: e.kind,
-            },
-            None => Filter::Unsupported("ExtensionRef"),
-        },
-        Type::RequestHeaderModifier => Filter::Unsupported("RequestHeaderModifier"),
-        Type::ResponseHeaderModifier => Filter::Unsupported("ResponseHeaderModifier"),
-        Type::RequestMirror => Filter::Unsupported("RequestMirror"),
-        Type::Cors => Filter::Unsupported("CORS"),
-        Type::ExternalAuth => Filter::Unsupported("ExternalAuth"),
     }
 }

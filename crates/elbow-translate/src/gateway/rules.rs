@@ -8,15 +8,17 @@ use std::collections::BTreeMap;
 
 use elbow_api::crds::ListenerRuleConfiguration;
 use elbow_api::{Diagnostic, Kind, ObjectRef};
-use elbow_model::rule::{Action, Condition, Pattern, Transform};
+use elbow_model::rule::{Action, Condition, FixedResponse, Pattern, Transform};
 use elbow_model::stack::{Protocol, Rule};
 use elbow_model::{Cause, Port, ResourceId};
 
 use super::attachment::PortHostnames;
 use super::backends::ResolvedRoute;
 use super::conditions::{self, RuleProblem};
+use super::hostnames;
+use super::listeners::Listener;
 use super::precedence::{self, Unit};
-use super::routes::{PathMatchType, Route};
+use super::routes::{PathMatchType, Route, RouteKind};
 use super::tags::{self, UserTags};
 use super::target_groups::TargetGroups;
 use super::{Frame, RouteFailures, actions};
@@ -24,8 +26,12 @@ use super::{Frame, RouteFailures, actions};
 /// A rule that has no priority yet.
 #[derive(Debug)]
 pub(crate) struct DraftRule<'a> {
-    route_index: usize,
-    route: ObjectRef,
+    /// The route's place among the Gateway's routes; `None` for a rule that keeps listeners apart.
+    route_index: Option<usize>,
+    /// The route, or what declares the listener.
+    object: ObjectRef,
+    /// Empty for any host.
+    hostname: String,
     conditions: Vec<Condition>,
     action: Action,
     transforms: Vec<Transform>,
@@ -68,8 +74,9 @@ pub(crate) fn of_port<'a>(
             }
         };
         rules.push(DraftRule {
-            route_index: unit.route_index,
-            route: unit.route.object(),
+            route_index: Some(unit.route_index),
+            object: unit.route.object(),
+            hostname: unit.hostname.to_owned(),
             conditions,
             action,
             transforms,
@@ -77,6 +84,51 @@ pub(crate) fn of_port<'a>(
         });
     }
     rules
+}
+
+/// Keeps the listeners of a port apart: what no rule of a listener takes is refused with 404, also
+/// where a wider listener of the port has a rule that would take it. `rules` are those of the port, in
+/// the order in which they are evaluated.
+pub(crate) fn isolate(rules: &mut Vec<DraftRule<'_>>, listeners: &[&Listener]) {
+    let listeners: BTreeMap<_, _> = listeners
+        .iter()
+        .filter_map(|l| Some((l.hostname.as_deref()?, l)))
+        .collect();
+    for (hostname, listener) in listeners {
+        let is_wider = |r: &DraftRule<'_>| {
+            r.hostname != hostname && hostnames::is_within(hostname, &r.hostname)
+        };
+        let takes_all = |r: &DraftRule<'_>| r.hostname == hostname && is_catch_all(&r.conditions);
+        if !rules.iter().any(is_wider) || rules.iter().any(takes_all) {
+            continue;
+        }
+        // Hostnames are the first thing that rules are sorted by, so all that are wider come after.
+        let last = precedence::host(hostname);
+        let place = rules.partition_point(|r| precedence::host(&r.hostname) <= last);
+        let rule = DraftRule {
+            route_index: None,
+            object: listener.owner.clone(),
+            hostname: hostname.to_owned(),
+            conditions: vec![Condition::HostHeader {
+                matches: Pattern::Values(vec![hostname.to_owned()]),
+            }],
+            action: Action::FixedResponse(FixedResponse::plain(404)),
+            transforms: Vec::new(),
+            configuration: None,
+        };
+        rules.insert(place, rule);
+    }
+}
+
+/// Whether a rule takes all requests for its host.
+fn is_catch_all(conditions: &[Condition]) -> bool {
+    conditions.iter().all(|condition| match condition {
+        Condition::HostHeader { .. } => true,
+        Condition::PathPattern {
+            matches: Pattern::Values(values),
+        } => values.iter().any(|v| v == "/*"),
+        _ => false,
+    })
 }
 
 /// One unit for each rule, match and hostname, the highest precedence first.
@@ -87,14 +139,6 @@ fn units<'r>(
     let mut units = Vec::new();
     for (route_index, common) in port_routes {
         let route = &routes[*route_index];
-        let mut hostnames: Vec<&str> = if common.is_empty() {
-            route.hostnames.iter().map(String::as_str).collect()
-        } else {
-            common.iter().map(String::as_str).collect()
-        };
-        if hostnames.is_empty() {
-            hostnames.push("");
-        }
         for (rule_index, rule) in route.rules.iter().enumerate() {
             // A rule without matches, which only a GRPCRoute has, comes after all that have some.
             let matches = if rule.matches.is_empty() {
@@ -103,7 +147,7 @@ fn units<'r>(
                 (0..rule.matches.len()).collect()
             };
             for match_index in matches {
-                units.extend(hostnames.iter().map(|hostname| Unit {
+                units.extend(common.iter().map(|hostname| Unit {
                     route_index: *route_index,
                     route,
                     rule_index,
@@ -221,6 +265,23 @@ fn warn(frame: &Frame<'_, '_>, unit: &Unit<'_>) {
             .hint("use a path of type RegularExpression to match them literally"),
         );
     }
+    let is_rpc_regex = m.rpc.as_ref().and_then(|r| r.how) == Some(PathMatchType::RegularExpression);
+    let has_header_regex =
+        unit.route.kind == RouteKind::Grpc && m.headers.iter().any(|h| h.is_regex);
+    for (part, _) in [("method", is_rpc_regex), ("headers", has_header_regex)]
+        .iter()
+        .filter(|row| row.1)
+    {
+        frame.ctx.report(
+            Diagnostic::warning(
+                "unsupported-grpc-regex",
+                "the regular expression of a GRPCRoute is compared as it is; `*` and `?` are wildcards",
+            )
+            .on(unit.route.object())
+            .at(format!("{field}.{part}"))
+            .hint("use type Exact"),
+        );
+    }
     for (place, query) in m.query.iter().enumerate().filter(|(_, q)| q.is_regex) {
         frame.ctx.report(
             Diagnostic::warning(
@@ -262,7 +323,10 @@ pub(crate) fn keep_within_quota(
     );
     for (port, rules) in ports {
         for dropped in rules.drain(kept.get(port).copied().unwrap_or_default()..) {
-            failures[dropped.route_index]
+            let Some(route_index) = dropped.route_index else {
+                continue;
+            };
+            failures[route_index]
                 .get_or_insert_with(|| super::RouteFailure::UnsupportedValue(message.clone()));
         }
     }
@@ -290,7 +354,7 @@ pub(crate) fn number(frame: &Frame<'_, '_>, port: Port, rules: Vec<DraftRule<'_>
                 object: object.as_ref(),
                 field: "spec.tags",
             };
-            let mut causes: Vec<Cause> = vec![super::cause(&draft.route)];
+            let mut causes: Vec<Cause> = vec![super::cause(&draft.object)];
             causes.extend(object.as_ref().map(super::cause));
             let id = ResourceId::new(format!("{port}:{priority}"));
             Rule {

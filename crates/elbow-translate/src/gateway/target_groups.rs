@@ -218,6 +218,9 @@ fn protocol(
             RouteKind::Http | RouteKind::Grpc => Protocol::Http,
             RouteKind::Tcp => Protocol::Tcp,
             RouteKind::Udp => Protocol::Udp,
+            // Difference (passthrough-to-tcp): LBC makes a TLS group, which AWS refuses behind a TCP
+            // listener, and gives up the Gateway unless a TargetGroupConfiguration says TCP.
+            RouteKind::Tls if listener == Protocol::Tcp => Protocol::Tcp,
             RouteKind::Tls => Protocol::Tls,
         },
     }

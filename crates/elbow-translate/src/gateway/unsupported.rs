@@ -2,7 +2,7 @@
 //!
 //! Each is a finding where it is used, so that nothing is passed over in silence.
 
-use elbow_api::{Diagnostic, Kind, Object, ObjectRef};
+use elbow_api::{Diagnostic, Kind, ObjectRef};
 use gateway_api::apis::experimental::gateways::GatewaySpec;
 
 use super::Frame;
@@ -68,18 +68,16 @@ fn gateway(frame: &Frame<'_, '_>, spec: &GatewaySpec, listeners: &[Listener]) {
         let finding = Diagnostic::warning("ignored-field", message).hint(hint);
         frame.ctx.report(finding.on(frame.object()).at(field));
     };
-    for (place, _) in listeners
-        .iter()
-        .enumerate()
-        .filter(|(_, l)| l.has_certificate_refs)
-    {
+    for listener in listeners.iter().filter(|l| l.has_certificate_refs) {
         let finding = Diagnostic::warning(
             "not-supported-yet",
             "certificates from Secrets are not translated yet; those of ACM are used",
         )
         .hint("name the ACM certificate in listenerConfigurations of a LoadBalancerConfiguration");
-        let field = format!("spec.listeners[{place}].tls.certificateRefs");
-        frame.ctx.report(finding.on(frame.object()).at(field));
+        let field = format!("{}.tls.certificateRefs", listener.field());
+        frame
+            .ctx
+            .report(finding.on(listener.owner.clone()).at(field));
     }
     if spec.addresses.as_ref().is_some_and(|a| !a.is_empty()) {
         let message = "AWS gives a load balancer its addresses";
@@ -95,12 +93,6 @@ fn gateway(frame: &Frame<'_, '_>, spec: &GatewaySpec, listeners: &[Listener]) {
         frame
             .ctx
             .report(finding.on(frame.object()).at("spec.tls.frontend"));
-    }
-    for set in frame.ctx.reader.listener_sets_of(&frame.gateway) {
-        let object = Object::ListenerSet(set.clone()).object_ref();
-        let finding = Diagnostic::error("not-supported-yet", "ListenerSet is not translated yet")
-            .hint("declare the listeners on the Gateway");
-        frame.ctx.report(finding.on(object));
     }
     if let Some(object) = mixed_parameters(frame, spec) {
         ignored(

@@ -358,8 +358,14 @@ spec: {{{spec}}}
         assert!(found.stack.is_none(), "{finding}");
         assert_eq!(lines(&found), [finding]);
         let accepted = found.gateway.map(|draft| {
-            let status = status::gateway(&draft, None, None);
-            assert_eq!(status.conditions[0].reason, "Invalid");
+            let status = status::gateway(&draft, &[], None, None);
+            let is_missing = finding.starts_with("missing-load-balancer-configuration");
+            let reason = if is_missing {
+                "InvalidParameters"
+            } else {
+                "Invalid"
+            };
+            assert_eq!(status.conditions[0].reason, reason);
             status.conditions[0].message.clone()
         });
         assert_eq!(accepted.as_deref(), message, "{finding}");
@@ -471,7 +477,7 @@ fn routes_that_do_not_attach_say_why() {
 }
 
 #[test]
-fn kinds_that_are_not_translated_yet_are_named() {
+fn a_listener_takes_the_kinds_of_its_protocol() {
     let found = translate(&format!(
         "{GATEWAY}
 apiVersion: gateway.networking.k8s.io/v1
@@ -480,7 +486,81 @@ metadata: {{name: g, namespace: ns}}
 spec: {{parentRefs: [{{name: gw}}], rules: [{{backendRefs: [{{name: s, port: 80}}]}}]}}
 "
     ));
-    assert_eq!(lines(&found), ["not-supported-yet GRPCRoute ns/g "]);
+    assert_eq!(
+        lines(&found),
+        ["kind-not-allowed GRPCRoute ns/g spec.parentRefs[0]"]
+    );
+}
+
+#[test]
+fn a_route_tells_its_mistakes_beside_a_listener_without_a_certificate() {
+    let found = translate(
+        "
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: gw, namespace: ns}
+spec:
+  gatewayClassName: alb
+  listeners: [{name: l, protocol: HTTP, port: 80, allowedRoutes: {kinds: [{kind: HTTPRoute}, {kind: TCPRoute}]}}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: r, namespace: ns}
+spec: {parentRefs: [{name: gw}], rules: [{backendRefs: [{name: missing, port: 80}]}]}
+",
+    );
+    assert_eq!(
+        found.gateway.as_ref().unwrap().listeners[0].attached_routes,
+        1
+    );
+    let parents = status::route(&found.routes[0]);
+    let reasons: Vec<_> = parents[0]
+        .conditions
+        .iter()
+        .map(|c| c.reason.as_str())
+        .collect();
+    assert_eq!(reasons, ["BackendNotFound", "Accepted"]);
+    assert!(found.stack.unwrap().listeners.is_empty());
+}
+
+#[test]
+fn addresses_that_cannot_be_had_are_refused_in_the_status() {
+    use elbow_model::LoadBalancerArn;
+    use elbow_model::observed::LoadBalancerState;
+    let rows = [
+        ("{type: IPAddress}", ["Accepted", "Programmed"]),
+        ("{value: 192.0.2.1}", ["Accepted", "AddressNotUsable"]),
+        (
+            "{type: example.com/pool, value: a}",
+            ["UnsupportedAddress", "Programmed"],
+        ),
+    ];
+    for (address, expected) in rows {
+        let found = translate(&format!(
+            "
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: gw, namespace: ns}}
+spec:
+  gatewayClassName: alb
+  addresses: [{address}]
+  listeners: [{{name: http, protocol: HTTP, port: 80}}]
+"
+        ));
+        let report = status::LoadBalancerReport {
+            arn: LoadBalancerArn::new("arn"),
+            dns_name: "name".to_owned(),
+            state: LoadBalancerState::Active,
+        };
+        let status = status::gateway(&found.gateway.unwrap(), &[], Some(&report), None);
+        let reasons: Vec<_> = status
+            .conditions
+            .iter()
+            .map(|c| c.reason.as_str())
+            .collect();
+        assert_eq!(reasons, expected, "{address}");
+        assert!(found.stack.unwrap().load_balancer.is_some());
+    }
 }
 
 #[test]

@@ -294,7 +294,12 @@ pub(crate) fn gateway_statuses(
             state: LoadBalancerState::Active,
         });
     let draft = translation.gateway.as_ref().unwrap();
-    let found = json!(status::gateway(draft, report.as_ref(), None));
+    let found = json!(status::gateway(
+        draft,
+        &translation.listener_sets,
+        report.as_ref(),
+        None
+    ));
     let form = |status: &Value, addresses: Value| {
         let listeners = status["listeners"].as_array().into_iter().flatten();
         let listeners = listeners.map(|l| {

@@ -4,10 +4,13 @@
 mod attachment;
 mod endpoints;
 mod findings;
+mod isolation;
+mod kinds;
 mod lbc;
 mod lbc_plan;
 mod lbc_recordings;
 mod lbc_samples;
+mod listener_sets;
 mod network;
 mod order;
 mod support;

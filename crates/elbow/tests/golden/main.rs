@@ -2,7 +2,7 @@
 //!
 //! A case is a folder below `testdata/golden`: `input.yaml`, whose first line says what it shows, and,
 //! for a change, `update.yaml` with objects that are applied over it and `delete.txt` with objects
-//! that are removed. What every case has is in `base.yaml`. Compared are `plan.txt` (of the change, if
+//! that are removed. `flags.txt` has a flag on each line that the case needs. What every case has is in `base.yaml`. Compared are `plan.txt` (of the change, if
 //! there is one), `status.txt` and, where there are any, `findings.txt`.
 //!
 //! Every case has these properties, which no file states: its plans pass the plan's own lint and
@@ -84,8 +84,8 @@ fn run(case: &Case) -> Result<(), String> {
     case.check(outputs)
 }
 
-/// The settings of every case.
-fn settings() -> SettingsArgs {
+/// The settings of every case, and what its flags add.
+fn settings(flags: &str) -> SettingsArgs {
     let line = [
         "elbow",
         "lint",
@@ -95,7 +95,7 @@ fn settings() -> SettingsArgs {
         "--cluster-name",
         CLUSTER,
     ];
-    match Cli::parse_from(line).command {
+    match Cli::parse_from(line.into_iter().chain(flags.lines())).command {
         Command::Lint(lint) => lint.settings,
         other => unreachable!("the line says lint: {other:?}"),
     }
@@ -109,8 +109,9 @@ fn load(case: &Case, manifests: &[String]) -> Result<Project, String> {
         .chain(manifests.iter().map(|text| text.clone().into_bytes()))
         .map(Input::Stdin)
         .collect();
+    let flags = case.read_if_present("flags.txt")?.unwrap_or_default();
     let project =
-        Project::load(&inputs, &settings(), StandIns::None).map_err(|e| format!("{e:#}"))?;
+        Project::load(&inputs, &settings(&flags), StandIns::None).map_err(|e| format!("{e:#}"))?;
     // Cases of invalid manifests belong to the source's own tests.
     let invalid: Vec<String> = project
         .loaded
@@ -261,7 +262,7 @@ fn order_does_not_matter(account: &mut Account, project: &Project) -> Result<(),
         snapshot.apply(object);
     }
     let mut reversed =
-        Project::load(&[], &settings(), StandIns::None).map_err(|e| e.to_string())?;
+        Project::load(&[], &settings(""), StandIns::None).map_err(|e| e.to_string())?;
     reversed.loaded.snapshot = snapshot;
     reversed.settings = project.settings.clone();
     if account.plan(&reversed).stacks == stacks {

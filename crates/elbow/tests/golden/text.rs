@@ -10,7 +10,7 @@ use elbow_api::{Diagnostic, NamespacedName, Snapshot};
 use elbow_loopback::world::{Reach, World};
 use elbow_plan::{Plan, render};
 use elbow_reconcile::Report;
-use elbow_translate::status::Condition;
+use elbow_translate::status::{Condition, ListenerStatus};
 
 /// Replaces generated ids.
 pub(crate) struct Redacted {
@@ -56,19 +56,17 @@ impl Redacted {
                         text.push_str(&format!("  address {address}\n"));
                     }
                     conditions(&mut text, "  ", &status.conditions);
-                    for listener in status.listeners.iter().flatten() {
-                        let kinds: Vec<&str> = listener
-                            .supported_kinds
-                            .iter()
-                            .map(|k| k.kind.as_str())
-                            .collect();
-                        text.push_str(&format!(
-                            "  listener {}: {} attached, supports {}\n",
-                            listener.name,
-                            listener.attached_routes,
-                            kinds.join(", ")
-                        ));
-                        conditions(&mut text, "    ", &listener.conditions);
+                    if let Some(count) = status.attached_listener_sets.filter(|n| *n > 0) {
+                        text.push_str(&format!("  {count} ListenerSets attached\n"));
+                    }
+                    for of_listener in status.listeners.iter().flatten() {
+                        listener(&mut text, of_listener);
+                    }
+                }
+                Status::ListenerSet(status) => {
+                    conditions(&mut text, "  ", &status.conditions);
+                    for of_listener in &status.listeners {
+                        listener(&mut text, of_listener);
                     }
                 }
                 Status::Route { parents } => {
@@ -113,6 +111,21 @@ impl Redacted {
         }
         redact_ids(&text)
     }
+}
+
+fn listener(text: &mut String, status: &ListenerStatus) {
+    let kinds: Vec<&str> = status
+        .supported_kinds
+        .iter()
+        .map(|k| k.kind.as_str())
+        .collect();
+    text.push_str(&format!(
+        "  listener {}: {} attached, supports {}\n",
+        status.name,
+        status.attached_routes,
+        kinds.join(", ")
+    ));
+    conditions(text, "    ", &status.conditions);
 }
 
 fn conditions(text: &mut String, indent: &str, conditions: &[Condition]) {

@@ -1,0 +1,171 @@
+//! Kinds of routes beside HTTPRoute and TCPRoute: what listeners and target groups they come to.
+
+use elbow_model::rule::Action;
+use elbow_model::stack::{Protocol, ProtocolVersion, Stack};
+use elbow_translate::{RouteFailure, Translation};
+use serde_json::json;
+
+use crate::support;
+
+const BASE: &str = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: alb}
+spec: {controllerName: gateway.k8s.aws/alb}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: nlb}
+spec: {controllerName: gateway.k8s.aws/nlb}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: s, namespace: ns}
+spec: {ports: [{port: 80, targetPort: 8080}]}
+---
+";
+
+fn gateway(class: &str, listeners: &str) -> String {
+    format!(
+        "
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: gw, namespace: ns}}
+spec: {{gatewayClassName: {class}, listeners: [{listeners}]}}
+---
+"
+    )
+}
+
+fn route(kind: &str, name: &str, created: &str, spec: &str) -> String {
+    let version = match kind {
+        "GRPCRoute" => "v1",
+        "TLSRoute" => "v1alpha3",
+        _ => "v1alpha2",
+    };
+    format!(
+        "
+apiVersion: gateway.networking.k8s.io/{version}
+kind: {kind}
+metadata: {{name: {name}, namespace: ns, creationTimestamp: '{created}'}}
+spec: {{parentRefs: [{{name: gw}}], {spec}}}
+---
+"
+    )
+}
+
+const RULES: &str = "rules: [{backendRefs: [{name: s, port: 80}]}]";
+const DAY: &str = "2026-01-01T00:00:00Z";
+
+#[track_caller]
+fn translate(manifests: &[String]) -> Translation {
+    let snapshot = support::snapshot(&format!("{BASE}{}", manifests.concat()));
+    support::translate(&snapshot, "ns/gw", &support::settings())
+}
+
+/// Port, protocol and the protocols of the target groups that it forwards to.
+fn forwards(stack: &Stack) -> Vec<(u16, Protocol, Vec<Protocol>)> {
+    let protocols: Vec<_> = stack.target_groups.values().map(|g| g.protocol).collect();
+    stack
+        .listeners
+        .iter()
+        .map(|(port, l)| {
+            assert!(matches!(l.default_action, Action::Forward(_)));
+            (port.get(), l.protocol, protocols.clone())
+        })
+        .collect()
+}
+
+#[test]
+fn routes_of_connections() {
+    use Protocol::{Tcp, TcpUdp, Tls, Udp};
+    let tls = format!("hostnames: [a.example.com], {RULES}");
+    let pass = "{name: l, protocol: TLS, port: 443, tls: {mode: Passthrough}}";
+    let end = "{name: l, protocol: TLS, port: 443, hostname: a.example.com, tls: {mode: Terminate, certificateRefs: [{name: c}]}}";
+    let udp = "{name: u, protocol: UDP, port: 53}";
+    let tcp = "{name: t, protocol: TCP, port: 53}";
+    let rows = [
+        ("udp", udp.to_owned(), "UDPRoute", RULES, (53, Udp, Udp)),
+        (
+            "one listener for both",
+            format!("{udp}, {tcp}"),
+            "UDPRoute",
+            RULES,
+            (53, TcpUdp, TcpUdp),
+        ),
+        (
+            "passthrough",
+            pass.to_owned(),
+            "TLSRoute",
+            tls.as_str(),
+            (443, Tcp, Tcp),
+        ),
+        (
+            "end of TLS",
+            end.to_owned(),
+            "TLSRoute",
+            tls.as_str(),
+            (443, Tls, Tls),
+        ),
+        (
+            "end of TLS before TCP",
+            end.to_owned(),
+            "TCPRoute",
+            RULES,
+            (443, Tls, Tcp),
+        ),
+    ];
+    for (name, listeners, kind, spec, (port, listener, group)) in rows {
+        let found = translate(&[gateway("nlb", &listeners), route(kind, "r", DAY, spec)]);
+        let stack = found.stack.as_ref().unwrap();
+        assert_eq!(forwards(stack), [(port, listener, vec![group])], "{name}");
+        let failure = &found.routes[0].parents[0].failure;
+        assert!(failure.is_none(), "{name}: {failure:?}");
+    }
+}
+
+#[test]
+fn hostnames_of_tls_routes_are_not_told_apart() {
+    let listener = "{name: l, protocol: TLS, port: 443, tls: {mode: Passthrough}}";
+    let spec = |host: &str| format!("hostnames: [{host}], {RULES}");
+    let found = translate(&[
+        gateway("nlb", listener),
+        route("TLSRoute", "older", DAY, &spec("a.example.com")),
+        route(
+            "TLSRoute",
+            "younger",
+            "2026-01-02T00:00:00Z",
+            &spec("b.example.com"),
+        ),
+    ]);
+    let reasons: Vec<_> = found
+        .routes
+        .iter()
+        .map(|r| r.parents[0].failure.as_ref().map(RouteFailure::reason))
+        .collect();
+    assert_eq!(reasons, [None, Some("UnsupportedValue")]);
+    assert!(found.diagnostics.iter().any(|d| d.code == "shadowed-route"));
+}
+
+#[test]
+fn rpcs_are_paths() {
+    let https = "{name: l, protocol: HTTPS, port: 443, hostname: a.example.com, tls: {certificateRefs: [{name: c}]}}";
+    let spec = "rules: [
+        {matches: [{method: {service: pkg.Greeter, method: Hello}}], backendRefs: [{name: s, port: 80}]},
+        {matches: [{method: {service: pkg.Greeter}, headers: [{name: version, value: one}]}], backendRefs: [{name: s, port: 80}]},
+        {matches: [{method: {method: Hello}}], backendRefs: [{name: s, port: 80}]},
+        {backendRefs: [{name: s, port: 80}]}]";
+    let found = translate(&[gateway("alb", https), route("GRPCRoute", "r", DAY, spec)]);
+    let stack = found.stack.unwrap();
+    let rules = &stack.listeners.values().next().unwrap().rules;
+    let paths: Vec<_> = rules
+        .iter()
+        .map(|r| json!(r.conditions)[1]["matches"]["values"][0].clone())
+        .collect();
+    assert_eq!(
+        paths,
+        ["/pkg.Greeter/Hello", "/pkg.Greeter/*", "/*/Hello", "/*",]
+    );
+    let group = stack.target_groups.values().next().unwrap();
+    assert_eq!(group.protocol_version, Some(ProtocolVersion::Grpc));
+}
