@@ -16,7 +16,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -111,16 +110,20 @@ func (p *ControlPlane) startAll(ctx context.Context) error {
 
 // Stop ends all servers, at once: nothing that they hold is needed any more.
 func (p *ControlPlane) Stop() {
-	ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
-	defer cancel()
 	for _, server := range append(p.others, p.apiServer, p.etcd) {
-		_ = server.stop(ctx, syscall.SIGKILL)
+		// One that does not end does so with the namespaces.
+		_ = server.kill()
 	}
 }
 
 // URL of the API.
 func (p *ControlPlane) URL() string {
 	return fmt.Sprintf("https://%s:%d", p.options.Address, apiPort)
+}
+
+// Service is the address of the Service kubernetes, which gets the first one.
+func (p *ControlPlane) Service() netip.Addr {
+	return p.options.ServiceCIDR.Masked().Addr().Next()
 }
 
 // AuditLog is the file with a line of JSON for each request to the API.
@@ -136,16 +139,16 @@ func (p *ControlPlane) StartAPIServer(ctx context.Context) error {
 	return p.apiServer.waitReady(ctx, func(ctx context.Context) error { return p.ok(ctx, p.URL()+"/readyz") })
 }
 
-// StopAPIServer ends the API server: connections and watches break.
-func (p *ControlPlane) StopAPIServer(ctx context.Context) error {
+// StopAPIServer ends the API server as a crash would: connections and watches break.
+func (p *ControlPlane) StopAPIServer() error {
 	p.probe.CloseIdleConnections()
-	return p.apiServer.stop(ctx, syscall.SIGTERM)
+	return p.apiServer.kill()
 }
 
 // ExpireWatches starts the API server anew with nothing known of the past: whoever goes on with a watch
 // from a version that it remembers is answered 410 Gone, and has to list again.
 func (p *ControlPlane) ExpireWatches(ctx context.Context) error {
-	if err := p.StopAPIServer(ctx); err != nil {
+	if err := p.StopAPIServer(); err != nil {
 		return err
 	}
 	// A watch may go on from the newest version at the start of the API server. One more, of a key that
@@ -178,11 +181,9 @@ func (p *ControlPlane) writeFiles() error {
 	if err := os.MkdirAll(p.options.State, 0o700); err != nil {
 		return fmt.Errorf("cannot make the folder of the control plane: %w", err)
 	}
-	// The Service kubernetes gets the first address.
-	firstService := p.options.ServiceCIDR.Masked().Addr().Next()
 	serving, err := p.ca.server(
 		[]string{"kubernetes.default.svc", "kubernetes.default", "kubernetes", "kubernetes.default.svc.cluster.local", "localhost"},
-		[]net.IP{p.options.Address.AsSlice(), net.IPv4(127, 0, 0, 1), firstService.AsSlice()},
+		[]net.IP{p.options.Address.AsSlice(), net.IPv4(127, 0, 0, 1), p.Service().AsSlice()},
 	)
 	if err != nil {
 		return fmt.Errorf("cannot sign the API server's certificate: %w", err)

@@ -12,9 +12,8 @@ import (
 	"time"
 )
 
-// stopGrace is how long a server may take to end by itself. The API server waits for requests that
-// are under way, and watches are; nobody here needs their ends to be graceful.
-const stopGrace = 5 * time.Second
+// killTimeout is longer than the kernel takes to end a process, on a machine that does much else.
+const killTimeout = 20 * time.Second
 
 // server is one of the programs of the control plane. It is started at most once at a time.
 type server struct {
@@ -60,26 +59,20 @@ func (s *server) start() error {
 	return nil
 }
 
-// stop ends the process: kindly, or at once when there is no time for it.
-func (s *server) stop(ctx context.Context, kind syscall.Signal) error {
+// kill ends the process at once: nothing that a server here holds is needed after it, and some take
+// minutes to end by themselves.
+func (s *server) kill() error {
 	s.mutex.Lock()
 	command, ended := s.command, s.ended
 	s.mutex.Unlock()
 	if command == nil {
 		return nil
 	}
-	_ = command.Process.Signal(kind)
-	select {
-	case <-ended:
-		return nil
-	case <-time.After(stopGrace):
-	case <-ctx.Done():
-	}
 	_ = command.Process.Kill()
 	select {
 	case <-ended:
 		return nil
-	case <-time.After(stopGrace):
+	case <-time.After(killTimeout):
 		return fmt.Errorf("%s does not end, not even by SIGKILL", s.name)
 	}
 }

@@ -2,7 +2,9 @@ package kubelet
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -237,11 +239,19 @@ func (c *container) start(variables []string) (*process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the container's log: %w", err)
 	}
-	defer log.Close()
-	return beginContainer(order{
+	// By way of a pipe, as a program that opens its output anew would otherwise empty the log.
+	running, err := beginContainer(order{
 		Root: filepath.Join(c.pod.state, "root"), Hostname: hostname(c.pod.object()), Etc: c.pod.etc(),
 		Program: program, Mounts: mounts, Folder: c.spec.WorkingDir, Args: args, Variables: variables,
-	}, c.pod.namespaceFile, log)
+	}, c.pod.namespaceFile, struct{ io.Writer }{log})
+	if err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
+	go func() {
+		<-running.ended
+		_ = log.Close()
+	}()
+	return running, nil
 }
 
 // logFile has all that the container prints, over all its starts.

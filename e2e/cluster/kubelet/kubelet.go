@@ -44,6 +44,8 @@ type Options struct {
 	Region string
 	// Resolver is the DNS server of pods.
 	Resolver netip.Addr
+	// APIServer is the address of the Service kubernetes.
+	APIServer netip.Addr
 	// Images by their names without registry and tag.
 	Images map[string]Image
 	// State is a folder for volumes, on a file system that is in memory.

@@ -2,6 +2,7 @@ package kubelet
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/elbow-project/elbow/e2e/cluster/vpc"
 )
@@ -39,8 +41,12 @@ func (k *Kubelet) AddNode(ctx context.Context, node vpc.Node) error {
 	if err != nil {
 		return fmt.Errorf("cannot register the node %s: %w", name, err)
 	}
-	created.Status = object.Status
-	if _, err := k.client.CoreV1().Nodes().UpdateStatus(ctx, created, metav1.UpdateOptions{}); err != nil {
+	// A patch, as controllers write to the node as soon as it is there.
+	patch, err := json.Marshal(map[string]any{"status": object.Status})
+	if err != nil {
+		return err
+	}
+	if _, err := k.client.CoreV1().Nodes().Patch(ctx, name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status"); err != nil {
 		return fmt.Errorf("cannot write the status of the node %s: %w", name, err)
 	}
 	lease, err := k.client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Create(ctx, newLease(created), metav1.CreateOptions{})

@@ -186,13 +186,12 @@ func (o *order) showPrograms() error {
 // writeEtc makes /etc: the pod's own files, and what programs need of the host's.
 func (o *order) writeEtc() error {
 	for _, folder := range []string{"etc", "tmp", "run", "var", "root", "proc", "dev", "home"} {
-		mode := fs.FileMode(0o755)
-		if folder == "tmp" {
-			mode = 0o1777
-		}
-		if err := os.MkdirAll(filepath.Join(o.Root, folder), mode); err != nil {
+		if err := os.MkdirAll(filepath.Join(o.Root, folder), 0o755); err != nil {
 			return err
 		}
+	}
+	if err := os.Chmod(filepath.Join(o.Root, "tmp"), fs.ModeSticky|0o777); err != nil {
+		return err
 	}
 	for name, text := range o.Etc {
 		if err := os.WriteFile(filepath.Join(o.Root, "etc", name), []byte(text), 0o644); err != nil {
@@ -225,7 +224,7 @@ func (o *order) makeDevices() error {
 		}
 	}
 	shared := filepath.Join(o.Root, "dev/shm")
-	if err := os.MkdirAll(shared, 0o1777); err != nil {
+	if err := os.MkdirAll(shared, 0o755); err != nil {
 		return err
 	}
 	flags := uintptr(unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC)

@@ -19,13 +19,11 @@ func (p *pod) variables(ctx context.Context, container *corev1.Container) ([]str
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"HOSTNAME=" + hostname(object),
 		"HOME=/root",
+		// Where programs in pods look for the API server.
+		"KUBERNETES_SERVICE_HOST=" + p.kubelet.options.APIServer.String(),
+		"KUBERNETES_SERVICE_PORT=443",
+		"KUBERNETES_SERVICE_PORT_HTTPS=443",
 	}
-	// Where the API server is, for those who look for it as programs in pods do.
-	service, err := p.kubelet.client.CoreV1().Services(metav1.NamespaceDefault).Get(ctx, "kubernetes", metav1.GetOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("cannot find the Service of the API server: %w", err)
-	}
-	variables = append(variables, "KUBERNETES_SERVICE_HOST="+service.Spec.ClusterIP, "KUBERNETES_SERVICE_PORT=443", "KUBERNETES_SERVICE_PORT_HTTPS=443")
 	for _, source := range container.EnvFrom {
 		values, err := p.valuesFrom(ctx, source)
 		if err != nil {

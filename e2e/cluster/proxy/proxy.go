@@ -91,7 +91,7 @@ func Start(ctx context.Context, config *rest.Config) (*Forwarder, error) {
 			return nil, fmt.Errorf("cannot watch: %w", err)
 		}
 	}
-	factory.Start(ctx.Done())
+	factory.StartWithContext(ctx)
 	go f.run(ctx, factory)
 	return f, nil
 }
@@ -120,7 +120,7 @@ func (f *Forwarder) wake() {
 // run brings the sockets in line with what is wanted, each time that something changes.
 func (f *Forwarder) run(ctx context.Context, factory informers.SharedInformerFactory) {
 	defer close(f.ended)
-	factory.WaitForCacheSync(ctx.Done())
+	factory.WaitForCacheSyncWithContext(ctx)
 	for {
 		select {
 		case <-ctx.Done():

@@ -23,7 +23,8 @@ const (
 	pathAddNode        = "/nodes"
 )
 
-// StopAPIServer ends the API server: connections and watches break, and new ones are refused.
+// StopAPIServer ends the API server as a crash would: connections and watches break, and new ones are
+// refused.
 func (c *Cluster) StopAPIServer(ctx context.Context) error {
 	return c.ask(ctx, pathStopAPIServer, struct{}{}, nil)
 }
@@ -85,7 +86,7 @@ func (h *host) serveControl(listener net.Listener) {
 		return func(w http.ResponseWriter, r *http.Request) { respond(w, struct{}{}, do(r.Context())) }
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST "+pathStopAPIServer, simple(h.plane.StopAPIServer))
+	mux.HandleFunc("POST "+pathStopAPIServer, simple(func(context.Context) error { return h.plane.StopAPIServer() }))
 	mux.HandleFunc("POST "+pathStartAPIServer, simple(h.plane.StartAPIServer))
 	mux.HandleFunc("POST "+pathExpireWatches, simple(h.plane.ExpireWatches))
 	mux.HandleFunc("POST "+pathAddNode, func(w http.ResponseWriter, r *http.Request) {

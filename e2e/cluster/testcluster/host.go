@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -13,7 +14,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	"golang.org/x/sys/unix"
+	"k8s.io/klog/v2"
 
 	"github.com/elbow-project/elbow/e2e/cluster/controlplane"
 	"github.com/elbow-project/elbow/e2e/cluster/dns"
@@ -81,6 +84,9 @@ func start(ctx context.Context, options Options) (h *host, err error) {
 		return nil, err
 	}
 	services := netip.MustParsePrefix(serviceCIDR)
+	if running, err = h.logTo(running, filepath.Join(state.Logs, "nodes.log")); err != nil {
+		return nil, err
+	}
 	if h.network, err = network.New(h.world, services); err != nil {
 		return nil, err
 	}
@@ -135,7 +141,7 @@ func (h *host) startNodes(ctx, running context.Context, options Options, built f
 	}
 	h.undo = append(h.undo, resolver.Stop)
 	h.kubelet, err = kubelet.Start(running, kubelet.Options{
-		Config: config, Network: h.network, Region: h.world.Region, Resolver: state.Resolver.Addr(),
+		Config: config, Network: h.network, Region: h.world.Region, Resolver: state.Resolver.Addr(), APIServer: h.plane.Service(),
 		Images: kubelet.Images(built.programs, options.Images),
 		State:  filepath.Join(state.Folder, "pods"), Logs: filepath.Join(state.Logs, "pods"),
 		Certificate: certificate, OnNode: forwarder.AddNode,
@@ -181,6 +187,16 @@ func (h *host) prepare(built folders) (*State, error) {
 		return nil, err
 	}
 	return state, h.useResolver(folder, state.Resolver.Addr())
+}
+
+// logTo has what client-go says for this context written to a file.
+func (h *host) logTo(ctx context.Context, file string) (context.Context, error) {
+	log, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open a log: %w", err)
+	}
+	h.undo = append(h.undo, func() { _ = log.Close() })
+	return klog.NewContext(ctx, logr.FromSlogHandler(slog.NewTextHandler(log, nil))), nil
 }
 
 // useResolver has all programs inside ask the given DNS server.

@@ -27,6 +27,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/elbow-project/elbow/e2e/cluster/gatewayapi"
 	"github.com/elbow-project/elbow/e2e/cluster/kubelet"
 	"github.com/elbow-project/elbow/e2e/cluster/programs"
 	"github.com/elbow-project/elbow/e2e/cluster/sandbox"
@@ -92,6 +93,9 @@ func build(ctx context.Context, progress io.Writer) (folders, error) {
 	}
 	cache, err := programs.Cache(source)
 	if err != nil {
+		return folders{}, err
+	}
+	if err := gatewayapi.Download(ctx, source); err != nil {
 		return folders{}, err
 	}
 	built, err := programs.Build(ctx, source, cache, progress)

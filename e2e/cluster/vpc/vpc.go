@@ -153,13 +153,6 @@ func (w *World) Resolver() netip.Addr {
 	return hostAddress(w.VPC.CIDR, 2)
 }
 
-// Clone is a copy to which nodes can be added.
-func (w *World) Clone() *World {
-	clone := *w
-	clone.Nodes = append([]Node(nil), w.Nodes...)
-	return &clone
-}
-
 func (w *World) privateSubnet(zone string) (Subnet, bool) {
 	for _, subnet := range w.Subnets {
 		if subnet.Zone == zone && !subnet.Public {
