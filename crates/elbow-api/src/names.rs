@@ -71,3 +71,8 @@ pub const LISTENER_RULE_CONFIGURATION_FINALIZER: &str =
     "gateway.k8s.aws/listenerruleconfigurations";
 /// Finalizer on TargetGroupBindings.
 pub const TARGET_GROUP_BINDING_FINALIZER: &str = "elbv2.k8s.aws/resources";
+
+/// Label of Namespaces whose new pods get readiness gates, with [`GATE_INJECTION_ENABLED`].
+pub const GATE_INJECTION_LABEL: &str = "elbv2.k8s.aws/pod-readiness-gate-inject";
+/// Value of [`GATE_INJECTION_LABEL`].
+pub const GATE_INJECTION_ENABLED: &str = "enabled";

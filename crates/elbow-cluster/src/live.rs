@@ -16,14 +16,10 @@ mod objects;
 mod pods;
 mod readiness;
 #[cfg(test)]
-#[expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
 mod testing;
 mod trim;
 mod watch;
+mod webhook;
 mod write;
 
 pub use connect::{Cluster, ConnectError, ConnectSettings};
@@ -34,4 +30,5 @@ pub use readiness::{
     Attention, GATE_PREFIX, Gates, TargetHealth, Verdict, gate, has_gate, inject, verdict,
 };
 pub use watch::{Absence, Change, Event, WatchSettings};
+pub use webhook::{POD_PATH, Webhook, WebhookError, WebhookSettings};
 pub use write::{EventNote, EventType, FIELD_MANAGER, Preconditions, Writer, Written};

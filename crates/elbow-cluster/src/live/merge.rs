@@ -345,5 +345,4 @@ fn status_of(object: &Object) -> Value {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests;

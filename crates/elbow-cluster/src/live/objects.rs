@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use elbow_api::{Kind, NamespacedName, Object};
+use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::api::ApiResource;
@@ -110,7 +111,8 @@ pub(super) fn read(kind: Kind, text: &str) -> serde_json::Result<Object> {
         Kind::Service => Object::Service(typed(text)?),
         Kind::EndpointSlice => Object::EndpointSlice(typed(text)?),
         Kind::Pod => Object::Pod(typed(text)?),
-        Kind::Secret => Object::Secret(typed(text)?),
+        // What the Snapshot holds of a Secret is made of the whole one.
+        Kind::Secret => serde_json::from_str::<core::Secret>(text)?.into(),
         _ => {
             let mut value = serde_json::from_str(text)?;
             unify(kind, &mut value);

@@ -8,11 +8,15 @@ use std::sync::Arc;
 
 use elbow_api::{Kind, NamespacedName, Object, ObjectRef};
 use k8s_openapi::api::core::v1::{Pod, PodCondition};
-use kube::api::Patch;
+use kube::api::{ListParams, Patch};
 use serde_json::json;
 
 use super::error::{Request, WriteError};
+use super::readiness::has_gate;
 use super::write::{Writer, manager, within};
+
+/// Pods in a page of a list; a pod is some 10 KB of text.
+const PAGE_SIZE: u32 = 100;
 
 impl Writer {
     /// A pod, without its managed fields; none if it does not exist.
@@ -26,6 +30,40 @@ impl Writer {
         match super::write::read(&object, &request, &found)? {
             Object::Pod(pod) => Ok(Some(pod)),
             _ => Ok(None),
+        }
+    }
+
+    /// The pods of a namespace that have the gate of a TargetGroupBinding. This reads all pods of the
+    /// namespace, page by page: it is for a binding that is deleted, when no EndpointSlice may name them
+    /// any more.
+    pub async fn pods_with_gate(
+        &self,
+        namespace: &str,
+        binding: &str,
+    ) -> Result<Vec<Arc<Pod>>, WriteError> {
+        let object = ObjectRef::new(Kind::Pod, namespace, "");
+        let request = Request {
+            object: format!("the pods of {namespace}"),
+            ..Request::on("list", &object, "")
+        };
+        let (api, _) = self.api(&object, &request)?;
+        let mut found = Vec::new();
+        let mut parameters = ListParams::default().limit(PAGE_SIZE);
+        loop {
+            let page = within(&request, api.list(&parameters)).await?;
+            for unread in &page.items {
+                // One that cannot be read has no gate that anybody could see either.
+                if let Ok(Object::Pod(pod)) = unread.read(Kind::Pod)
+                    && has_gate(&pod, binding)
+                {
+                    found.push(pod);
+                }
+            }
+            let next = page.metadata.continue_.filter(|next| !next.is_empty());
+            let Some(next) = next else {
+                return Ok(found);
+            };
+            parameters = parameters.continue_token(&next);
         }
     }
 

@@ -133,7 +133,7 @@ impl Server {
 
     /// That nobody asks for anything for a while.
     pub(super) async fn expect_silence(&mut self) {
-        let silence = timeout(Duration::from_secs(60), self.asked.recv()).await;
+        let silence = timeout(Duration::from_mins(1), self.asked.recv()).await;
         if let Ok(Some(asked)) = silence {
             panic!("nothing should be asked, but {} was", asked.what);
         }

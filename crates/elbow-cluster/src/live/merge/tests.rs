@@ -1,3 +1,5 @@
+use std::slice::from_ref;
+
 use elbow_api::Kind;
 use serde_json::{Value, json};
 
@@ -291,7 +293,7 @@ fn parents_of_other_controllers_stay_and_ours_are_ours() {
     // Nothing there yet.
     check_parents(
         &[],
-        &[has(&web, &[is_accepted.clone()])],
+        &[has(&web, from_ref(&is_accepted))],
         Some(&[has(&web, &[accepted(NOW)])]),
     );
     // Nothing wanted, nothing there.
@@ -299,15 +301,15 @@ fn parents_of_other_controllers_stay_and_ours_are_ours() {
     // The same, in other words.
     check_parents(
         &[has(&spelled, &[accepted(THEN)])],
-        &[has(&web, &[is_accepted.clone()])],
+        &[has(&web, from_ref(&is_accepted))],
         None,
     );
     // Another Gateway, behind somebody else's entry, which stays first.
     check_parents(
         &[theirs.clone(), has(&web, &[accepted(THEN)])],
         &[
-            has(&web, &[is_accepted.clone()]),
-            has(&other, &[is_accepted.clone()]),
+            has(&web, from_ref(&is_accepted)),
+            has(&other, from_ref(&is_accepted)),
         ],
         Some(&[
             theirs.clone(),
@@ -319,7 +321,7 @@ fn parents_of_other_controllers_stay_and_ours_are_ours() {
     check_parents(
         &[theirs.clone(), has(&web, &[accepted(THEN)])],
         &[],
-        Some(&[theirs.clone()]),
+        Some(from_ref(&theirs)),
     );
     // An entry of ours that is there twice is one.
     check_parents(
@@ -327,7 +329,7 @@ fn parents_of_other_controllers_stay_and_ours_are_ours() {
             has(&web, &[accepted(THEN)]),
             has(&spelled, &[accepted(THEN)]),
         ],
-        &[has(&web, &[is_accepted.clone()])],
+        &[has(&web, from_ref(&is_accepted))],
         Some(&[has(&web, &[accepted(THEN)])]),
     );
     // A condition of ours that is not wanted any more goes; one of somebody else's stays.

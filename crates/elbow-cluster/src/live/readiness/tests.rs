@@ -39,6 +39,19 @@ fn unhealthy(reason: &str, description: &str) -> TargetHealth {
     }
 }
 
+/// Status, reason and time, or before that message, of a condition.
+type Condition = Option<(&'static str, &'static str, &'static str)>;
+
+/// A name, the pod's gates and its condition, what AWS says, the condition set and whether to look again.
+type Told<'a> = (
+    &'a str,
+    &'a [&'a str],
+    Condition,
+    Option<TargetHealth>,
+    Condition,
+    Attention,
+);
+
 #[test]
 fn a_pod_is_told_what_aws_says_of_its_target() {
     let gate = ["other.example/gate", "target-health.elbv2.k8s.aws/tg"];
@@ -51,8 +64,7 @@ fn a_pod_is_told_what_aws_says_of_its_target() {
         "Elb.InitialHealthChecking",
         "Initial health checks in progress",
     );
-    type Told = Option<(&'static str, &'static str, &'static str)>;
-    let rows: [(&str, &[&str], Told, Option<TargetHealth>, Told, Attention); 8] = [
+    let rows: [Told; 8] = [
         (
             "no gate",
             &["other.example/gate"],
@@ -197,9 +209,12 @@ fn gates_are_those_of_bindings_whose_service_selects_the_pod() {
     );
 }
 
+/// A name, the pod's gates, those to put, and its gates then.
+type Put<'a> = (&'a str, &'a [&'a str], &'a [&'a str], Option<&'a [&'a str]>);
+
 #[test]
 fn gates_are_put_beside_those_of_others() {
-    let rows: [(&str, &[&str], &[&str], Option<&[&str]>); 5] = [
+    let rows: [Put; 5] = [
         ("none to put", &["o/x"], &[], None),
         ("first", &[], &["t/a", "t/b"], Some(&["t/a", "t/b"])),
         ("beside", &["o/x"], &["t/a"], Some(&["o/x", "t/a"])),

@@ -1,12 +1,12 @@
-//! ConfigMaps in which LBC remembers the targets of a multi-cluster TargetGroupBinding.
+//! ConfigMaps in which LBC remembers the targets of a multi-cluster TargetGroupBinding, and Secrets.
 //!
-//! In: a name and its data. Out: the data that there is. Always holds: only ConfigMaps that are named
-//! are read and written, so that a role can name them too.
+//! In: a name, and data. Out: the data that there is. Always holds: only ConfigMaps and Secrets that are
+//! named are read and written, so that a role can name them too.
 
 use std::collections::BTreeMap;
 
 use elbow_api::NamespacedName;
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
@@ -51,6 +51,18 @@ impl Writer {
             Ok(_) | Err(WriteError::Gone { .. }) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// A Secret with its data, read anew; none if there is none. Of Secrets the watch brings what may be
+    /// kept: whoever needs the rest, as for an import, reads it when it does, and no longer holds it.
+    pub async fn secret(&self, name: &NamespacedName) -> Result<Option<Secret>, WriteError> {
+        let request = Request {
+            verb: "get",
+            object: format!("Secret {name}"),
+            resource: "secrets".to_owned(),
+        };
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), &name.namespace);
+        within(&request, api.get_opt(&name.name)).await
     }
 
     fn config_maps(&self, name: &NamespacedName, verb: &'static str) -> (Api<ConfigMap>, Request) {

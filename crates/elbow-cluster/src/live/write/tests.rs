@@ -523,3 +523,58 @@ async fn pod_conditions_are_merged_by_the_api_server() {
     })
     .unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn pods_with_a_gate_are_found_page_by_page() {
+    let (mut server, writer) = setup();
+    let pod = |name: &str, gates: &Value| {
+        json!({
+            "metadata": { "name": name, "namespace": "app" },
+            "spec": { "containers": [], "readinessGates": gates },
+        })
+    };
+    let gate = json!([{ "conditionType": "target-health.elbv2.k8s.aws/x" }]);
+    let other = json!([{ "conditionType": "target-health.elbv2.k8s.aws/y" }]);
+    let found = run!(writer.pods_with_gate("app", "x"), async {
+        let asked = server.expect("GET /api/v1/namespaces/app/pods").await;
+        assert!(asked.query.contains("limit=100"), "{}", asked.query);
+        asked.list(
+            "5",
+            "more",
+            &[pod("a", &gate), pod("b", &other), pod("c", &json!([]))],
+        );
+        let asked = server.expect("GET /api/v1/namespaces/app/pods").await;
+        assert!(asked.query.contains("continue=more"), "{}", asked.query);
+        asked.list("5", "", &[pod("d", &gate)]);
+    });
+    let names: Vec<_> = found
+        .unwrap()
+        .iter()
+        .map(|p| p.metadata.name.clone())
+        .collect();
+    assert_eq!(names, [Some("a".to_owned()), Some("d".to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_is_read_whole_when_it_is_needed() {
+    let (mut server, writer) = setup();
+    let name = NamespacedName::new("app", "cert");
+    let secret = run!(writer.secret(&name), async {
+        let asked = server
+            .expect("GET /api/v1/namespaces/app/secrets/cert")
+            .await;
+        let secret = json!({ "metadata": { "name": "cert" }, "data": { "tls.key": "a2V5" } });
+        asked.answer(200, &secret);
+    });
+    let data = secret.unwrap().unwrap().data.unwrap();
+    assert_eq!(data["tls.key"].0, b"key");
+    let denied = run!(writer.secret(&name), async {
+        let message = "secrets \"cert\" is forbidden: User \"u\" cannot get resource";
+        server.next().await.refuse(403, "Forbidden", message);
+    });
+    let message = denied.unwrap_err().to_string();
+    assert_eq!(
+        message,
+        "get Secret app/cert: RBAC does not allow get on secrets"
+    );
+}
