@@ -1,3 +1,5 @@
+//! Statuses merged: in, what an object has and what is wanted; out, what is applied, once and not twice.
+
 use std::slice::from_ref;
 
 use elbow_api::Kind;

@@ -1,3 +1,5 @@
+//! Gates and conditions of pods: in, pods and the health of their targets; out, what is set on them.
+
 use k8s_openapi::api::core::v1::Service;
 use serde_json::json;
 

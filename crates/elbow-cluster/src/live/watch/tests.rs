@@ -1,3 +1,5 @@
+//! Watches on a scripted API server: in, its answers; out, the events, in their order and no others.
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

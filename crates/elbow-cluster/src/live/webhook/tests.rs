@@ -1,3 +1,5 @@
+//! The webhook: in, reviews of pods and certificates on disk; out, patches, and the certificate shown.
+
 use elbow_api::crds::TargetGroupBinding;
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{ClientConfig, RootCertStore};

@@ -1,3 +1,5 @@
+//! Writes to a scripted API server: in, writes; out, the requests word for word, and the errors.
+
 use elbow_api::crds::TargetGroupBinding;
 use elbow_api::{Kind, NamespacedName};
 use jiff::Timestamp;
