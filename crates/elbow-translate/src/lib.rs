@@ -22,4 +22,6 @@ pub use gateway::{
     ParentRef, Peer, RouteConditionType, RouteFailure, Translated, Translation, stack_id,
     stack_ids, translate_class, translate_gateway,
 };
-pub use settings::{BackendSecurityGroup, FeatureGates, ListenerIsolation, NodeRules, Settings};
+pub use settings::{
+    BackendSecurityGroup, FeatureGates, HostnamePorts, ListenerIsolation, NodeRules, Settings,
+};

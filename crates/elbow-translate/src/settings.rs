@@ -40,6 +40,8 @@ pub struct Settings {
     pub rules_per_load_balancer_max: usize,
     /// Whether a listener answers for hosts of a narrower listener of its port.
     pub listener_isolation: ListenerIsolation,
+    /// Whether a hostname stands for itself with a port, too.
+    pub hostname_ports: HostnamePorts,
     /// Behaviour that LBC has feature gates for.
     pub gates: FeatureGates,
 }
@@ -61,6 +63,7 @@ impl Settings {
             allowed_certificate_authority_arns: BTreeSet::new(),
             rules_per_load_balancer_max: 100,
             listener_isolation: ListenerIsolation::None,
+            hostname_ports: HostnamePorts::None,
             gates: FeatureGates::default(),
         }
     }
@@ -75,6 +78,16 @@ pub enum ListenerIsolation {
     None,
     /// 404, by a rule after those of the narrower listener.
     ByRules,
+}
+
+/// Whether the hostname `a.example.com` takes requests for `a.example.com:8080`. Clients name the port
+/// where it is not the scheme's own, and AWS compares the whole header. The Gateway API wants it taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostnamePorts {
+    /// No, as with LBC: no rule of a load balancer changes at a change-over.
+    None,
+    /// Yes, by a regular expression.
+    Any,
 }
 
 /// Which security group load balancers use towards their targets.

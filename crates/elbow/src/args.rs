@@ -300,9 +300,10 @@ pub struct SettingsArgs {
     #[arg(long, default_value_t = 100, value_name = "COUNT")]
     pub max_rules_per_load_balancer: usize,
     /// LBC's feature gates that matter here: SubnetsClusterTagCheck, SubnetDiscoveryByReachability,
-    /// ALBSingleSubnet, EndpointsFailOpen, EnableDefaultTagsLowPriority; and one of elbow's own,
-    /// ListenerIsolation: a listener refuses with 404 what it has no rule for, also where a listener of
-    /// the same port with a wider hostname has one.
+    /// ALBSingleSubnet, EndpointsFailOpen, EnableDefaultTagsLowPriority. Two are elbow's own, and off
+    /// since they change rules that LBC made. ListenerIsolation: a listener refuses with 404 what it has
+    /// no rule for, also where a listener of its port with a wider hostname has one. HostnamePorts: a
+    /// hostname takes requests that name it with a port.
     #[arg(long, value_delimiter = ',', value_name = "GATE=BOOL")]
     pub feature_gates: Vec<String>,
 }

@@ -7,7 +7,9 @@ use anyhow::{Context as _, bail};
 use elbow_api::{Object, Snapshot};
 use elbow_model::stack::{Scheme, TargetType};
 use elbow_model::{CertificateArn, SecurityGroupId, Tags, VpcId};
-use elbow_translate::{BackendSecurityGroup, ListenerIsolation, NodeRules, Settings};
+use elbow_translate::{
+    BackendSecurityGroup, HostnamePorts, ListenerIsolation, NodeRules, Settings,
+};
 
 use crate::args::{self, SettingsArgs};
 
@@ -148,10 +150,17 @@ fn feature_gate(settings: &mut Settings, gate: &str) -> anyhow::Result<()> {
                 ListenerIsolation::None
             };
         }
+        "HostnamePorts" => {
+            settings.hostname_ports = if value {
+                HostnamePorts::Any
+            } else {
+                HostnamePorts::None
+            };
+        }
         _ => bail!(
             "--feature-gates: `{name}` is not a gate that elbow has; it has \
              SubnetDiscoveryByReachability, SubnetsClusterTagCheck, ALBSingleSubnet, \
-             EndpointsFailOpen, EnableDefaultTagsLowPriority and ListenerIsolation"
+             EndpointsFailOpen, EnableDefaultTagsLowPriority, ListenerIsolation and HostnamePorts"
         ),
     }
     Ok(())

@@ -11,6 +11,7 @@ use elbow_model::rule::{Condition, Pattern, QueryPair};
 use super::failures::RouteFailure;
 use super::precedence::Unit;
 use super::routes::{HeaderMatch, PathMatch, PathMatchType, RouteKind, RpcMatch};
+use crate::settings::HostnamePorts;
 
 /// Values and regular expressions of all conditions of a rule together.
 const VALUES_MAX: usize = 5;
@@ -53,13 +54,12 @@ impl RuleProblem {
 /// The conditions of one rule.
 pub(crate) fn of(
     unit: &Unit<'_>,
+    ports: HostnamePorts,
     configuration: Option<&ListenerRuleConfiguration>,
 ) -> Result<Vec<Condition>, Box<RuleProblem>> {
     let mut conditions = Vec::new();
     if !unit.hostname.is_empty() {
-        conditions.push(Condition::HostHeader {
-            matches: Pattern::Values(vec![unit.hostname.to_owned()]),
-        });
+        conditions.push(host(unit.hostname, ports));
     }
     let field = format!("matches[{}]", unit.match_index);
     if let Some(m) = unit.matches() {
@@ -90,6 +90,26 @@ pub(crate) fn of(
     conditions.extend(source_ips(unit.match_index, configuration));
     check(&conditions, &field)?;
     Ok(conditions)
+}
+
+/// What the host must be.
+pub(crate) fn host(hostname: &str, ports: HostnamePorts) -> Condition {
+    let plain = || Pattern::Values(vec![hostname.to_owned()]);
+    Condition::HostHeader {
+        matches: match ports {
+            HostnamePorts::None => plain(),
+            HostnamePorts::Any => {
+                // A wildcard stands for any number of labels, as it does in a value.
+                let expression = hostname.replace('.', r"\.").replace('*', ".*");
+                let expression = format!("^{expression}(:[0-9]+)?$");
+                if expression.len() > VALUE_LENGTH_MAX {
+                    plain()
+                } else {
+                    Pattern::RegexValues(vec![expression])
+                }
+            }
+        },
+    }
 }
 
 fn path_pattern(path: &PathMatch, field: &str) -> Result<Pattern, Box<RuleProblem>> {
@@ -314,6 +334,33 @@ const fn is_values(pattern: &Pattern) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hostname_may_take_its_ports() {
+        let long = format!("{}.example.com", "a".repeat(115));
+        let rows = [
+            ("a.example.com", HostnamePorts::None, Ok("a.example.com")),
+            (
+                "a.example.com",
+                HostnamePorts::Any,
+                Err(r"^a\.example\.com(:[0-9]+)?$"),
+            ),
+            (
+                "*.example.com",
+                HostnamePorts::Any,
+                Err(r"^.*\.example\.com(:[0-9]+)?$"),
+            ),
+            // Longer than a regular expression of AWS may be.
+            (long.as_str(), HostnamePorts::Any, Ok(long.as_str())),
+        ];
+        for (hostname, ports, expected) in rows {
+            let matches = match expected {
+                Ok(value) => Pattern::Values(vec![value.to_owned()]),
+                Err(regex) => Pattern::RegexValues(vec![regex.to_owned()]),
+            };
+            assert_eq!(host(hostname, ports), Condition::HostHeader { matches });
+        }
+    }
 
     #[test]
     fn header_values_split_at_commas() {

@@ -125,8 +125,9 @@ impl<'a> Builder<'_, '_, 'a> {
                     groups,
                     failures,
                 );
-                if self.frame.ctx.settings.listener_isolation == ListenerIsolation::ByRules {
-                    rules::isolate(&mut rules, self.listeners);
+                let settings = self.frame.ctx.settings;
+                if settings.listener_isolation == ListenerIsolation::ByRules {
+                    rules::isolate(&mut rules, self.listeners, settings.hostname_ports);
                 }
                 (
                     Some(Action::FixedResponse(FixedResponse::plain(404))),

@@ -22,6 +22,7 @@ use super::routes::{PathMatchType, Route, RouteKind};
 use super::tags::{self, UserTags};
 use super::target_groups::TargetGroups;
 use super::{Frame, RouteFailures, actions};
+use crate::settings::HostnamePorts;
 
 /// A rule that has no priority yet.
 #[derive(Debug)]
@@ -57,13 +58,14 @@ pub(crate) fn of_port<'a>(
             .map(|b| groups.ensure(unit.route, b, protocol))
             .collect();
         let configuration = resolved_rule.configuration;
-        let conditions = match conditions::of(&unit, configuration) {
-            Ok(conditions) => conditions,
-            Err(problem) => {
-                report(frame, &unit, *problem, failures);
-                continue;
-            }
-        };
+        let conditions =
+            match conditions::of(&unit, frame.ctx.settings.hostname_ports, configuration) {
+                Ok(conditions) => conditions,
+                Err(problem) => {
+                    report(frame, &unit, *problem, failures);
+                    continue;
+                }
+            };
         warn(frame, &unit);
         warn_of_refusal(frame, &unit, &conditions);
         let (action, transforms) = match actions::of(&unit, resolved_rule, targets, protocol) {
@@ -89,7 +91,11 @@ pub(crate) fn of_port<'a>(
 /// Keeps the listeners of a port apart: what no rule of a listener takes is refused with 404, also
 /// where a wider listener of the port has a rule that would take it. `rules` are those of the port, in
 /// the order in which they are evaluated.
-pub(crate) fn isolate(rules: &mut Vec<DraftRule<'_>>, listeners: &[&Listener]) {
+pub(crate) fn isolate(
+    rules: &mut Vec<DraftRule<'_>>,
+    listeners: &[&Listener],
+    ports: HostnamePorts,
+) {
     let listeners: BTreeMap<_, _> = listeners
         .iter()
         .filter_map(|l| Some((l.hostname.as_deref()?, l)))
@@ -109,9 +115,7 @@ pub(crate) fn isolate(rules: &mut Vec<DraftRule<'_>>, listeners: &[&Listener]) {
             route_index: None,
             object: listener.owner.clone(),
             hostname: hostname.to_owned(),
-            conditions: vec![Condition::HostHeader {
-                matches: Pattern::Values(vec![hostname.to_owned()]),
-            }],
+            conditions: vec![conditions::host(hostname, ports)],
             action: Action::FixedResponse(FixedResponse::plain(404)),
             transforms: Vec::new(),
             configuration: None,
