@@ -7,9 +7,11 @@ pub mod crds;
 pub mod diagnostic;
 pub mod names;
 pub mod object;
+pub mod secret;
 pub mod snapshot;
 
 pub use diagnostic::{ByteSpan, Diagnostic, Severity, SourceLocation};
 pub use names::GatewayController;
 pub use object::{Kind, NamespacedName, ObjectRef};
+pub use secret::{Secret, SecretProblem, TlsCertificate, TlsMaterial};
 pub use snapshot::{Object, Read, Reader, Snapshot};

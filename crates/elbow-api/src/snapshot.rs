@@ -20,6 +20,7 @@ use k8s_openapi::api::discovery::v1 as discovery;
 
 use crate::crds;
 use crate::object::{Kind, NamespacedName, ObjectRef};
+use crate::secret::Secret;
 
 /// One look-up in a Snapshot. Two look-ups that are equal give the same answer until a change that
 /// reports this `Read`.
@@ -141,7 +142,7 @@ kinds! {
     Service, core::Service, service, "A Service.";
     EndpointSlice, discovery::EndpointSlice, endpoint_slice, "An EndpointSlice.";
     Pod, core::Pod, pod, "A Pod.";
-    Secret, core::Secret, secret, "A Secret.";
+    Secret, Secret, secret, "A Secret, without its secrets.";
 }
 
 /// Label on an EndpointSlice that names its Service.

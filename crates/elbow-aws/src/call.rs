@@ -1,13 +1,17 @@
 //! Which function carries out which call. In: a call. Out: its answer. Always: one arm for each call,
 //! so that one without a function does not compile.
 
-use elbow_model::AwsCall;
+use elbow_model::{AwsCall, CertificateMaterial};
 
 use crate::convert::Answer;
 use crate::elbv2::{listeners, load_balancers, rules, tags, target_groups};
 use crate::{Clients, acm, ec2, tagging};
 
-pub(crate) async fn carry_out(clients: &Clients, call: &AwsCall) -> Answer {
+pub(crate) async fn carry_out(
+    clients: &Clients,
+    call: &AwsCall,
+    material: Option<&CertificateMaterial>,
+) -> Answer {
     let Clients {
         elbv2: elb,
         ec2,
@@ -161,6 +165,25 @@ pub(crate) async fn carry_out(clients: &Clients, call: &AwsCall) -> Answer {
         } => ec2::groups::describe(ec2, vpc_id, tags, marker.as_deref()).await,
 
         // ACM.
+        AwsCall::ImportCertificate {
+            certificate,
+            content,
+            tags,
+        } => {
+            let material = material.ok_or_else(|| content.not_read())?;
+            acm::import(acm, certificate.as_ref(), material, tags).await
+        }
+        AwsCall::DeleteCertificate { certificate } => acm::delete(acm, certificate).await,
+        AwsCall::AddTagsToCertificate { certificate, tags } => {
+            acm::tag(acm, certificate, tags).await
+        }
+        AwsCall::RemoveTagsFromCertificate { certificate, keys } => {
+            acm::untag(acm, certificate, keys).await
+        }
+        AwsCall::ListTagsForCertificate { certificate } => acm::tags(acm, certificate).await,
+        AwsCall::ListImportedCertificates { marker } => {
+            acm::list_imported(acm, marker.as_deref()).await
+        }
         AwsCall::ListCertificates { marker } => acm::list(acm, marker.as_deref()).await,
         AwsCall::DescribeCertificate { certificate } => acm::describe(acm, certificate).await,
 

@@ -20,7 +20,7 @@ mod failure;
 mod tagging;
 mod vpc;
 
-use elbow_model::{AwsAnswer, AwsCall, AwsError, VpcId};
+use elbow_model::{AwsAnswer, AwsCall, AwsError, CertificateMaterial, VpcId};
 
 pub use config::{Config, EndpointError, Endpoints};
 pub use connect::ConnectError;
@@ -63,8 +63,20 @@ impl Aws {
     /// Carries out one call, once.
     ///
     /// An error of the class `Transient` leaves open whether the call took effect.
+    ///
+    /// An import is for [`Aws::call_with`].
     pub async fn call(&self, call: &AwsCall) -> Result<AwsAnswer, AwsError> {
-        call::carry_out(&self.clients, call)
+        self.call_with(call, None).await
+    }
+
+    /// Carries out one call, with what it takes from a Secret if it is an import. Without that, an
+    /// import fails with `SecretNotRead`, a conflict.
+    pub async fn call_with(
+        &self,
+        call: &AwsCall,
+        material: Option<&CertificateMaterial>,
+    ) -> Result<AwsAnswer, AwsError> {
+        call::carry_out(&self.clients, call, material)
             .await
             .map_err(|failure| failure.of(call))
     }

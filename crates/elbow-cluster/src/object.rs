@@ -7,6 +7,7 @@
 use std::sync::{Arc, OnceLock};
 
 use elbow_api::{ByteSpan, Kind, Object, ObjectRef, Severity};
+use k8s_openapi::api::core::v1 as core;
 use regex::Regex;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -232,7 +233,10 @@ fn matches(cell: &OnceLock<Option<Regex>>, form: &str, text: &str) -> bool {
 pub(crate) fn decode(kind: Kind, value: Value) -> serde_json::Result<Object> {
     macro_rules! decode {
         ($value:expr; $($kind:ident),* $(,)?) => {
-            match kind { $( Kind::$kind => typed($value).map(Object::$kind), )* }
+            match kind {
+                Kind::Secret => serde_json::from_value::<core::Secret>($value).map(Object::from),
+                $( Kind::$kind => typed($value).map(Object::$kind), )*
+            }
         };
     }
     let value = if kind == Kind::Secret {
@@ -243,7 +247,7 @@ pub(crate) fn decode(kind: Kind, value: Value) -> serde_json::Result<Object> {
     decode!(value;
         Namespace, Node, GatewayClass, Gateway, ListenerSet, HttpRoute, GrpcRoute, TlsRoute, TcpRoute,
         UdpRoute, ReferenceGrant, LoadBalancerConfiguration, TargetGroupConfiguration,
-        ListenerRuleConfiguration, TargetGroupBinding, Service, EndpointSlice, Pod, Secret,
+        ListenerRuleConfiguration, TargetGroupBinding, Service, EndpointSlice, Pod,
     )
 }
 

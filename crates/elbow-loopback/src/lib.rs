@@ -10,9 +10,9 @@ pub mod world;
 
 use elbow_emulator::{Emulator, Timestamp};
 use elbow_model::classify::refusal;
-use elbow_model::{AwsAnswer, AwsCall, AwsError};
+use elbow_model::{AwsAnswer, AwsCall, AwsError, CertificateMaterial};
 
-/// Carries out one call.
+/// Carries out one call, other than an import: see [`answer_with`].
 ///
 /// A VPC that does not exist is an answer (`None`), as the model wants it, and no error.
 pub fn answer(
@@ -20,7 +20,18 @@ pub fn answer(
     now: Timestamp,
     call: &AwsCall,
 ) -> Result<AwsAnswer, AwsError> {
-    let request = convert::requests::request(call)?;
+    answer_with(emulator, now, call, None)
+}
+
+/// Carries out one call, with what it takes from a Secret if it is an import. Without that, an import
+/// fails with `SecretNotRead`, a conflict: the Secret changed or vanished since the plan was made.
+pub fn answer_with(
+    emulator: &mut Emulator,
+    now: Timestamp,
+    call: &AwsCall,
+    material: Option<&CertificateMaterial>,
+) -> Result<AwsAnswer, AwsError> {
+    let request = convert::requests::request(call, material)?;
     match emulator.handle(now, request) {
         Ok(response) => convert::responses::answer(call, response),
         Err(error)

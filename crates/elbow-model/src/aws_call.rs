@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::certificate::SecretContent;
 use crate::facts::{Certificate, Subnet, Vpc, ZoneType};
 use crate::ids::{
     CertificateArn, ListenerArn, LoadBalancerArn, Port, RuleArn, SecurityGroupId, SubnetId,
@@ -126,7 +127,7 @@ pub enum AwsCall {
         port: Port,
         protocol: Protocol,
         default_action: Action,
-        default_certificate: Option<CertificateArn>,
+        default_certificate: Option<Ref<CertificateArn>>,
         ssl_policy: Option<String>,
         alpn_policy: Option<String>,
         tags: Tags,
@@ -136,7 +137,7 @@ pub enum AwsCall {
         listener: Ref<ListenerArn>,
         protocol: Option<Protocol>,
         default_action: Option<Action>,
-        default_certificate: Option<CertificateArn>,
+        default_certificate: Option<Ref<CertificateArn>>,
         ssl_policy: Option<String>,
         alpn_policy: Option<String>,
     },
@@ -149,7 +150,7 @@ pub enum AwsCall {
     },
     AddListenerCertificates {
         listener: Ref<ListenerArn>,
-        certificate: CertificateArn,
+        certificate: Ref<CertificateArn>,
     },
     RemoveListenerCertificates {
         listener: Ref<ListenerArn>,
@@ -183,6 +184,29 @@ pub enum AwsCall {
     },
     RemoveTags {
         resource: TagTarget,
+        keys: BTreeSet<String>,
+    },
+
+    // ACM, changes.
+    /// The key is no part of the call: whoever carries it out takes it from the Secret at that moment
+    /// ([`crate::CertificateMaterial`]), and refuses if the Secret has other content by then.
+    ImportCertificate {
+        /// The certificate whose content is replaced; `None` for a new one.
+        certificate: Option<CertificateArn>,
+        content: SecretContent,
+        /// Of a new one; AWS takes none with other content for one that is there.
+        tags: Tags,
+    },
+    DeleteCertificate {
+        certificate: CertificateArn,
+    },
+    AddTagsToCertificate {
+        certificate: CertificateArn,
+        tags: Tags,
+    },
+    /// `RemoveTagsFromCertificate`, by key whatever the value.
+    RemoveTagsFromCertificate {
+        certificate: CertificateArn,
         keys: BTreeSet<String>,
     },
 
@@ -251,13 +275,20 @@ pub enum AwsCall {
     ListCertificates {
         marker: Option<String>,
     },
+    /// `ListCertificates` of imported ones, of every key type and in every state.
+    ListImportedCertificates {
+        marker: Option<String>,
+    },
     DescribeCertificate {
+        certificate: CertificateArn,
+    },
+    ListTagsForCertificate {
         certificate: CertificateArn,
     },
 
     // Resource Groups Tagging API.
-    /// ELBv2 resources that carry each of these tags with this value, of these types
-    /// (`elasticloadbalancing:loadbalancer` and the like).
+    /// Resources that carry each of these tags with this value, of these types
+    /// (`elasticloadbalancing:loadbalancer`, `acm:certificate` and the like).
     GetResources {
         tags: Tags,
         resource_types: Vec<String>,
@@ -361,8 +392,14 @@ operations! {
     DescribeTargetGroupAttributes => "elasticloadbalancing", "DescribeTargetGroupAttributes";
     DescribeTargetHealth => "elasticloadbalancing", "DescribeTargetHealth";
     DescribeTags => "elasticloadbalancing", "DescribeTags";
+    ImportCertificate => "acm", "ImportCertificate";
+    DeleteCertificate => "acm", "DeleteCertificate";
+    AddTagsToCertificate => "acm", "AddTagsToCertificate";
+    RemoveTagsFromCertificate => "acm", "RemoveTagsFromCertificate";
     ListCertificates => "acm", "ListCertificates";
+    ListImportedCertificates => "acm", "ListCertificates";
     DescribeCertificate => "acm", "DescribeCertificate";
+    ListTagsForCertificate => "acm", "ListTagsForCertificate";
     GetResources => "tagging", "GetResources";
 }
 
@@ -462,10 +499,14 @@ pub enum AwsAnswer {
     AvailabilityZones(BTreeMap<String, ZoneType>),
     /// To `DescribeSecurityGroups`.
     SecurityGroups(Page<ObservedSecurityGroup>),
-    /// To `ListCertificates`.
+    /// To `ListCertificates` and `ListImportedCertificates`.
     CertificateArns(Page<CertificateArn>),
     /// To `DescribeCertificate`.
     Certificate(Certificate),
+    /// To `ImportCertificate`.
+    CertificateImported(CertificateArn),
+    /// To `ListTagsForCertificate`.
+    CertificateTags(Tags),
 }
 
 /// One page of a list.

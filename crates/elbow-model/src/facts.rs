@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::Tags;
-use crate::ids::{CertificateArn, SecurityGroupId, SubnetId, VpcId};
+use crate::ids::{CertificateArn, ResourceId, SecurityGroupId, SubnetId, VpcId};
 use crate::stack::{Scheme, StackId};
 
 /// Something to look up.
@@ -50,6 +50,11 @@ pub struct Facts {
     pub certificates: Option<BTreeMap<CertificateArn, Certificate>>,
     /// The load balancer of a Stack, if there is one.
     pub load_balancers: BTreeMap<StackId, Option<ExistingLoadBalancer>>,
+    /// Certificates that were imported from Secrets of this cluster, by resource id. Never asked for:
+    /// whoever observes the cluster's Stack knows them.
+    pub imported_certificates: BTreeMap<ResourceId, CertificateArn>,
+    /// The time, in seconds since 1970, by which certificates are judged; `None`: they are valid.
+    pub now_seconds: Option<i64>,
 }
 
 impl Facts {

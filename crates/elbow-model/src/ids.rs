@@ -113,5 +113,6 @@ arns!(
     ListenerArn,
     RuleArn,
     TargetGroupArn,
+    CertificateArn,
     SecurityGroupId
 );

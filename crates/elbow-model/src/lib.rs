@@ -7,6 +7,7 @@
 
 pub mod aws_call;
 pub mod aws_error;
+pub mod certificate;
 pub mod classify;
 pub mod facts;
 pub mod ids;
@@ -16,6 +17,7 @@ pub mod stack;
 
 pub use aws_call::{AwsAnswer, AwsCall};
 pub use aws_error::{AwsError, ErrorClass, Remedy};
+pub use certificate::{CertificateMaterial, ImportedCertificate, SecretContent};
 pub use facts::{FactQuery, Facts};
 pub use ids::*;
 pub use observed::{Observed, ObservedStack};

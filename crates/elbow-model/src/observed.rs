@@ -36,6 +36,9 @@ pub struct Observed {
 pub struct ObservedStack {
     /// Security groups, by id.
     pub security_groups: Vec<ObservedSecurityGroup>,
+    /// Imported certificates, by ARN; of the cluster's Stack alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<ObservedCertificate>,
     /// Load balancers, by ARN.
     pub load_balancers: Vec<ObservedLoadBalancer>,
     /// Target groups, by ARN.
@@ -55,6 +58,16 @@ pub struct ObservedSecurityGroup {
     /// Its ingress rules, sorted.
     pub ingress: Vec<IngressRule>,
     /// Its tags.
+    pub tags: Tags,
+}
+
+/// An imported certificate that is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObservedCertificate {
+    /// Its ARN.
+    pub arn: CertificateArn,
+    /// Its tags; they tell of what content it is.
     pub tags: Tags,
 }
 

@@ -2,14 +2,15 @@
 //!
 //! In: built by translation. Out: read by the planner, which compares it with what is observed.
 //! What always holds: resources are keyed by the resource id that LBC would give them, nothing refers
-//! to a resource outside the Stack but by its AWS id, except the security group that all Stacks of a
-//! cluster share, and the same objects give the same Stack whatever order they came in.
+//! to a resource outside the Stack but by its AWS id, except what all Stacks of a cluster share (a
+//! security group, certificates), and the same objects give the same Stack whatever order they came in.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::certificate::ImportedCertificate;
 use crate::ids::{
     CertificateArn, LoadBalancerArn, Port, PrefixListId, ResourceId, SecurityGroupId, SubnetId,
     TargetGroupArn, VpcId,
@@ -21,7 +22,7 @@ use crate::{Attributes, Tags};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StackKind {
-    /// What all Stacks of a cluster share: the backend security group.
+    /// What all Stacks of a cluster share: the backend security group and imported certificates.
     Cluster,
     /// A Gateway of the class controller `gateway.k8s.aws/alb`.
     AlbGateway,
@@ -115,10 +116,11 @@ impl fmt::Display for StackId {
 #[serde(rename_all = "kebab-case")]
 #[expect(
     missing_docs,
-    reason = "each variant is the ELBv2 or EC2 resource of that name"
+    reason = "each variant is the ELBv2, EC2 or ACM resource of that name"
 )]
 pub enum ResourceKind {
     SecurityGroup,
+    Certificate,
     LoadBalancer,
     TargetGroup,
     Listener,
@@ -129,6 +131,7 @@ impl fmt::Display for ResourceKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::SecurityGroup => "security group",
+            Self::Certificate => "certificate",
             Self::LoadBalancer => "load balancer",
             Self::TargetGroup => "target group",
             Self::Listener => "listener",
@@ -223,6 +226,10 @@ pub struct Stack {
     /// Security groups that the Stack owns. Of a Gateway: `ManagedLBSecurityGroup` or none.
     /// Of the cluster: `backend-sg` or none.
     pub security_groups: BTreeMap<ResourceId, SecurityGroup>,
+    /// Of the cluster: the certificates that are imported from Secrets. A Gateway's Stack has none of
+    /// its own, its listeners refer to the cluster's.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub certificates: BTreeMap<ResourceId, ImportedCertificate>,
     /// The load balancer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load_balancer: Option<LoadBalancer>,
@@ -244,6 +251,7 @@ impl Stack {
             id,
             cluster_name: cluster_name.into(),
             security_groups: BTreeMap::new(),
+            certificates: BTreeMap::new(),
             load_balancer: None,
             listeners: BTreeMap::new(),
             undecided_listeners: BTreeSet::new(),
@@ -270,6 +278,17 @@ impl Stack {
         self.load_balancer
             .as_ref()
             .is_some_and(|lb| lb.security_groups.contains(&Ref::Of(key)))
+    }
+
+    /// The certificates of the cluster's Stack that the listeners use.
+    pub fn imported_certificates(&self) -> BTreeSet<&ResourceId> {
+        let certificates = self.listeners.values().flat_map(|l| &l.certificates);
+        certificates
+            .filter_map(|certificate| match certificate {
+                Ref::Of(key) => Some(&key.id),
+                Ref::Known(_) => None,
+            })
+            .collect()
     }
 }
 
@@ -500,7 +519,7 @@ pub struct Listener {
     pub default_action: Action,
     /// HTTPS and TLS: all certificates, the default one first. Each, the default one too, is also kept
     /// in the listener's SNI list, as LBC does.
-    pub certificates: Vec<CertificateArn>,
+    pub certificates: Vec<Ref<CertificateArn>>,
     /// HTTPS and TLS: the security policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ssl_policy: Option<String>,

@@ -19,6 +19,7 @@
 //!
 //! Start at [`plan_stack`]; the data is in [`plan`](mod@plan); a new hazard goes into [`hazards`].
 
+mod certificate;
 mod compare;
 mod draft;
 mod handover;
@@ -49,5 +50,5 @@ pub use lint::{Violation, lint};
 pub use plan::{Action, Change, Held, Plan, Step, StepId, StepKind, Unowned, Wait};
 pub use policy::Policy;
 pub use refs::{Provided, resolve};
-pub use stack::{ClusterView, Input, merge, plan, plan_stack};
+pub use stack::{ClusterView, Input, certificates_in_use, merge, plan, plan_stack};
 pub use targets::{are_drained, are_healthy, plan_targets};

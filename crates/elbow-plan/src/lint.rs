@@ -108,6 +108,9 @@ fn owned_ids_of(stack: &StackId, observed: &ObservedStack, cluster_name: &str) -
     {
         ids.push(group.id.to_string());
     }
+    let certificates = observed.certificates.iter();
+    let certificates = certificates.filter(|certificate| is_ours(&certificate.tags));
+    ids.extend(certificates.map(|certificate| certificate.arn.to_string()));
     for group in observed
         .target_groups
         .iter()
@@ -154,7 +157,12 @@ fn check_call(
         | AwsCall::CreateLoadBalancer { tags, .. }
         | AwsCall::CreateTargetGroup { tags, .. }
         | AwsCall::CreateListener { tags, .. }
-        | AwsCall::CreateRule { tags, .. } => Some(tags),
+        | AwsCall::CreateRule { tags, .. }
+        | AwsCall::ImportCertificate {
+            certificate: None,
+            tags,
+            ..
+        } => Some(tags),
         _ => None,
     };
     if let Some(tags) = tags {
@@ -170,7 +178,10 @@ fn check_call(
             report("creates something under the resource id of something else".to_owned());
         }
     }
-    if let AwsCall::RemoveTags { keys, .. } | AwsCall::DeleteSecurityGroupTags { keys, .. } = call {
+    if let AwsCall::RemoveTags { keys, .. }
+    | AwsCall::DeleteSecurityGroupTags { keys, .. }
+    | AwsCall::RemoveTagsFromCertificate { keys, .. } = call
+    {
         let tracking = [
             CLUSTER_TAG.to_owned(),
             step.stack.stack_tag(),
@@ -200,6 +211,12 @@ fn changed_ids(call: &AwsCall) -> Vec<String> {
         | AwsCall::RevokeSecurityGroupIngress { group, .. }
         | AwsCall::CreateSecurityGroupTags { group, .. }
         | AwsCall::DeleteSecurityGroupTags { group, .. } => id(group).into_iter().collect(),
+        AwsCall::ImportCertificate { certificate, .. } => {
+            certificate.iter().map(ToString::to_string).collect()
+        }
+        AwsCall::DeleteCertificate { certificate }
+        | AwsCall::AddTagsToCertificate { certificate, .. }
+        | AwsCall::RemoveTagsFromCertificate { certificate, .. } => vec![certificate.to_string()],
         AwsCall::DeleteLoadBalancer { load_balancer }
         | AwsCall::SetSecurityGroups { load_balancer, .. }
         | AwsCall::SetSubnets { load_balancer, .. }

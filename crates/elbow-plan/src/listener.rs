@@ -18,6 +18,7 @@ use elbow_model::observed::{ObservedListener, ObservedLoadBalancer};
 use elbow_model::stack::{Listener, Protocol};
 use elbow_model::{AwsCall, Ref, ResourceKey, ResourceKind};
 
+use crate::certificate;
 use crate::compare::{self, describe_action, receivers};
 use crate::draft::set;
 use crate::handover::{self, Handover, Readiness};
@@ -117,7 +118,8 @@ fn create(
         set("port", port),
         set("defaultAction", describe_action(&default_action)),
     ];
-    let default_certificate = desired.certificates.first();
+    let certificates = certificate::resolve(ctx, &desired.certificates);
+    let default_certificate = certificates.first();
     changes.extend(default_certificate.map(|arn| set("defaultCertificate", arn)));
     changes.extend(
         desired
@@ -147,7 +149,7 @@ fn create(
         });
     let arn: Ref<ListenerArn> = Ref::Of(key);
     if desired.protocol.is_secure() {
-        let wanted: BTreeSet<&CertificateArn> = desired.certificates.iter().collect();
+        let wanted: BTreeSet<&Ref<CertificateArn>> = certificates.iter().collect();
         for certificate in wanted {
             add_certificate(ctx, (port, desired), &arn, certificate, &[]);
         }
@@ -163,7 +165,7 @@ fn add_certificate(
     ctx: &mut Context<'_>,
     (port, desired): (Port, &Listener),
     listener: &Ref<ListenerArn>,
-    certificate: &CertificateArn,
+    certificate: &Ref<CertificateArn>,
     hazards: &[Hazard],
 ) {
     let (key, name) = identity(ctx, port, desired.protocol);

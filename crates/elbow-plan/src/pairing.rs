@@ -10,13 +10,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use elbow_model::ids::{LoadBalancerArn, ResourceId, TargetGroupArn};
 use elbow_model::observed::{
-    ObservedLoadBalancer, ObservedSecurityGroup, ObservedStack, ObservedTargetGroup,
+    ObservedCertificate, ObservedLoadBalancer, ObservedSecurityGroup, ObservedStack,
+    ObservedTargetGroup,
 };
 use elbow_model::rule::Action;
 use elbow_model::stack::{LoadBalancer, TargetGroup};
 use elbow_model::{Ref, ResourceKind, Stack, StackId};
 
 use crate::plan::Unowned;
+use crate::stack::ClusterView;
 use crate::tags::resource_id;
 
 /// How the desired load balancer comes about.
@@ -41,11 +43,17 @@ pub(crate) struct Pairing<'a> {
     pub(crate) old_groups: Vec<&'a ObservedTargetGroup>,
     pub(crate) security_groups: BTreeMap<&'a ResourceId, Option<&'a ObservedSecurityGroup>>,
     pub(crate) old_security_groups: Vec<&'a ObservedSecurityGroup>,
+    pub(crate) certificates: BTreeMap<&'a ResourceId, Option<&'a ObservedCertificate>>,
+    pub(crate) old_certificates: Vec<&'a ObservedCertificate>,
     pub(crate) unowned: Vec<Unowned>,
 }
 
 impl<'a> Pairing<'a> {
-    pub(crate) fn new(stack: &'a Stack, observed: &'a ObservedStack) -> Self {
+    pub(crate) fn new(
+        stack: &'a Stack,
+        observed: &'a ObservedStack,
+        cluster: &ClusterView,
+    ) -> Self {
         let mut unowned = Vec::new();
         let mut report = |kind, id: &str| unowned.push(unowned_resource(&stack.id, kind, id));
 
@@ -73,6 +81,14 @@ impl<'a> Pairing<'a> {
             }
         }
         security_groups.sort_by(|a, b| a.1.id.cmp(&b.1.id));
+        let mut certificates = Vec::new();
+        for certificate in &observed.certificates {
+            match resource_id(stack, &certificate.tags) {
+                Some(_) => certificates.push(certificate),
+                None => report(ResourceKind::Certificate, certificate.arn.as_str()),
+            }
+        }
+        certificates.sort_by(|a, b| a.arn.cmp(&b.arn));
         unowned.sort();
 
         let balancer = pair_balancer(stack.load_balancer.as_ref(), &balancers);
@@ -99,6 +115,19 @@ impl<'a> Pairing<'a> {
                     .any(|kept| kept.id == group.id)
             })
             .collect();
+        let kept_certificates: BTreeMap<_, _> = stack
+            .certificates
+            .keys()
+            .map(|id| {
+                let kept = cluster.certificates.get(id);
+                let found = certificates.iter().find(|c| Some(&c.arn) == kept);
+                (id, found.copied())
+            })
+            .collect();
+        certificates.retain(|c| {
+            let kept = kept_certificates.values().flatten();
+            kept.into_iter().all(|kept| kept.arn != c.arn)
+        });
 
         Self {
             balancer,
@@ -107,6 +136,8 @@ impl<'a> Pairing<'a> {
             old_groups,
             security_groups: kept_security_groups,
             old_security_groups,
+            certificates: kept_certificates,
+            old_certificates: certificates,
             unowned,
         }
     }

@@ -133,25 +133,39 @@ fn visit(call: &mut AwsCall, lookup: &mut Lookup<'_>) {
         AwsCall::CreateListener {
             load_balancer,
             default_action,
+            default_certificate,
             ..
         } => {
             fill(load_balancer, lookup);
             fill_action(default_action, lookup);
+            if let Some(certificate) = default_certificate {
+                fill(certificate, lookup);
+            }
         }
         AwsCall::ModifyListener {
             listener,
             default_action,
+            default_certificate,
             ..
         } => {
             fill(listener, lookup);
             if let Some(action) = default_action {
                 fill_action(action, lookup);
             }
+            if let Some(certificate) = default_certificate {
+                fill(certificate, lookup);
+            }
         }
         AwsCall::ModifyListenerAttributes { listener, .. }
         | AwsCall::DeleteListener { listener }
-        | AwsCall::AddListenerCertificates { listener, .. }
         | AwsCall::RemoveListenerCertificates { listener, .. } => fill(listener, lookup),
+        AwsCall::AddListenerCertificates {
+            listener,
+            certificate,
+        } => {
+            fill(listener, lookup);
+            fill(certificate, lookup);
+        }
         AwsCall::CreateRule {
             listener, action, ..
         } => {

@@ -5,21 +5,25 @@
 //!
 //! | phase | what | why there |
 //! |---|---|---|
-//! | 1 | security groups are created and widened | a load balancer is created with its groups |
+//! | 1 | security groups are created and widened, certificates imported | a load balancer is created with its groups, a listener with its certificate |
 //! | 2 | the load balancer | listeners belong to it |
 //! | 3 | target groups, with their targets | listeners and rules refer to them |
 //! | 4 | new listeners, then the listeners that are there, with rules and handovers | |
 //! | 5 | listeners, load balancers and target groups that are not wanted are deleted | nothing refers to them |
-//! | 6 | security groups are narrowed and deleted | nothing needs them |
+//! | 6 | security groups are narrowed and deleted, certificates deleted | nothing needs them |
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use elbow_model::aws_call::TagTarget;
-use elbow_model::ids::{LoadBalancerArn, ResourceId, SecurityGroupId, TargetGroupArn};
+use elbow_model::ids::{
+    CertificateArn, LoadBalancerArn, ResourceId, SecurityGroupId, TargetGroupArn,
+};
 use elbow_model::observed::{ObservedStack, ObservedTargetGroup};
 use elbow_model::rule::Action as RuleAction;
 use elbow_model::stack::{BACKEND_SECURITY_GROUP, SecurityGroup};
-use elbow_model::{AwsCall, Cause, Observed, Ref, ResourceKey, Stack, StackId, StackKind, Tags};
+use elbow_model::{
+    AwsCall, Cause, Observed, Ref, ResourceKey, ResourceKind, Stack, StackId, StackKind, Tags,
+};
 
 use crate::compare::groups;
 use crate::draft::Draft;
@@ -27,13 +31,17 @@ use crate::pairing::{Balancer, Pairing};
 use crate::plan::{Action, Plan, StepId};
 use crate::policy::Policy;
 use crate::tags::{Legacy, difference};
-use crate::{listener, load_balancer, security_group, target_group};
+use crate::{certificate, listener, load_balancer, security_group, target_group};
 
 /// What is known of the resources that all Stacks share.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ClusterView {
     /// The security group that all Stacks share; `None` while it does not exist.
     pub backend_security_group: Option<SecurityGroupId>,
+    /// The imported certificates that are there.
+    pub certificates: BTreeMap<ResourceId, CertificateArn>,
+    /// Certificates that some listener of the cluster uses.
+    pub certificates_in_use: BTreeSet<CertificateArn>,
 }
 
 impl ClusterView {
@@ -54,10 +62,48 @@ impl ClusterView {
             ids.sort();
             ids.first().map(|id| (*id).clone())
         });
+        let certificates_in_use = certificates_in_use(observed.stacks.values());
         Self {
             backend_security_group: group,
+            certificates: certificates(observed, &certificates_in_use),
+            certificates_in_use,
         }
     }
+}
+
+/// The certificates that listeners of these Stacks use, as default or by SNI.
+pub fn certificates_in_use<'a>(
+    stacks: impl IntoIterator<Item = &'a ObservedStack>,
+) -> BTreeSet<CertificateArn> {
+    let balancers = stacks.into_iter().flat_map(|stack| &stack.load_balancers);
+    let listeners = balancers.flat_map(|lb| &lb.listeners);
+    listeners
+        .flat_map(|l| l.certificates.iter().chain(&l.default_certificate))
+        .cloned()
+        .collect()
+}
+
+/// Of two with one resource id, which only an import whose answer got lost leaves behind, the one that is
+/// used.
+fn certificates(
+    observed: &Observed,
+    in_use: &BTreeSet<CertificateArn>,
+) -> BTreeMap<ResourceId, CertificateArn> {
+    let mut found: BTreeMap<ResourceId, CertificateArn> = BTreeMap::new();
+    let shared = observed.stacks.get(&StackId::CLUSTER);
+    for certificate in shared.into_iter().flat_map(|stack| &stack.certificates) {
+        let Some(id) = certificate.tags.get(&StackId::CLUSTER.resource_tag()) else {
+            continue;
+        };
+        let rank = |arn: &CertificateArn| (!in_use.contains(arn), arn.clone());
+        let arn = found
+            .entry(ResourceId::new(id.clone()))
+            .or_insert_with(|| certificate.arn.clone());
+        if rank(&certificate.arn) < rank(arn) {
+            *arn = certificate.arn.clone();
+        }
+    }
+    found
 }
 
 /// What one Stack is planned from.
@@ -78,6 +124,7 @@ pub fn plan_stack(input: Input<'_>) -> Plan {
     let mut ctx = Context::new(input);
 
     security_group::widen(&mut ctx);
+    certificate::ensure(&mut ctx);
 
     let deleted = if ctx.pairing.balancer == Balancer::CreatedAfterDelete {
         load_balancer::delete_old(&mut ctx, &[])
@@ -106,6 +153,7 @@ pub fn plan_stack(input: Input<'_>) -> Plan {
     security_group::narrow(&mut ctx);
     let released = ctx.released_security_groups.clone();
     security_group::delete_old(&mut ctx, &released);
+    certificate::delete_old(&mut ctx);
 
     let unowned = std::mem::take(&mut ctx.pairing.unowned);
     input.policy.apply(ctx.draft.finish(unowned))
@@ -168,28 +216,42 @@ pub fn merge(shared: Plan, others: impl IntoIterator<Item = Plan>) -> Plan {
             }
         }
     }
-    // Nothing that still holds the shared group may be left when it goes.
-    let holders: Vec<StepId> = plan
-        .steps
-        .iter()
-        .filter(|step| {
-            matches!(
-                step.kind,
-                crate::plan::StepKind::Call(
-                    AwsCall::DeleteLoadBalancer { .. } | AwsCall::SetSecurityGroups { .. }
-                )
-            )
-        })
-        .map(|step| step.id)
-        .collect();
+    // Nothing that still holds what is shared may be left when it goes.
+    let groups = steps_that(&plan, |call| {
+        matches!(
+            call,
+            AwsCall::DeleteLoadBalancer { .. } | AwsCall::SetSecurityGroups { .. }
+        )
+    });
+    let certificates = steps_that(&plan, |call| {
+        matches!(
+            call,
+            AwsCall::DeleteLoadBalancer { .. }
+                | AwsCall::DeleteListener { .. }
+                | AwsCall::RemoveListenerCertificates { .. }
+                | AwsCall::ModifyListener { .. }
+        )
+    });
     let from = plan.steps.len();
     plan.append(last);
     for step in &mut plan.steps[from..] {
+        let holders = match step.resource.kind {
+            ResourceKind::Certificate => &certificates,
+            _ => &groups,
+        };
         let mut after: BTreeSet<StepId> = step.after.iter().copied().collect();
-        after.extend(&holders);
+        after.extend(holders);
         step.after = after.into_iter().collect();
     }
     plan
+}
+
+fn steps_that(plan: &Plan, is_meant: impl Fn(&AwsCall) -> bool) -> Vec<StepId> {
+    let steps = plan.steps.iter();
+    steps
+        .filter(|step| matches!(&step.kind, crate::plan::StepKind::Call(call) if is_meant(call)))
+        .map(|step| step.id)
+        .collect()
 }
 
 /// Parts the plan of what is shared: what comes before all other Stacks, and the deletions.
@@ -206,7 +268,7 @@ fn split_shared(plan: Plan) -> (Plan, Plan) {
         steps: last,
         unowned: Vec::new(),
     };
-    // The deletions depend on nothing of the first part: nothing is shared but a security group.
+    // The deletions depend on nothing of the first part: what is shared is not related.
     for part in [&mut first, &mut last] {
         let numbers: BTreeMap<StepId, StepId> = part
             .steps
@@ -250,7 +312,7 @@ impl<'a> Context<'a> {
             stack: input.desired,
             observed: input.observed,
             policy: input.policy,
-            pairing: Pairing::new(input.desired, input.observed),
+            pairing: Pairing::new(input.desired, input.observed, input.cluster),
             draft: Draft::new(&input.desired.id),
             detached: BTreeMap::new(),
             filled: BTreeMap::new(),
@@ -258,6 +320,16 @@ impl<'a> Context<'a> {
             released_security_groups: Vec::new(),
             cluster: input.cluster,
         }
+    }
+
+    /// The ARN of an imported certificate that is there.
+    pub(crate) fn certificate_arn(&self, id: &ResourceId) -> Option<CertificateArn> {
+        self.cluster.certificates.get(id).cloned()
+    }
+
+    /// Whether a listener of the cluster uses the certificate.
+    pub(crate) fn uses_certificate(&self, arn: &CertificateArn) -> bool {
+        self.cluster.certificates_in_use.contains(arn)
     }
 
     /// The resource id in the tags of a resource that was found to be ours.

@@ -19,6 +19,7 @@ use crate::hazards::Hazard;
 use crate::pairing::Pairing;
 use crate::plan::{Action, Plan, StepId};
 use crate::policy::Policy;
+use crate::stack::ClusterView;
 
 /// As many as LBC sends at once; AWS documents no limit.
 pub(crate) const TARGETS_PER_CALL: usize = 200;
@@ -41,7 +42,7 @@ pub fn are_drained(targets: &[ObservedTarget]) -> bool {
 
 /// Plans the targets of the groups that are there, and nothing else.
 pub fn plan_targets(stack: &Stack, observed: &ObservedStack, policy: &Policy) -> Plan {
-    let pairing = Pairing::new(stack, observed);
+    let pairing = Pairing::new(stack, observed, &ClusterView::default());
     let mut draft = Draft::new(&stack.id);
     for (id, desired) in &stack.target_groups {
         if let Some(Some(group)) = pairing.groups.get(id) {

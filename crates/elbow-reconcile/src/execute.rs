@@ -53,6 +53,11 @@ const SECURITY_GROUP_RETRY_MS: u64 = 5_000;
 /// LBC waits two minutes and then starts over.
 const SECURITY_GROUP_PATIENCE_MS: u64 = 300_000;
 
+/// ACM is told by load balancers which certificates they use, and is minutes behind at times.
+const CERTIFICATE_RETRY_MS: u64 = 5_000;
+/// After this it is somebody else who uses the certificate, or ACM is slow; a later round tries again.
+const CERTIFICATE_PATIENCE_MS: u64 = 300_000;
+
 /// How often a wait looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Polls {
@@ -546,6 +551,7 @@ fn id_of(answer: &AwsAnswer) -> Option<String> {
         AwsAnswer::TargetGroupCreated(arn) => Some(arn.to_string()),
         AwsAnswer::ListenerCreated(arn) => Some(arn.to_string()),
         AwsAnswer::RuleCreated(arn) => Some(arn.to_string()),
+        AwsAnswer::CertificateImported(arn) => Some(arn.to_string()),
         _ => None,
     }
 }
@@ -560,6 +566,7 @@ fn is_gone(call: &AwsCall) -> bool {
             | AwsCall::DeleteListener { .. }
             | AwsCall::DeleteRule { .. }
             | AwsCall::DeregisterTargets { .. }
+            | AwsCall::DeleteCertificate { .. }
     )
 }
 
@@ -569,6 +576,7 @@ fn patience(call: &AwsCall) -> Option<(u64, u64)> {
         AwsCall::DeleteTargetGroup { .. } => {
             Some((TARGET_GROUP_RETRY_MS, TARGET_GROUP_PATIENCE_MS))
         }
+        AwsCall::DeleteCertificate { .. } => Some((CERTIFICATE_RETRY_MS, CERTIFICATE_PATIENCE_MS)),
         AwsCall::DeleteSecurityGroup { .. } => {
             Some((SECURITY_GROUP_RETRY_MS, SECURITY_GROUP_PATIENCE_MS))
         }

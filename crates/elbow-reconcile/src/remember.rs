@@ -10,19 +10,21 @@ use std::collections::BTreeSet;
 
 use elbow_model::aws_call::{LoadBalancerDescription, RulePriority, TagTarget};
 use elbow_model::observed::{
-    ObservedListener, ObservedLoadBalancer, ObservedRule, ObservedSecurityGroup, ObservedTarget,
-    ObservedTargetGroup, TargetState,
+    ObservedCertificate, ObservedListener, ObservedLoadBalancer, ObservedRule,
+    ObservedSecurityGroup, ObservedTarget, ObservedTargetGroup, TargetState,
 };
 use elbow_model::rule::Action;
 use elbow_model::{
-    Attributes, AwsAnswer, AwsCall, ListenerArn, LoadBalancerArn, ObservedStack, Ref, RuleArn,
-    SecurityGroupId, TargetGroupArn,
+    Attributes, AwsAnswer, AwsCall, CertificateArn, ListenerArn, LoadBalancerArn, ObservedStack,
+    Ref, RuleArn, SecurityGroupId, Tags, TargetGroupArn,
 };
 
 /// Takes in a call that succeeded. References in it are known.
 pub(crate) fn remember(stack: &mut ObservedStack, call: &AwsCall, answer: &AwsAnswer) {
     if call.service() == "ec2" {
         remember_security_group(stack, call, answer);
+    } else if call.service() == "acm" {
+        remember_certificate(stack, call, answer);
     } else {
         remember_load_balancer(stack, call, answer);
         remember_listener(stack, call, answer);
@@ -90,6 +92,45 @@ fn security_group<'a>(
         .security_groups
         .iter_mut()
         .find(|g| Some(&g.id) == group.known())
+}
+
+// === certificates ===
+
+/// New content of a certificate is not seen here: the tag that tells it is set after it.
+fn remember_certificate(stack: &mut ObservedStack, call: &AwsCall, answer: &AwsAnswer) {
+    let mut tags_of = |arn: &CertificateArn, change: &dyn Fn(&mut Tags)| {
+        let mut found = stack.certificates.iter_mut();
+        if let Some(certificate) = found.find(|c| c.arn == *arn) {
+            change(&mut certificate.tags);
+        }
+    };
+    match call {
+        AwsCall::ImportCertificate {
+            certificate: None,
+            tags,
+            ..
+        } => {
+            if let AwsAnswer::CertificateImported(arn) = answer {
+                stack.certificates.push(ObservedCertificate {
+                    arn: arn.clone(),
+                    tags: tags.clone(),
+                });
+                stack.certificates.sort_by(|a, b| a.arn.cmp(&b.arn));
+            }
+        }
+        AwsCall::DeleteCertificate { certificate } => {
+            stack.certificates.retain(|c| c.arn != *certificate);
+        }
+        AwsCall::AddTagsToCertificate { certificate, tags } => {
+            tags_of(certificate, &|known| known.extend(tags.clone()));
+        }
+        AwsCall::RemoveTagsFromCertificate { certificate, keys } => {
+            tags_of(certificate, &|known| {
+                known.retain(|key, _| !keys.contains(key));
+            });
+        }
+        _ => {}
+    }
 }
 
 // === load balancers ===
@@ -258,7 +299,9 @@ fn remember_listener(stack: &mut ObservedStack, call: &AwsCall, answer: &AwsAnsw
                 port: *port,
                 protocol: *protocol,
                 default_actions: vec![default_action.clone()],
-                default_certificate: default_certificate.clone(),
+                default_certificate: default_certificate
+                    .as_ref()
+                    .and_then(|c| c.known().cloned()),
                 certificates: BTreeSet::new(),
                 ssl_policy: ssl_policy.clone(),
                 alpn_policy: alpn_policy.clone(),
@@ -288,7 +331,7 @@ fn remember_listener(stack: &mut ObservedStack, call: &AwsCall, answer: &AwsAnsw
             }
             replace(
                 &mut listener.default_certificate,
-                default_certificate.as_ref(),
+                default_certificate.as_ref().and_then(Ref::known),
             );
             replace(&mut listener.ssl_policy, ssl_policy.as_ref());
             replace(&mut listener.alpn_policy, alpn_policy.as_ref());
@@ -325,7 +368,7 @@ fn remember_listener(stack: &mut ObservedStack, call: &AwsCall, answer: &AwsAnsw
             _,
         ) => {
             if let Some(listener) = listener(stack, of) {
-                listener.certificates.insert(certificate.clone());
+                listener.certificates.extend(certificate.known().cloned());
             }
         }
         (

@@ -36,11 +36,7 @@ pub(crate) async fn create(elb: &Client, call: &AwsCall) -> Answer {
         .port(number(*port))
         .protocol(ProtocolEnum::from(protocol.as_str()))
         .default_actions(to_action(default_action)?)
-        .set_certificates(
-            default_certificate
-                .as_ref()
-                .map(|arn| vec![certificate(arn)]),
-        )
+        .set_certificates(default(default_certificate.as_ref())?)
         .set_ssl_policy(ssl_policy.clone())
         .set_alpn_policy(alpn_policy.clone().map(|policy| vec![policy]))
         .set_tags(some_if_any(to_tags(tags)))
@@ -71,11 +67,7 @@ pub(crate) async fn modify(elb: &Client, call: &AwsCall) -> Answer {
         .listener_arn(known(listener)?)
         .set_protocol(protocol.map(|protocol| ProtocolEnum::from(protocol.as_str())))
         .set_default_actions(actions)
-        .set_certificates(
-            default_certificate
-                .as_ref()
-                .map(|arn| vec![certificate(arn)]),
-        )
+        .set_certificates(default(default_certificate.as_ref())?)
         .set_ssl_policy(ssl_policy.clone())
         .set_alpn_policy(alpn_policy.clone().map(|policy| vec![policy]))
         .send()
@@ -109,11 +101,11 @@ pub(crate) async fn delete(elb: &Client, listener: &Ref<ListenerArn>) -> Answer 
 pub(crate) async fn add_certificate(
     elb: &Client,
     listener: &Ref<ListenerArn>,
-    arn: &CertificateArn,
+    arn: &Ref<CertificateArn>,
 ) -> Answer {
     elb.add_listener_certificates()
         .listener_arn(known(listener)?)
-        .certificates(certificate(arn))
+        .certificates(certificate(&known(arn)?))
         .send()
         .await?;
     Ok(AwsAnswer::Done)
@@ -126,7 +118,7 @@ pub(crate) async fn remove_certificate(
 ) -> Answer {
     elb.remove_listener_certificates()
         .listener_arn(known(listener)?)
-        .certificates(certificate(arn))
+        .certificates(certificate(arn.as_str()))
         .send()
         .await?;
     Ok(AwsAnswer::Done)
@@ -185,8 +177,13 @@ pub(crate) async fn describe_certificates(
 
 // === conversions ===
 
-fn certificate(arn: &CertificateArn) -> Certificate {
-    Certificate::builder().certificate_arn(arn.as_str()).build()
+fn certificate(arn: &str) -> Certificate {
+    Certificate::builder().certificate_arn(arn).build()
+}
+
+fn default(arn: Option<&Ref<CertificateArn>>) -> Result<Option<Vec<Certificate>>, AwsError> {
+    arn.map(|arn| Ok(vec![certificate(&known(arn)?)]))
+        .transpose()
 }
 
 fn description(listener: Listener) -> Option<ListenerDescription> {

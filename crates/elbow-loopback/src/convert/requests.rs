@@ -7,9 +7,9 @@ mod tests;
 
 use std::fmt::Display;
 
-use elbow_emulator::Request;
 use elbow_emulator::generated::{acm, tagging};
-use elbow_model::{AwsCall, AwsError, ErrorClass, Ref};
+use elbow_emulator::{Blob, Request};
+use elbow_model::{AwsCall, AwsError, CertificateMaterial, ErrorClass, Ref, Tags};
 
 /// Every key type of ACM. Without them, ListCertificates leaves out all but RSA up to 2048 bits.
 const KEY_TYPES: &[&str] = &[
@@ -33,40 +33,90 @@ pub(crate) fn known<T: Display>(reference: &Ref<T>) -> Result<String, AwsError> 
         .ok_or_else(|| AwsError::unresolved(reference))
 }
 
-/// The request that carries out a call.
-pub(crate) fn request(call: &AwsCall) -> Result<Request, AwsError> {
+/// The request that carries out a call; `material` is for an import.
+pub(crate) fn request(
+    call: &AwsCall,
+    material: Option<&CertificateMaterial>,
+) -> Result<Request, AwsError> {
     match call.service() {
         "ec2" => ec2_calls::request(call),
-        "acm" => Ok(acm_request(call)),
+        "acm" => acm_request(call, material),
         "tagging" => Ok(tagging_request(call)),
         _ if call.is_mutating() => elbv2_calls::change(call),
         _ => elbv2_calls::lookup(call),
     }
 }
 
-fn acm_request(call: &AwsCall) -> Request {
-    match call {
+fn acm_request(
+    call: &AwsCall,
+    material: Option<&CertificateMaterial>,
+) -> Result<Request, AwsError> {
+    let list = |statuses: Option<&str>, marker: &Option<String>| acm::ListCertificatesInput {
+        certificate_statuses: statuses.map(|status| vec![status.to_owned()]),
+        includes: Some(acm::Filters {
+            key_types: Some(KEY_TYPES.iter().map(|&key| key.to_owned()).collect()),
+            ..Default::default()
+        }),
+        next_token: marker.clone(),
+        ..Default::default()
+    };
+    Ok(match call {
+        AwsCall::ImportCertificate {
+            certificate,
+            content,
+            tags,
+        } => {
+            let material = material.ok_or_else(|| content.not_read())?;
+            let blob = |text: &str| Blob(text.as_bytes().to_vec());
+            acm::ImportCertificateInput {
+                certificate: blob(&material.certificate),
+                certificate_arn: certificate.as_ref().map(ToString::to_string),
+                certificate_chain: material.chain.as_deref().map(blob),
+                private_key: blob(&material.private_key),
+                tags: certificate.is_none().then(|| acm_tags(tags)),
+            }
+            .into()
+        }
+        AwsCall::DeleteCertificate { certificate } => acm::DeleteCertificateInput {
+            certificate_arn: certificate.to_string(),
+        }
+        .into(),
+        AwsCall::AddTagsToCertificate { certificate, tags } => acm::AddTagsToCertificateInput {
+            certificate_arn: certificate.to_string(),
+            tags: acm_tags(tags),
+        }
+        .into(),
+        AwsCall::RemoveTagsFromCertificate { certificate, keys } => {
+            let tag = |key: &String| acm::Tag {
+                key: key.clone(),
+                value: None,
+            };
+            acm::RemoveTagsFromCertificateInput {
+                certificate_arn: certificate.to_string(),
+                tags: keys.iter().map(tag).collect(),
+            }
+            .into()
+        }
         AwsCall::DescribeCertificate { certificate } => acm::DescribeCertificateInput {
             certificate_arn: certificate.to_string(),
         }
         .into(),
-        call => {
-            let marker = match call {
-                AwsCall::ListCertificates { marker } => marker.clone(),
-                _ => None,
-            };
-            acm::ListCertificatesInput {
-                certificate_statuses: Some(vec!["ISSUED".to_owned()]),
-                includes: Some(acm::Filters {
-                    key_types: Some(KEY_TYPES.iter().map(|&key| key.to_owned()).collect()),
-                    ..Default::default()
-                }),
-                next_token: marker,
-                ..Default::default()
-            }
-            .into()
+        AwsCall::ListTagsForCertificate { certificate } => acm::ListTagsForCertificateInput {
+            certificate_arn: certificate.to_string(),
         }
-    }
+        .into(),
+        AwsCall::ListCertificates { marker } => list(Some("ISSUED"), marker).into(),
+        AwsCall::ListImportedCertificates { marker } => list(None, marker).into(),
+        _ => return Err(no_request(call)),
+    })
+}
+
+fn acm_tags(tags: &Tags) -> Vec<acm::Tag> {
+    let tag = |(key, value): (&String, &String)| acm::Tag {
+        key: key.clone(),
+        value: Some(value.clone()),
+    };
+    tags.iter().map(tag).collect()
 }
 
 fn tagging_request(call: &AwsCall) -> Request {

@@ -31,7 +31,7 @@ pub(crate) fn answer(call: &AwsCall, response: Response) -> Result<AwsAnswer, Aw
     let answer = match response {
         Response::ElbV2(response) => elbv2_answer(response)?,
         Response::Ec2(response) => ec2_answer(response),
-        Response::Acm(response) => acm_answer(response),
+        Response::Acm(response) => acm_answer(call, response),
         Response::Tagging(tagging::Response::GetResources(page)) => Some(tags_by_arn(page)),
         _ => None,
     };
@@ -469,14 +469,33 @@ fn ec2_tags(tags: Option<Vec<ec2::Tag>>) -> Tags {
 
 // === ACM and tagging ===
 
-fn acm_answer(response: acm::Response) -> Option<AwsAnswer> {
+fn acm_answer(call: &AwsCall, response: acm::Response) -> Option<AwsAnswer> {
+    // ACM has no filter for the origin.
+    let only_imported = matches!(call, AwsCall::ListImportedCertificates { .. });
     match response {
         acm::Response::ListCertificates(output) => Some(AwsAnswer::CertificateArns(page(
             each(output.certificate_summary_list, |summary| {
-                summary.certificate_arn.map(CertificateArn::new)
+                let is_meant = !only_imported || summary.r#type.as_deref() == Some("IMPORTED");
+                summary
+                    .certificate_arn
+                    .filter(|_| is_meant)
+                    .map(CertificateArn::new)
             }),
             output.next_token,
         ))),
+        acm::Response::ImportCertificate(output) => output
+            .certificate_arn
+            .map(|arn| AwsAnswer::CertificateImported(CertificateArn::new(arn))),
+        acm::Response::ListTagsForCertificate(output) => {
+            let tags = output.tags.into_iter().flatten();
+            Some(AwsAnswer::CertificateTags(
+                tags.map(|tag| (tag.key, tag.value.unwrap_or_default()))
+                    .collect(),
+            ))
+        }
+        acm::Response::DeleteCertificate(_)
+        | acm::Response::AddTagsToCertificate(_)
+        | acm::Response::RemoveTagsFromCertificate(_) => Some(AwsAnswer::Done),
         acm::Response::DescribeCertificate(output) => {
             let detail = output.certificate?;
             let names = detail.subject_alternative_names.into_iter().flatten();

@@ -12,6 +12,7 @@ use elbow_model::{AwsCall, Ref};
 
 use super::existing::Existing;
 use super::{add_certificate, identity, set_attributes};
+use crate::certificate;
 use crate::compare::{self, describe_action};
 use crate::draft::change;
 use crate::handover::Handover;
@@ -47,16 +48,17 @@ pub(super) fn change_one(
         &[],
     );
 
-    let wanted: BTreeSet<&CertificateArn> = if desired.protocol.is_secure() {
-        desired.certificates.iter().collect()
+    let wanted: BTreeSet<Ref<CertificateArn>> = if desired.protocol.is_secure() {
+        let certificates = certificate::resolve(ctx, &desired.certificates);
+        certificates.into_iter().collect()
     } else {
         BTreeSet::new()
     };
-    let missing: Vec<&CertificateArn> = wanted
-        .iter()
-        .filter(|arn| !observed.certificates.contains(arn))
-        .copied()
-        .collect();
+    let is_there = |certificate: &&Ref<CertificateArn>| {
+        let known = certificate.known();
+        known.is_some_and(|arn| observed.certificates.contains(arn))
+    };
+    let missing: Vec<&Ref<CertificateArn>> = wanted.iter().filter(|c| !is_there(c)).collect();
     let limit = ctx.policy.quotas.certificates_max;
     let certificates = |ctx: &mut Context<'_>| {
         for certificate in &missing {
@@ -96,7 +98,7 @@ pub(super) fn change_one(
         for certificate in observed
             .certificates
             .iter()
-            .filter(|arn| !wanted.contains(arn))
+            .filter(|arn| !wanted.contains(&Ref::Known((*arn).clone())))
         {
             let (key, name) = identity(ctx, *port, desired.protocol);
             ctx.draft
@@ -161,10 +163,13 @@ fn modify(ctx: &Context<'_>, listener: &Existing<'_>, handover: &Handover) -> Op
     } = listener;
     let secure = desired.protocol.is_secure();
     let protocol = change("protocol", Some(observed.protocol), Some(desired.protocol));
+    let default_certificate = certificate::resolve(ctx, &desired.certificates)
+        .into_iter()
+        .next();
     let certificate = change(
         "defaultCertificate",
         observed.default_certificate.as_ref(),
-        desired.certificates.first(),
+        default_certificate.as_ref(),
     )
     .filter(|_| secure);
     let ssl_policy = change(
@@ -205,7 +210,7 @@ fn modify(ctx: &Context<'_>, listener: &Existing<'_>, handover: &Handover) -> Op
         protocol: protocol.is_some().then_some(desired.protocol),
         default_action: switch.clone(),
         default_certificate: (certificate.is_some() || becomes_secure)
-            .then(|| desired.certificates.first().cloned())
+            .then_some(default_certificate)
             .flatten(),
         ssl_policy: (ssl_policy.is_some() || becomes_secure)
             .then(|| desired.ssl_policy.clone())

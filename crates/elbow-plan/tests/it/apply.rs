@@ -440,7 +440,7 @@ impl World {
                     port,
                     protocol,
                     default_actions: vec![Self::stored(&default_action)],
-                    default_certificate,
+                    default_certificate: default_certificate.as_ref().and_then(Ref::known).cloned(),
                     certificates: BTreeSet::new(),
                     ssl_policy,
                     alpn_policy,
@@ -473,8 +473,11 @@ impl World {
                 if let Some(action) = default_action {
                     listener.default_actions = vec![Self::stored(&action)];
                 }
-                listener.default_certificate =
-                    default_certificate.or(listener.default_certificate.take());
+                listener.default_certificate = default_certificate
+                    .as_ref()
+                    .and_then(Ref::known)
+                    .cloned()
+                    .or(listener.default_certificate.take());
                 listener.ssl_policy = ssl_policy.or(listener.ssl_policy.take());
                 listener.alpn_policy = alpn_policy.or(listener.alpn_policy.take());
                 if listener.protocol.is_secure() && listener.default_certificate.is_none() {
@@ -501,7 +504,7 @@ impl World {
                 if !listener.protocol.is_secure() {
                     return Err("InvalidConfigurationRequest".to_owned());
                 }
-                listener.certificates.insert(certificate);
+                listener.certificates.extend(certificate.known().cloned());
             }
             AwsCall::RemoveListenerCertificates {
                 listener,

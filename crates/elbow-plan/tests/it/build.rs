@@ -177,7 +177,7 @@ pub(crate) fn forward(stack: &Stack, groups: &[(&str, u16)]) -> Action {
 /// Adds a listener. An NLB's forwards to the first of the groups; an ALB's answers 404.
 pub(crate) fn add_listener(stack: &mut Stack, number: u16, protocol: Protocol, default: Action) {
     let certificates = if protocol.is_secure() {
-        vec![CertificateArn::new("arn:cert/a")]
+        vec![CertificateArn::new("arn:cert/a").into()]
     } else {
         Vec::new()
     };

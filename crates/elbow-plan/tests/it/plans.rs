@@ -193,8 +193,8 @@ fn certificates_are_added_before_the_default_changes_and_removed_after() {
     let mut world = applied(&stack);
     let listener = stack.listeners.get_mut(&port(443)).unwrap();
     listener.certificates = vec![
-        CertificateArn::new("arn:cert/b"),
-        CertificateArn::new("arn:cert/c"),
+        CertificateArn::new("arn:cert/b").into(),
+        CertificateArn::new("arn:cert/c").into(),
     ];
     listener.ssl_policy = Some("ELBSecurityPolicy-TLS13-1-2-2021-06".to_owned());
     assert_snapshot!(outline(&converge(&mut world, &stack)), @r###"

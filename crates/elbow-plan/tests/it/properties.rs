@@ -75,7 +75,7 @@ fn build(shape: &Shape) -> Stack {
         if *secure {
             let listener = stack.listeners.get_mut(&port(number)).unwrap();
             listener.certificates = (0..shape.certificates)
-                .map(|n| elbow_model::CertificateArn::new(format!("arn:cert/{n}")))
+                .map(|n| elbow_model::CertificateArn::new(format!("arn:cert/{n}")).into())
                 .collect();
         }
         let rules: Vec<(&str, &str)> = rules

@@ -10,7 +10,7 @@ use elbow_api::crds::{AlpnPolicy, ListenerConfiguration, MutualAuthenticationMod
 use elbow_api::{Diagnostic, Kind};
 use elbow_model::rule::{Action, FixedResponse, Forward, Stickiness, WeightedTargetGroup};
 use elbow_model::stack::{LoadBalancerType, Protocol};
-use elbow_model::{Cause, CertificateArn, Port, ResourceId, stack};
+use elbow_model::{Cause, CertificateArn, Port, Ref, ResourceId, stack};
 
 use super::attachment::{Attachments, PortHostnames};
 use super::backends::ResolvedRoute;
@@ -154,6 +154,9 @@ impl<'a> Builder<'_, '_, 'a> {
             default_action,
             certificates: if secure {
                 self.certificates(protocol, configured)?
+                    .into_iter()
+                    .map(Ref::Known)
+                    .collect()
             } else {
                 Vec::new()
             },

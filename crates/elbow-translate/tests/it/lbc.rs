@@ -241,8 +241,8 @@ fn wanted_ref<T: std::fmt::Display>(stack: &Stack, reference: &Ref<T>) -> String
 fn wanted_listener(stack: &Stack, port: u16, l: &elbow_model::stack::Listener) -> (String, Value) {
     let value = json!({
         "protocol": l.protocol, "defaultAction": wanted_action(stack, &l.default_action),
-        "sslPolicy": l.ssl_policy, "defaultCertificate": l.certificates.first(),
-        "certificates": sorted(l.certificates.iter().map(|c| json!(c)).collect()),
+        "sslPolicy": l.ssl_policy, "defaultCertificate": l.certificates.first().and_then(elbow_model::Ref::known),
+        "certificates": sorted(l.certificates.iter().map(|c| json!(c.known())).collect()),
         "tags": l.tags,
         "rules": l.rules.iter().zip(1..).map(|(rule, priority): (_, u32)| (priority.to_string(), json!({
             "conditions": rule.conditions.iter().map(wanted_condition).collect::<Vec<_>>(),

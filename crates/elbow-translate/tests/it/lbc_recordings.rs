@@ -188,7 +188,12 @@ fn targets_and_certificates(case: &Path, gateway: &str, translation: &Translatio
     }
     for (port, listener) in &stack.listeners {
         let recorded = &certificates[format!("{gateway}:{port}")];
-        let wanted = (!listener.certificates.is_empty()).then_some(&listener.certificates);
+        let known: Vec<_> = listener
+            .certificates
+            .iter()
+            .map(elbow_model::Ref::known)
+            .collect();
+        let wanted = (!known.is_empty()).then_some(known);
         found.push(difference(
             case,
             &format!("certificates {port}"),

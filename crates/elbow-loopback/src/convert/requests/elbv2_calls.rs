@@ -165,7 +165,8 @@ fn listener_change(call: &AwsCall) -> Result<Request, AwsError> {
             default_actions: vec![action_to_wire(default_action)?],
             certificates: default_certificate
                 .as_ref()
-                .map(|arn| certificate(arn.as_str())),
+                .map(|arn| Ok(certificate(&known(arn)?)))
+                .transpose()?,
             ssl_policy: ssl_policy.clone(),
             alpn_policy: alpn_policy.clone().map(|policy| vec![policy]),
             tags: some_if_any(elb_tags(tags)),
@@ -188,7 +189,8 @@ fn listener_change(call: &AwsCall) -> Result<Request, AwsError> {
             },
             certificates: default_certificate
                 .as_ref()
-                .map(|arn| certificate(arn.as_str())),
+                .map(|arn| Ok(certificate(&known(arn)?)))
+                .transpose()?,
             ssl_policy: ssl_policy.clone(),
             alpn_policy: alpn_policy.clone().map(|policy| vec![policy]),
             ..Default::default()
@@ -217,7 +219,7 @@ fn listener_change(call: &AwsCall) -> Result<Request, AwsError> {
             certificate: arn,
         } => elbv2::AddListenerCertificatesInput {
             listener_arn: known(listener)?,
-            certificates: certificate(arn.as_str()),
+            certificates: certificate(&known(arn)?),
         }
         .into(),
         AwsCall::RemoveListenerCertificates {

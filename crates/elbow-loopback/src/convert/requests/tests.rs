@@ -7,8 +7,9 @@ use elbow_model::stack::{
     Scheme, SubnetMapping, Target, TargetFamily, TargetType,
 };
 use elbow_model::{
-    Attributes, CertificateArn, ListenerArn, LoadBalancerArn, Port, ResourceId, ResourceKey,
-    ResourceKind, RuleArn, SecurityGroupId, StackId, SubnetId, Tags, TargetGroupArn, VpcId,
+    Attributes, CertificateArn, CertificateMaterial, ListenerArn, LoadBalancerArn, Port,
+    ResourceId, ResourceKey, ResourceKind, RuleArn, SecretContent, SecurityGroupId, StackId,
+    SubnetId, Tags, TargetGroupArn, VpcId,
 };
 
 use super::*;
@@ -36,6 +37,32 @@ fn health_check() -> HealthCheck {
         healthy_threshold_count: 2,
         unhealthy_threshold_count: 2,
     }
+}
+
+fn content() -> SecretContent {
+    SecretContent {
+        namespace: "shop".into(),
+        name: "tls".into(),
+        digest: "00".into(),
+    }
+}
+
+fn material() -> CertificateMaterial {
+    CertificateMaterial {
+        certificate: "certificate".into(),
+        chain: Some("chain".into()),
+        private_key: "key".to_owned().into(),
+    }
+}
+
+#[test]
+fn an_import_without_its_key_is_no_request() {
+    let call = AwsCall::ImportCertificate {
+        certificate: None,
+        content: content(),
+        tags: Tags::new(),
+    };
+    assert_eq!(request(&call, None).unwrap_err().code, "SecretNotRead");
 }
 
 /// One call of each kind.
@@ -150,7 +177,7 @@ fn one_of_each() -> Vec<AwsCall> {
             port: port(443),
             protocol: Protocol::Https,
             default_action: action(),
-            default_certificate: Some(certificate()),
+            default_certificate: Some(certificate().into()),
             ssl_policy: None,
             alpn_policy: None,
             tags: tags(),
@@ -172,7 +199,7 @@ fn one_of_each() -> Vec<AwsCall> {
         },
         AwsCall::AddListenerCertificates {
             listener: listener(),
-            certificate: certificate(),
+            certificate: certificate().into(),
         },
         AwsCall::RemoveListenerCertificates {
             listener: listener(),
@@ -257,7 +284,32 @@ fn one_of_each() -> Vec<AwsCall> {
             tags: tags(),
             marker: marker(),
         },
+        AwsCall::ImportCertificate {
+            certificate: Some(certificate()),
+            content: content(),
+            tags: Tags::new(),
+        },
+        AwsCall::ImportCertificate {
+            certificate: None,
+            content: content(),
+            tags: tags(),
+        },
+        AwsCall::DeleteCertificate {
+            certificate: certificate(),
+        },
+        AwsCall::AddTagsToCertificate {
+            certificate: certificate(),
+            tags: tags(),
+        },
+        AwsCall::RemoveTagsFromCertificate {
+            certificate: certificate(),
+            keys: keys(),
+        },
         AwsCall::ListCertificates { marker: marker() },
+        AwsCall::ListImportedCertificates { marker: marker() },
+        AwsCall::ListTagsForCertificate {
+            certificate: certificate(),
+        },
         AwsCall::DescribeCertificate {
             certificate: certificate(),
         },
@@ -274,11 +326,10 @@ fn every_call_is_a_request_to_the_operation_of_its_name() {
     let calls = one_of_each();
     let asked: Vec<_> = calls.iter().map(AwsCall::asks_for).collect();
     for operation in elbow_model::aws_call::OPERATIONS {
-        let times = asked.iter().filter(|asked| *asked == operation).count();
-        assert_eq!(times, 1, "{operation:?}");
+        assert!(asked.contains(operation), "{operation:?}");
     }
     for call in calls {
-        let request = request(&call).unwrap();
+        let request = request(&call, Some(&material())).unwrap();
         assert_eq!(request.operation().name, call.operation());
     }
 }
@@ -303,5 +354,8 @@ fn a_reference_without_an_id_is_never_sent() {
         action: Some(Action::Forward(forward)),
         transforms: None,
     };
-    assert_eq!(request(&call).unwrap_err().code, "UnresolvedReference");
+    assert_eq!(
+        request(&call, None).unwrap_err().code,
+        "UnresolvedReference"
+    );
 }
