@@ -21,9 +21,19 @@ pub const CONTENT_TAG: &str = "elbv2.k8s.aws/certificate-content";
 /// What the resource ids of imported certificates begin with.
 pub const IMPORTED_PREFIX: &str = "secret/";
 
-/// Whether a resource id of the cluster's Stack is one of an imported certificate.
-pub fn is_imported(id: &ResourceId) -> bool {
-    id.as_str().starts_with(IMPORTED_PREFIX)
+/// Characters that AWS allows in the value of a tag, which is where a resource id is kept.
+const TAG_VALUE_MAX: usize = 256;
+
+/// The resource id of the certificate that a Secret becomes; `None` where the names are too long for a
+/// tag. Namespaces have at most 63 characters and names of Secrets 253, so few are.
+pub fn resource_id(namespace: &str, name: &str) -> Option<ResourceId> {
+    let id = format!("{IMPORTED_PREFIX}{namespace}/{name}");
+    (id.len() <= TAG_VALUE_MAX).then(|| ResourceId::new(id))
+}
+
+/// Namespace and name of the Secret that a certificate of this resource id was imported from.
+pub fn secret_of(id: &ResourceId) -> Option<(&str, &str)> {
+    id.as_str().strip_prefix(IMPORTED_PREFIX)?.split_once('/')
 }
 
 /// A Secret, and the content of it that is meant.
@@ -88,6 +98,15 @@ impl fmt::Debug for CertificateMaterial {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_resource_id_names_its_secret() {
+        let id = resource_id("shop", "tls").unwrap_or_else(|| ResourceId::new(""));
+        assert_eq!(id.as_str(), "secret/shop/tls");
+        assert_eq!(secret_of(&id), Some(("shop", "tls")));
+        assert_eq!(secret_of(&ResourceId::new("backend-sg")), None);
+        assert_eq!(resource_id("shop", &"a".repeat(253)), None);
+    }
 
     #[test]
     fn material_prints_nothing_of_itself() {
