@@ -15,6 +15,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use elbow_model::aws_call::TagTarget;
+use elbow_model::certificate::IMPORTED_PREFIX;
 use elbow_model::ids::{
     CertificateArn, LoadBalancerArn, ResourceId, SecurityGroupId, TargetGroupArn,
 };
@@ -40,7 +41,7 @@ pub struct ClusterView {
     pub backend_security_group: Option<SecurityGroupId>,
     /// The imported certificates that are there.
     pub certificates: BTreeMap<ResourceId, CertificateArn>,
-    /// Certificates that some listener of the cluster uses.
+    /// Certificates that are not deleted, since some listener has them.
     pub certificates_in_use: BTreeSet<CertificateArn>,
 }
 
@@ -62,16 +63,24 @@ impl ClusterView {
             ids.sort();
             ids.first().map(|id| (*id).clone())
         });
-        let certificates_in_use = certificates_in_use(observed.stacks.values());
         Self {
             backend_security_group: group,
-            certificates: certificates(observed, &certificates_in_use),
+            certificates: certificates(observed),
+            certificates_in_use: BTreeSet::new(),
+        }
+    }
+
+    /// The same, for planning the cluster's own Stack: it deletes none of these certificates.
+    #[must_use]
+    pub fn keeping(self, certificates_in_use: BTreeSet<CertificateArn>) -> Self {
+        Self {
             certificates_in_use,
+            ..self
         }
     }
 }
 
-/// The certificates that listeners of these Stacks use, as default or by SNI.
+/// The certificates that listeners of these Stacks have, as default or by SNI.
 pub fn certificates_in_use<'a>(
     stacks: impl IntoIterator<Item = &'a ObservedStack>,
 ) -> BTreeSet<CertificateArn> {
@@ -83,24 +92,20 @@ pub fn certificates_in_use<'a>(
         .collect()
 }
 
-/// Of two with one resource id, which only an import whose answer got lost leaves behind, the one that is
-/// used.
-fn certificates(
-    observed: &Observed,
-    in_use: &BTreeSet<CertificateArn>,
-) -> BTreeMap<ResourceId, CertificateArn> {
+/// Of two with one resource id, which only an import whose answer got lost leaves behind, the same one in
+/// every round.
+fn certificates(observed: &Observed) -> BTreeMap<ResourceId, CertificateArn> {
     let mut found: BTreeMap<ResourceId, CertificateArn> = BTreeMap::new();
     let shared = observed.stacks.get(&StackId::CLUSTER);
     for certificate in shared.into_iter().flat_map(|stack| &stack.certificates) {
-        let Some(id) = certificate.tags.get(&StackId::CLUSTER.resource_tag()) else {
-            continue;
-        };
-        let rank = |arn: &CertificateArn| (!in_use.contains(arn), arn.clone());
-        let arn = found
-            .entry(ResourceId::new(id.clone()))
-            .or_insert_with(|| certificate.arn.clone());
-        if rank(&certificate.arn) < rank(arn) {
-            *arn = certificate.arn.clone();
+        let id = certificate.tags.get(&StackId::CLUSTER.resource_tag());
+        if let Some(id) = id.filter(|id| id.starts_with(IMPORTED_PREFIX)) {
+            let arn = found
+                .entry(ResourceId::new(id.clone()))
+                .or_insert_with(|| certificate.arn.clone());
+            if certificate.arn < *arn {
+                arn.clone_from(&certificate.arn);
+            }
         }
     }
     found
@@ -169,7 +174,7 @@ pub fn plan<'a>(
     policy: &Policy,
 ) -> Plan {
     let nothing = ObservedStack::default();
-    let cluster = ClusterView::of(observed);
+    let cluster = ClusterView::of(observed).keeping(certificates_in_use(observed.stacks.values()));
     let stacks: BTreeMap<&StackId, &Stack> = stacks.into_iter().map(|s| (&s.id, s)).collect();
     let plan_one = |stack: &Stack| {
         plan_stack(Input {
