@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use elbow_emulator::{Operation, Service, Timestamp};
+use elbow_emulator::{Operation, Service, Timestamp, is_read};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -103,12 +103,6 @@ impl Pending {
             resources: self.resources,
         }
     }
-}
-
-fn is_read(operation: &str) -> bool {
-    ["Describe", "List", "Get", "Head"]
-        .iter()
-        .any(|prefix| operation.starts_with(prefix))
 }
 
 /// Finds what names a resource, at any depth.

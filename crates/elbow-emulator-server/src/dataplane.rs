@@ -25,6 +25,7 @@ mod supervisor;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod udp;
 mod upstream;
 
 use std::fmt;

@@ -6,11 +6,13 @@
 mod calls;
 pub mod dataplane;
 mod dns;
+mod faults;
 mod shared;
 mod sigv4;
 mod wire;
 
 pub use calls::{ApiCall, CallSink};
 pub use dns::{DnsSockets, serve_dns};
+pub use faults::{Effect, Fault, FaultPlan, Faults};
 pub use shared::{Clock, SharedEmulator};
 pub use wire::{ApiOptions, serve_api, serve_api_with};

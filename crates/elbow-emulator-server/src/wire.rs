@@ -7,6 +7,7 @@
 //!
 //! Start at [`serve_api`].
 
+mod admin;
 mod errors;
 mod json;
 mod query;
@@ -15,7 +16,7 @@ mod request;
 mod tests;
 mod xml;
 
-use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
 
@@ -31,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::calls::{CallSink, Pending};
+use crate::faults::{Faults, Instead, Meeting};
 use crate::shared::SharedEmulator;
 use errors::WireError;
 use request::Call;
@@ -69,12 +71,18 @@ const CALLS_PATH: &str = "/_emulator/calls";
 pub struct ApiOptions {
     /// Told of each call.
     pub on_call: Option<CallSink>,
+    /// What goes wrong.
+    pub faults: Arc<Faults>,
+    /// Whether clients on this machine may change that.
+    pub admin: bool,
 }
 
 impl fmt::Debug for ApiOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ApiOptions")
             .field("on_call", &self.on_call.is_some())
+            .field("faults", &self.faults)
+            .field("admin", &self.admin)
             .finish()
     }
 }
@@ -100,9 +108,9 @@ pub async fn serve_api_with(
 ) -> io::Result<()> {
     let connections = TaskTracker::new();
     loop {
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) if is_transient(&error) => {
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
@@ -116,7 +124,12 @@ pub async fn serve_api_with(
         connections.spawn(async move {
             let service = service_fn(move |request| {
                 let (shared, options) = (shared.clone(), options.clone());
-                async move { Ok::<_, Infallible>(answer(&shared, &options, request).await) }
+                async move {
+                    if options.admin && peer.ip().is_loopback() && admin::is_for(&request) {
+                        return Ok(admin::answer(&shared, &options.faults, request).await);
+                    }
+                    answer(&shared, &options, request).await
+                }
             });
             let connection = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service);
@@ -158,9 +171,10 @@ async fn answer(
     shared: &SharedEmulator,
     options: &ApiOptions,
     request: Request<Incoming>,
-) -> Response<Full<Bytes>> {
+) -> Result<Response<Full<Bytes>>, Lost> {
     if request.uri().path() == CALLS_PATH {
-        return respond(StatusCode::OK, "application/x-ndjson", call_log(shared));
+        let log = call_log(shared);
+        return Ok(respond(StatusCode::OK, "application/x-ndjson", log));
     }
     let (region, id) =
         shared.with(|emulator, _| (emulator.config().region.clone(), emulator.next_request_id()));
@@ -169,9 +183,23 @@ async fn answer(
         user_agent: user_agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned()),
         ..Pending::default()
     };
-    let result = match request::read(request, &region).await {
-        Ok(call) => act(shared, &call, &mut pending),
-        Err(error) => Err(error),
+    let read = request::read(request, &region).await;
+    let meeting = match &read {
+        Ok(call) => pending.meet(shared, &options.faults, call),
+        Err(_) => Meeting::default(),
+    };
+    tokio::time::sleep(meeting.delay).await;
+    let result = match (read, meeting.instead) {
+        (Err(error), _) => Err(error),
+        (Ok(_), Some(Instead::Disconnect)) => {
+            pending.tell(options, shared, id, 0, Some("disconnected"));
+            return Err(Lost);
+        }
+        (Ok(call), Some(Instead::Refusal(error))) => {
+            let protocol = Protocol::of(call.operation.service);
+            Err(WireError { protocol, error })
+        }
+        (Ok(call), None) => act(shared, &call, &mut pending),
     };
     let mut code = None;
     let mut response = match result {
@@ -192,11 +220,42 @@ async fn answer(
     if let Ok(id) = id.parse() {
         response.headers_mut().insert("x-amzn-requestid", id);
     }
-    if let Some(on_call) = &options.on_call {
-        let status = response.status().as_u16();
-        on_call(&pending.finish(shared.now(), id, status, code));
+    let status = response.status().as_u16();
+    if meeting.loses_answer {
+        pending.tell(options, shared, id, 0, Some("answer lost"));
+        return Err(Lost);
     }
-    response
+    pending.tell(options, shared, id, status, code.as_deref());
+    Ok(response)
+}
+
+/// The connection is to be closed without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer is lost on purpose")]
+struct Lost;
+
+impl Pending {
+    /// What a call meets, by its form alone: a request that cannot be read meets nothing.
+    fn meet(&mut self, shared: &SharedEmulator, faults: &Faults, call: &Call) -> Meeting {
+        let value = call.value().unwrap_or_default();
+        self.asked(call.operation, &value);
+        let account = shared.with(|emulator, _| emulator.config().account_id.clone());
+        faults.meet(call.operation, &self.resources, &account)
+    }
+
+    fn tell(
+        self,
+        options: &ApiOptions,
+        shared: &SharedEmulator,
+        request_id: String,
+        status: u16,
+        error: Option<&str>,
+    ) {
+        if let Some(on_call) = &options.on_call {
+            let error = error.map(str::to_owned);
+            on_call(&self.finish(shared.now(), request_id, status, error));
+        }
+    }
 }
 
 fn act(
@@ -206,9 +265,7 @@ fn act(
 ) -> Result<(&'static Operation, Value), WireError> {
     let protocol = Protocol::of(call.operation.service);
     let refused = |error| WireError { protocol, error };
-    pending.asked(call.operation, &Value::Null);
     let value = call.value().map_err(refused)?;
-    pending.asked(call.operation, &value);
     let result = shared.with(|emulator, now| emulator.handle_value(now, call.operation, value));
     let answer: Answer = result.map_err(refused)?;
     let value = answer.to_value();

@@ -23,10 +23,15 @@ pub struct Call {
 impl Call {
     /// Whether the operation only reads.
     pub fn is_read(&self) -> bool {
-        ["Describe", "List", "Get"]
-            .iter()
-            .any(|prefix| self.operation.starts_with(prefix))
+        is_read(self.operation)
     }
+}
+
+/// Whether an operation only reads, by AWS's way of naming them.
+pub fn is_read(operation: &str) -> bool {
+    ["Describe", "List", "Get", "Head"]
+        .iter()
+        .any(|prefix| operation.starts_with(prefix))
 }
 
 /// Calls counted by operation, and the latest 10,000 in order.

@@ -1,5 +1,9 @@
 //! What may differ between emulated accounts: region, quotas, latencies, the way health is known.
 
+use serde::{Deserialize, Serialize};
+
+use crate::throttle::Throttling;
+
 /// Everything that an [`crate::Emulator`] is made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -15,10 +19,16 @@ pub struct Config {
     pub quotas: Quotas,
     /// How targets become healthy.
     pub health: HealthMode,
+    /// How fast calls may come.
+    pub throttling: Throttling,
+    /// For how long, in milliseconds of virtual time, reads do not show what a write has done. Writes
+    /// always see everything. AWS warns of such delays and documents none.
+    pub read_lag_ms: u64,
 }
 
 impl Default for Config {
-    /// Region `us-east-1`, a made-up account, AWS's quotas, no waiting, health from probes.
+    /// Region `us-east-1`, a made-up account, AWS's quotas, no waiting, no throttling, health from
+    /// probes.
     fn default() -> Self {
         Self {
             region: "us-east-1".into(),
@@ -27,6 +37,8 @@ impl Default for Config {
             latencies: Latencies::instant(),
             quotas: Quotas::default(),
             health: HealthMode::Probed,
+            throttling: Throttling::None,
+            read_lag_ms: 0,
         }
     }
 }
@@ -86,7 +98,8 @@ impl Latencies {
 ///
 /// Sources: "Quotas for your Application Load Balancers", "Quotas for your Network Load
 /// Balancers", "Amazon VPC quotas" and ACM's "Quotas" in the AWS user guides.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Quotas {
     /// ALBs in the region.
     pub application_load_balancers: usize,

@@ -19,20 +19,23 @@ mod error;
 pub mod generated;
 mod ids;
 pub mod operation;
+mod past;
 pub mod reference;
 pub mod shape;
 mod sts;
 mod tagging;
+mod throttle;
 mod time;
 pub mod unmodelled;
 pub mod validate;
 pub mod world;
 
 pub use blob::Blob;
-pub use calls::{Call, CallLog};
+pub use calls::{Call, CallLog, is_read};
 pub use config::{Config, HealthMode, Latencies, Quotas};
 pub use error::{ApiError, Fault};
 pub use operation::{Operation, Request, Response, Service};
+pub use throttle::Throttling;
 pub use time::Timestamp;
 
 use ids::IdSource;
@@ -51,6 +54,8 @@ pub struct Emulator {
     /// Counts what the data plane serves from besides ELBv2's state: certificates.
     other_revision: u64,
     calls: CallLog,
+    buckets: throttle::Buckets,
+    past: past::Past,
 }
 
 impl Emulator {
@@ -65,6 +70,8 @@ impl Emulator {
             acm: acm::State::default(),
             other_revision: 0,
             calls: CallLog::default(),
+            buckets: throttle::Buckets::default(),
+            past: past::Past::default(),
         }
     }
 
@@ -79,7 +86,9 @@ impl Emulator {
     ) -> Result<Response, ApiError> {
         let request = request.into();
         let operation = request.operation();
-        let checked = check(operation, &request.to_value());
+        let value = request.to_value();
+        let admitted = self.admit(now, operation, &value);
+        let checked = admitted.and_then(|()| check(operation, &value));
         self.answer(now, operation, checked.map(|()| request))
     }
 
@@ -90,13 +99,29 @@ impl Emulator {
         operation: &'static Operation,
         request: serde_json::Value,
     ) -> Result<Response, ApiError> {
-        let checked = check(operation, &request).and_then(|()| {
+        let admitted = self.admit(now, operation, &request);
+        let checked = admitted.and_then(|()| check(operation, &request));
+        let checked = checked.and_then(|()| {
             // What has passed the check fits the type, unless a value is of another kind than its
             // shape says; codecs do not make such values.
             Request::from_value(operation, request)
                 .map_err(|error| ApiError::sender("SerializationException", error.to_string()))
         });
         self.answer(now, operation, checked)
+    }
+
+    /// What stands before an operation, whatever the request says.
+    fn admit(
+        &mut self,
+        now: Timestamp,
+        operation: &Operation,
+        request: &serde_json::Value,
+    ) -> Result<(), ApiError> {
+        if self.config.throttling == Throttling::None {
+            return Ok(());
+        }
+        let asks_for_all = throttle::asks_for_all(operation, request);
+        self.buckets.take(now, operation, asks_for_all)
     }
 
     /// Does what a request that has passed its checks asks for, and logs the call.
@@ -107,13 +132,7 @@ impl Emulator {
         request: Result<Request, ApiError>,
     ) -> Result<Response, ApiError> {
         self.advance(now);
-        let result = request.and_then(|request| match request {
-            Request::ElbV2(request) => self.elbv2(now, request).map(Response::ElbV2),
-            Request::Ec2(request) => self.ec2(now, request).map(Response::Ec2),
-            Request::Acm(request) => self.acm(now, request).map(Response::Acm),
-            Request::Sts(request) => Ok(Response::Sts(self.sts(&request))),
-            Request::Tagging(request) => self.tagging(now, request).map(Response::Tagging),
-        });
+        let result = request.and_then(|request| self.perform(now, operation, request));
         let error = result.as_ref().err().map(|error| error.code.clone());
         self.calls.record(Call {
             at: now,
@@ -122,6 +141,44 @@ impl Emulator {
             error,
         });
         result
+    }
+
+    /// Reads from what may be shown, writes to what is.
+    fn perform(
+        &mut self,
+        now: Timestamp,
+        operation: &Operation,
+        request: Request,
+    ) -> Result<Response, ApiError> {
+        if self.config.read_lag_ms == 0 {
+            return self.dispatch(now, request);
+        }
+        if !calls::is_read(operation.name) {
+            let before = self.held();
+            let result = self.dispatch(now, request);
+            if result.is_ok() {
+                self.past.remember(now, before);
+            }
+            return result;
+        }
+        let Some(shown) = self.past.shown(now, self.config.read_lag_ms) else {
+            return self.dispatch(now, request);
+        };
+        let current = self.replace_held(shown);
+        self.advance(now);
+        let result = self.dispatch(now, request);
+        self.replace_held(current);
+        result
+    }
+
+    fn dispatch(&mut self, now: Timestamp, request: Request) -> Result<Response, ApiError> {
+        match request {
+            Request::ElbV2(request) => self.elbv2(now, request).map(Response::ElbV2),
+            Request::Ec2(request) => self.ec2(now, request).map(Response::Ec2),
+            Request::Acm(request) => self.acm(now, request).map(Response::Acm),
+            Request::Sts(request) => Ok(Response::Sts(self.sts(&request))),
+            Request::Tagging(request) => self.tagging(now, request).map(Response::Tagging),
+        }
     }
 
     /// Lets happen what falls due up to `now`: load balancers become active, drained targets go.
@@ -147,6 +204,16 @@ impl Emulator {
     /// What the emulator was made from.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Changes the quotas. What exists beyond a lowered one stays.
+    pub fn set_quotas(&mut self, quotas: Quotas) {
+        self.config.quotas = quotas;
+    }
+
+    /// Changes for how long reads lag behind writes, in milliseconds of virtual time.
+    pub fn set_read_lag(&mut self, milliseconds: u64) {
+        self.config.read_lag_ms = milliseconds;
     }
 
     /// The next request id: a UUID, the same for the same seed and calls.

@@ -25,8 +25,14 @@ the signature's value.
   codes are those of EC2's user guide. All services also answer with the codes of their framework
   (`ValidationError`, `ValidationException`, `MissingParameter`, `InvalidParameterValue`, …).
 
-Not emulated: throttling, IAM policies, delays between a write and the reads that show it.
+Calls are throttled as AWS documents it with `elbow emulator --throttle aws`, its default; `elbow local`
+throttles nothing. Not emulated: IAM policies (a fault can deny an action, see
+[the files of `elbow emulator`](emulator-json.md)).
 `GET /_emulator/calls` on the endpoint lists the calls so far, one JSON object a line.
+
+On sockets, application load balancers serve HTTP and HTTPS listeners, network load balancers TCP, TLS, UDP
+and TCP_UDP listeners. QUIC is not carried, and clients' addresses are not preserved: targets see the load
+balancer's.
 ";
 
 /// The page, as Markdown.

@@ -226,6 +226,16 @@ pub struct EmulatorArgs {
     /// How many times faster than on AWS its waits pass; 1 gives AWS's own times.
     #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
     pub speed: f64,
+    /// Whether calls that come too fast are refused, as by AWS.
+    #[arg(long, value_enum, default_value_t, value_name = "LIKE")]
+    pub throttle: Throttle,
+    /// What goes wrong, as JSON (docs/reference/emulator-json.md): errors, delays, lost answers,
+    /// denied actions, lower quotas.
+    #[arg(long, value_name = "FILE")]
+    pub faults: Option<PathBuf>,
+    /// Lets local clients change what goes wrong while it runs, below `/_emulator/`.
+    #[arg(long)]
+    pub admin: bool,
     /// Writes each API call to this file, as one line of JSON.
     #[arg(long, value_name = "FILE")]
     pub call_log: Option<PathBuf>,
@@ -237,6 +247,16 @@ pub struct EmulatorArgs {
     /// 127.0.0.0/24 that no other elbow has.
     #[arg(long, value_delimiter = ',', value_name = "ADDRESSES")]
     pub addresses: Vec<String>,
+}
+
+/// Whether calls that come too fast are refused.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Throttle {
+    /// By AWS's token buckets.
+    #[default]
+    Aws,
+    /// Never.
+    None,
 }
 
 /// What `--speed` may be. Above it, AWS's shortest waits would be fractions of a millisecond.

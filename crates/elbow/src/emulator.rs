@@ -10,19 +10,21 @@ mod state;
 mod world_file;
 
 use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
-use elbow_emulator::{Config, Emulator, HealthMode, Latencies};
+use elbow_emulator::{Config, Emulator, HealthMode, Latencies, Throttling};
 use elbow_emulator_server::dataplane::{self, DataPlane, DataPlaneConfig};
 use elbow_emulator_server::{
-    ApiOptions, Clock, DnsSockets, SharedEmulator, serve_api_with, serve_dns,
+    ApiOptions, Clock, DnsSockets, FaultPlan, SharedEmulator, serve_api_with, serve_dns,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::addresses::Claims;
-use crate::args::{EmulatorArgs, SPEEDS};
+use crate::args::{EmulatorArgs, SPEEDS, Throttle};
 use crate::exit_code::ExitCode;
 use crate::signals::Signals;
 use crate::state_file;
@@ -92,6 +94,10 @@ impl Server {
             account_id: file.account.clone(),
             latencies: Latencies::aws(),
             health: HealthMode::Probed,
+            throttling: match args.throttle {
+                Throttle::Aws => Throttling::Aws,
+                Throttle::None => Throttling::None,
+            },
             ..Config::default()
         });
         let ca_certificate = file
@@ -107,7 +113,12 @@ impl Server {
         let endpoint_url = format!("http://{}", api.local_addr()?);
         let options = ApiOptions {
             on_call: args.call_log.as_deref().map(call_log::open).transpose()?,
+            faults: Arc::default(),
+            admin: args.admin,
         };
+        if let Some(path) = &args.faults {
+            read_faults(path)?.apply(&shared, &options.faults);
+        }
         tasks.spawn(serve_api_with(
             shared.clone(),
             api,
@@ -204,6 +215,13 @@ impl Server {
         let patience = std::time::Duration::from_secs(1);
         drop(tokio::time::timeout(patience, self.tasks.wait()).await);
     }
+}
+
+fn read_faults(path: &Path) -> anyhow::Result<FaultPlan> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("--faults: cannot read {}", path.display()))?;
+    serde_json::from_str(&text)
+        .with_context(|| format!("--faults: {} does not describe faults", path.display()))
 }
 
 /// Addresses for load balancers: those that were asked for, else loopback addresses that nobody has.

@@ -9,7 +9,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 
 use super::bindings::BindOutcome;
 
@@ -67,30 +67,75 @@ impl AddressPool {
     }
 }
 
+/// Which sockets a listener has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Tcp,
+    Udp,
+    /// Both, at the same port.
+    TcpAndUdp,
+}
+
+/// Bound sockets.
+#[derive(Debug, Default)]
+pub(crate) struct Sockets {
+    pub(crate) tcp: Option<TcpListener>,
+    pub(crate) udp: Option<UdpSocket>,
+}
+
 /// Binds a listener.
 pub(crate) fn bind(
     address: IpAddr,
     port: u16,
     ports: PortChoice,
-) -> (Option<TcpListener>, BindOutcome) {
+    transport: Transport,
+) -> (Sockets, BindOutcome) {
     let reason = match ports {
         PortChoice::Mapped => "ports are mapped by choice".to_owned(),
-        PortChoice::Declared => match listen(SocketAddr::new(address, port)) {
-            Ok((listener, bound)) => return (Some(listener), BindOutcome::AsDeclared(bound)),
+        PortChoice::Declared => match listen(SocketAddr::new(address, port), transport) {
+            Ok((sockets, bound)) => return (sockets, BindOutcome::AsDeclared(bound)),
             Err(error) => explain(&error, address, port),
         },
     };
     // The same address keeps load balancers apart; where it is the trouble, the one that every
     // system has is next.
     for candidate in [address, Ipv4Addr::LOCALHOST.into()] {
-        if let Ok((listener, address)) = listen(SocketAddr::new(candidate, 0)) {
-            return (Some(listener), BindOutcome::Mapped { address, reason });
+        if let Ok((sockets, address)) = listen(SocketAddr::new(candidate, 0), transport) {
+            return (sockets, BindOutcome::Mapped { address, reason });
         }
     }
-    (None, BindOutcome::Failed { reason })
+    (Sockets::default(), BindOutcome::Failed { reason })
 }
 
-fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+fn listen(address: SocketAddr, transport: Transport) -> io::Result<(Sockets, SocketAddr)> {
+    /// Times that a port which is free for TCP may turn out to be taken for UDP.
+    const TRIES: usize = 20;
+    let mut result = Err(io::ErrorKind::AddrInUse.into());
+    for _ in 0..TRIES {
+        result = listen_once(address, transport);
+        if result.is_ok() || address.port() != 0 {
+            break;
+        }
+    }
+    result
+}
+
+fn listen_once(mut address: SocketAddr, transport: Transport) -> io::Result<(Sockets, SocketAddr)> {
+    let mut sockets = Sockets::default();
+    if transport != Transport::Udp {
+        let tcp = listen_tcp(address)?;
+        address = tcp.local_addr()?;
+        sockets.tcp = Some(tcp);
+    }
+    if transport != Transport::Tcp {
+        let udp = listen_udp(address)?;
+        address = udp.local_addr()?;
+        sockets.udp = Some(udp);
+    }
+    Ok((sockets, address))
+}
+
+fn listen_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -102,9 +147,19 @@ fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    let listener = TcpListener::from_std(socket.into())?;
-    let bound = listener.local_addr()?;
-    Ok((listener, bound))
+    TcpListener::from_std(socket.into())
+}
+
+/// Without the reuse of addresses, by which two could share a UDP port.
+fn listen_udp(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::DGRAM,
+        Some(Protocol::UDP),
+    )?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    UdpSocket::from_std(socket.into())
 }
 
 fn explain(error: &io::Error, address: IpAddr, port: u16) -> String {
@@ -147,9 +202,14 @@ mod tests {
     #[tokio::test]
     async fn a_taken_port_is_mapped_and_said_so() {
         let local = IpAddr::from([127, 0, 0, 1]);
-        let (_held, outcome) = bind(local, 0, PortChoice::Mapped);
+        let (_held, outcome) = bind(local, 0, PortChoice::Mapped, Transport::Tcp);
         let taken = outcome.address().unwrap();
-        let (listener, outcome) = bind(local, taken.port(), PortChoice::Declared);
+        let (sockets, outcome) = bind(
+            local,
+            taken.port(),
+            PortChoice::Declared,
+            Transport::TcpAndUdp,
+        );
         let BindOutcome::Mapped { address, reason } = outcome else {
             panic!("{outcome:?}")
         };
@@ -161,12 +221,14 @@ mod tests {
                 taken.port()
             )
         );
-        assert_eq!(listener.unwrap().local_addr().unwrap(), address);
+        assert_eq!(sockets.tcp.unwrap().local_addr().unwrap(), address);
+        assert_eq!(sockets.udp.unwrap().local_addr().unwrap(), address);
     }
 
     #[tokio::test]
     async fn an_address_that_is_not_here_is_replaced() {
-        let (_, outcome) = bind(IpAddr::from([192, 0, 2, 1]), 9000, PortChoice::Declared);
+        let elsewhere = IpAddr::from([192, 0, 2, 1]);
+        let (_, outcome) = bind(elsewhere, 9000, PortChoice::Declared, Transport::Udp);
         let BindOutcome::Mapped { address, reason } = outcome else {
             panic!("{outcome:?}")
         };

@@ -150,7 +150,7 @@ async fn secure(
 
 /// Ends when the flow may not go on: its target is unhealthy, or its target group is out of the
 /// listener.
-async fn must_end(
+pub(super) async fn must_end(
     listener: &ListenerContext,
     listener_arn: &str,
     peer: SocketAddr,

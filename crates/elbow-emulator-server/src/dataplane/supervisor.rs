@@ -14,10 +14,10 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::addresses::{AddressPool, PortChoice, bind};
+use super::addresses::{AddressPool, PortChoice, Sockets, Transport, bind};
 use super::bindings::{BindOutcome, Bindings, ListenerBinding, LoadBalancerBinding};
 use super::plane::{ListenerContext, Live, Plane};
-use super::{alb, nlb};
+use super::{alb, nlb, udp};
 
 /// Pause after a failed accept, which as a rule means that there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -35,8 +35,8 @@ pub(crate) struct Supervisor {
 struct Open {
     live: watch::Sender<Arc<Live>>,
     closing: CancellationToken,
-    /// Ends with the accept loop, and with it the bound socket.
-    accepting: Option<tokio::task::JoinHandle<()>>,
+    /// Each ends with its loop, and with it the bound socket.
+    accepting: Vec<tokio::task::JoinHandle<()>>,
     outcome: BindOutcome,
 }
 
@@ -129,14 +129,23 @@ impl Supervisor {
 
     fn open(&mut self, served: ServedListener) -> Open {
         let address = self.addresses.assign(&served.load_balancer_arn);
-        let (listener, outcome) = match served.protocol {
-            ServedProtocol::Other(protocol) => (
-                None,
+        let transport = match served.protocol {
+            ServedProtocol::Http
+            | ServedProtocol::Https
+            | ServedProtocol::Tcp
+            | ServedProtocol::Tls => Ok(Transport::Tcp),
+            ServedProtocol::Udp => Ok(Transport::Udp),
+            ServedProtocol::TcpUdp => Ok(Transport::TcpAndUdp),
+            ServedProtocol::Other(protocol) => Err(protocol),
+        };
+        let (sockets, outcome) = match transport {
+            Ok(transport) => bind(address, served.port, self.ports, transport),
+            Err(protocol) => (
+                Sockets::default(),
                 BindOutcome::Failed {
                     reason: format!("the data plane does not carry {protocol}"),
                 },
             ),
-            _ => bind(address, served.port, self.ports),
         };
         match &outcome {
             BindOutcome::AsDeclared(_) => {}
@@ -154,11 +163,17 @@ impl Supervisor {
             live: receiver,
             closing: closing.clone(),
         };
-        let accepting = listener.map(|listener| self.plane.tasks.spawn(accept(listener, context)));
+        let tasks = &self.plane.tasks;
+        let datagrams = sockets
+            .udp
+            .map(|socket| tasks.spawn(udp::serve(socket, context.clone())));
+        let connections = sockets
+            .tcp
+            .map(|listener| tasks.spawn(accept(listener, context)));
         Open {
             live,
             closing,
-            accepting,
+            accepting: connections.into_iter().chain(datagrams).collect(),
             outcome,
         }
     }
@@ -211,13 +226,13 @@ impl Open {
         }
     }
 
-    /// Stops accepting and waits until the socket is closed, so that its port is free.
+    /// Stops accepting and waits until the sockets are closed, so that their port is free.
     async fn close(self) {
         self.closing.cancel();
-        if let Some(accepting) = self.accepting
-            && let Err(error) = accepting.await
-        {
-            tracing::warn!(%error, "Accepting connections failed");
+        for accepting in self.accepting {
+            if let Err(error) = accepting.await {
+                tracing::warn!(%error, "Accepting connections failed");
+            }
         }
     }
 }

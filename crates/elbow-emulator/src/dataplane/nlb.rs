@@ -77,6 +77,10 @@ pub enum FlowFate {
 /// Idle time of TCP flows when the listener says nothing, and of TLS flows always.
 pub const IDLE_SECONDS_DEFAULT: u64 = 350;
 
+/// Idle time of UDP flows, which no attribute changes: "Network Load Balancers", "Connection idle
+/// timeout".
+pub const UDP_IDLE_SECONDS: u64 = 120;
+
 impl Flow {
     /// A number for the choice of a target group, and one for the choice of a target.
     fn hash(&self, seed: u64) -> u64 {

@@ -6,14 +6,15 @@
 //! are tried in ascending priority and the default rule last.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::conditions::Condition;
 use super::forward::{ForwardAction, TargetPolicy};
 use super::headers::{FORWARDED_ADDRESSES_MAX, forwarded_addresses};
 use super::nlb::{
-    self, Flow, FlowDecision, FlowFate, FlowForward, IDLE_SECONDS_DEFAULT, RefuseReason, TargetLife,
+    self, Flow, FlowDecision, FlowFate, FlowForward, IDLE_SECONDS_DEFAULT, RefuseReason,
+    TargetLife, UDP_IDLE_SECONDS,
 };
 use super::pick::{FixedPick, Picker};
 use super::redirect;
@@ -209,6 +210,33 @@ impl Emulator {
             preserve_client_ip: target_group.attribute("preserve_client_ip.enabled") == "true",
             idle_timeout: Duration::from_secs(idle.unwrap_or(IDLE_SECONDS_DEFAULT)),
         }))
+    }
+
+    /// What a network load balancer does with the datagrams from one client address and port.
+    ///
+    /// For UDP, a flow is told by the addresses and ports alone ("Network Load Balancer components"),
+    /// so that the same client address and port come to the same target again while the candidates
+    /// stay the same. What the PROXY protocol does with datagrams is undocumented: they get no header.
+    pub fn route_datagrams(
+        &self,
+        now: Timestamp,
+        listener_arn: &str,
+        client: SocketAddr,
+        local: SocketAddr,
+    ) -> FlowDecision {
+        let flow = Flow {
+            client,
+            local,
+            sequence: 0,
+        };
+        match self.route_flow(now, listener_arn, &flow) {
+            FlowDecision::Forward(forward) => FlowDecision::Forward(Box::new(FlowForward {
+                proxy_protocol: false,
+                idle_timeout: Duration::from_secs(UDP_IDLE_SECONDS),
+                ..*forward
+            })),
+            refused @ FlowDecision::Refuse(_) => refused,
+        }
     }
 
     /// Whether a flow that went to a target some time ago may go on.

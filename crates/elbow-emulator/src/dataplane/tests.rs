@@ -433,6 +433,34 @@ fn flows_find_targets_and_lose_them() {
 }
 
 #[test]
+fn datagrams_of_one_client_are_one_flow() {
+    let mut world = World::new(HealthMode::AssumeHealthy);
+    let load_balancer = world.load_balancer("network");
+    let checked = json!({ "Protocol": "UDP", "HealthCheckProtocol": "TCP" });
+    let target_group = world.target_group("tg", checked);
+    let action = json!({ "Type": "forward", "TargetGroupArn": target_group });
+    let listener = world.listener(&load_balancer, "UDP", 53, action);
+    world.register(&target_group, &[5432, 5433]);
+    let mut ports = std::collections::BTreeSet::new();
+    for client in 4_000..4_020 {
+        let client = SocketAddr::from(([192, 0, 2, 1], client));
+        let local = flow(0).local;
+        let decide = || {
+            world
+                .emulator
+                .route_datagrams(NOW, &listener, client, local)
+        };
+        let FlowDecision::Forward(forward) = decide() else {
+            panic!("refused")
+        };
+        assert_eq!(decide(), FlowDecision::Forward(forward.clone()));
+        assert_eq!(forward.idle_timeout.as_secs(), 120);
+        ports.insert(forward.target.port);
+    }
+    assert_eq!(ports.len(), 2, "clients are spread");
+}
+
+#[test]
 fn what_is_served_is_listed() {
     let mut world = World::new(HealthMode::AssumeHealthy);
     assert!(world.emulator.listeners(NOW).is_empty());

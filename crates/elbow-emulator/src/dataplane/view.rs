@@ -52,7 +52,11 @@ pub enum ServedProtocol {
     Tcp,
     /// Network load balancer, TLS ended at the listener.
     Tls,
-    /// UDP, TCP_UDP, QUIC and TCP_QUIC, which the data plane does not carry.
+    /// Network load balancer, datagrams passed through.
+    Udp,
+    /// Network load balancer, both on one port.
+    TcpUdp,
+    /// QUIC and TCP_QUIC, which the data plane does not carry.
     Other(&'static str),
 }
 
@@ -64,6 +68,8 @@ impl ServedProtocol {
             Self::Https => "HTTPS",
             Self::Tcp => "TCP",
             Self::Tls => "TLS",
+            Self::Udp => "UDP",
+            Self::TcpUdp => "TCP_UDP",
             Self::Other(name) => name,
         }
     }
@@ -187,7 +193,11 @@ impl Emulator {
                 Protocol::Https => ServedProtocol::Https,
                 Protocol::Tcp => ServedProtocol::Tcp,
                 Protocol::Tls => ServedProtocol::Tls,
-                other => ServedProtocol::Other(other.as_str()),
+                Protocol::Udp => ServedProtocol::Udp,
+                Protocol::TcpUdp => ServedProtocol::TcpUdp,
+                other @ (Protocol::Quic | Protocol::TcpQuic) => {
+                    ServedProtocol::Other(other.as_str())
+                }
             },
             port: listener.port,
             certificates,

@@ -1,10 +1,11 @@
 //! Network load balancers.
 
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio_util::sync::CancellationToken;
 
 use super::client::dead_port;
@@ -170,8 +171,14 @@ async fn tls_ends_at_the_listener() {
 async fn what_is_not_carried_is_said() {
     let world = World::new().await;
     let load_balancer = world.load_balancer("net", "network");
-    let target_group = world.target_group("net", "UDP", json!({ "HealthCheckProtocol": "TCP" }));
-    let listener = world.listener(&load_balancer, "UDP", 53, forward(&target_group), json!({}));
+    let target_group = world.target_group("net", "QUIC", json!({ "HealthCheckProtocol": "TCP" }));
+    let listener = world.listener(
+        &load_balancer,
+        "QUIC",
+        443,
+        forward(&target_group),
+        json!({}),
+    );
     let binding = world
         .wait(|bindings| {
             bindings
@@ -182,6 +189,120 @@ async fn what_is_not_carried_is_said() {
                 .cloned()
         })
         .await;
-    let reason = "the data plane does not carry UDP".to_owned();
+    let reason = "the data plane does not carry QUIC".to_owned();
     assert_eq!(binding.outcome, BindOutcome::Failed { reason });
+}
+
+/// A UDP target that answers with what it got, and its own number before it.
+async fn udp_target(number: u8) -> u16 {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let port = socket.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let mut buffer = [0; 2048];
+        while let Ok((length, client)) = socket.recv_from(&mut buffer[1..]).await {
+            buffer[0] = number;
+            socket.send_to(&buffer[..=length], client).await.unwrap();
+        }
+    });
+    port
+}
+
+async fn exchange(client: &UdpSocket, listener: SocketAddr, text: &[u8]) -> Vec<u8> {
+    client.send_to(text, listener).await.unwrap();
+    let mut buffer = [0; 2048];
+    let (length, from) = client.recv_from(&mut buffer).await.unwrap();
+    assert_eq!(from, listener, "answers come from the load balancer");
+    buffer[..length].to_vec()
+}
+
+/// An NLB with one listener of a protocol that carries datagrams, and its address.
+async fn udp_nlb(world: &World, protocol: &str, targets: &[u16]) -> (String, SocketAddr) {
+    let load_balancer = world.load_balancer("net", "network");
+    let checked = json!({ "HealthCheckProtocol": "TCP" });
+    let target_group = world.target_group("net", protocol, checked);
+    let listener = world.listener(
+        &load_balancer,
+        protocol,
+        53,
+        forward(&target_group),
+        json!({}),
+    );
+    for port in targets {
+        world.register(&target_group, *port);
+    }
+    let address = world.address(&listener).await;
+    (target_group, address)
+}
+
+#[tokio::test]
+async fn datagrams_of_a_client_stay_with_their_target() {
+    let world = World::new().await;
+    let targets = [udp_target(1).await, udp_target(2).await];
+    let (_, listener) = udp_nlb(&world, "UDP", &targets).await;
+    let mut seen = [0; 2];
+    for _ in 0..20 {
+        let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let first = exchange(&client, listener, b"a").await;
+        let second = exchange(&client, listener, b"b").await;
+        assert_eq!((first[0], &second[1..]), (second[0], &b"b"[..]));
+        seen[usize::from(first[0]) - 1] += 1;
+    }
+    assert!(
+        seen.iter().all(|count| *count > 0),
+        "both get flows: {seen:?}"
+    );
+}
+
+#[tokio::test]
+async fn datagrams_move_on_when_their_target_is_gone() {
+    let world = World::new().await;
+    let (leaving, staying) = (udp_target(1).await, udp_target(2).await);
+    let (target_group, listener) = udp_nlb(&world, "UDP", &[leaving]).await;
+    let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    assert_eq!(exchange(&client, listener, b"a").await, b"\x01a");
+    // Connections to targets end with the deregistration delay, which is on for UDP.
+    world.set_target_group(&target_group, "deregistration_delay.timeout_seconds", "0");
+    world.register(&target_group, staying);
+    world.deregister(&target_group, leaving);
+    world.emulator.with(elbow_emulator::Emulator::advance);
+    // The flow ends when the data plane hears of it, which is soon, not at once.
+    while exchange(&client, listener, b"b").await != b"\x02b" {}
+}
+
+#[tokio::test]
+async fn both_transports_share_a_port() {
+    let world = World::new().await;
+    let shutdown = CancellationToken::new();
+    let tcp = stand_in(StandInKind::TcpEcho, "app/db".to_owned(), shutdown)
+        .await
+        .unwrap();
+    let udp = UdpSocket::bind(("127.0.0.1", tcp.port())).await.unwrap();
+    let (_, listener) = udp_nlb(&world, "TCP_UDP", &[tcp.port()]).await;
+    let mut stream = TcpStream::connect(listener).await.unwrap();
+    stream.write_all(b"x").await.unwrap();
+    stream.read_exact(&mut [0]).await.unwrap();
+    let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    client.send_to(b"hello", listener).await.unwrap();
+    let mut buffer = [0; 16];
+    let (length, _) = udp.recv_from(&mut buffer).await.unwrap();
+    assert_eq!(&buffer[..length], b"hello");
+}
+
+#[tokio::test]
+async fn datagrams_without_a_target_are_dropped() {
+    let world = World::new().await;
+    let (target_group, listener) = udp_nlb(&world, "UDP", &[]).await;
+    let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    client.send_to(b"lost", listener).await.unwrap();
+    world.register(&target_group, udp_target(1).await);
+    // What was sent before there was a target may still be on its way, so it may get an answer, too;
+    // the second one does get its own.
+    client.send_to(b"b", listener).await.unwrap();
+    let mut buffer = [0; 16];
+    loop {
+        let (length, _) = client.recv_from(&mut buffer).await.unwrap();
+        if &buffer[..length] == b"\x01b" {
+            break;
+        }
+    }
 }
