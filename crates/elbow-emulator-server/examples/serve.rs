@@ -120,6 +120,9 @@ fn build_world(emulator: &mut Emulator, clock: Clock) -> Result<Value, Box<dyn E
         },
         ..CertificateSpec::new(["ec.example.com"])
     })?;
+    let mut authority = rcgen::CertificateParams::default();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority = authority.self_signed(&rcgen::KeyPair::generate()?)?;
     let import = rcgen::generate_simple_self_signed(vec!["import.example.com".to_owned()])?;
     Ok(json!({
         "region": region,
@@ -130,6 +133,7 @@ fn build_world(emulator: &mut Emulator, clock: Clock) -> Result<Value, Box<dyn E
         "instances": instances,
         "allocations": allocations,
         "certificates": { "rsa": rsa, "ec": ec },
+        "authority": authority.pem(),
         "import": {
             "certificate": import.cert.pem(),
             "privateKey": import.signing_key.serialize_pem(),

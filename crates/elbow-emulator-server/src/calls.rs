@@ -58,6 +58,8 @@ pub struct ApiCall {
 pub(crate) struct Pending {
     pub(crate) user_agent: Option<String>,
     pub(crate) operation: Option<&'static Operation>,
+    /// Service and operation of what is no [`Operation`].
+    pub(crate) named: Option<(&'static str, &'static str)>,
     pub(crate) resources: BTreeSet<String>,
 }
 
@@ -85,15 +87,15 @@ impl Pending {
         let since_epoch = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
+        let of_operation = |operation: &Operation| (operation.service.name(), operation.name);
+        let named = self.operation.map(of_operation).or(self.named);
         ApiCall {
             time: u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX),
             at: at.as_millis(),
             request_id,
-            service: self.operation.map(|operation| operation.service.name()),
-            operation: self.operation.map(|operation| operation.name),
-            read: self
-                .operation
-                .is_some_and(|operation| is_read(operation.name)),
+            service: named.map(|(service, _)| service),
+            operation: named.map(|(_, operation)| operation),
+            read: named.is_some_and(|(_, operation)| is_read(operation)),
             status,
             throttled: error
                 .as_deref()

@@ -14,6 +14,7 @@ mod alb;
 mod bindings;
 mod body;
 mod health;
+mod mutual_tls;
 mod nlb;
 mod picks;
 mod plane;
@@ -95,8 +96,9 @@ pub async fn serve(
     config: DataPlaneConfig,
     shutdown: CancellationToken,
 ) -> DataPlane {
-    let plane = Arc::new(Plane::new(emulator, config.dial, shutdown));
     let (publish, bindings) = watch::channel(Bindings::default());
+    let plane = Plane::new(emulator, config.dial, bindings.clone(), shutdown);
+    let plane = Arc::new(plane);
     let mut supervisor =
         supervisor::Supervisor::new(Arc::clone(&plane), config.addresses, config.ports, publish);
     supervisor.follow().await;

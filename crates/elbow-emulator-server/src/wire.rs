@@ -1,5 +1,5 @@
 //! AWS's wire protocols on one HTTP endpoint: Query (ELBv2, STS), EC2 Query, JSON 1.1 (ACM,
-//! tagging).
+//! tagging), REST (S3).
 //!
 //! In: HTTP requests. Out: HTTP responses in the protocol of the service that was asked.
 //! Always: the service is the one that the signature names; a service, operation or parameter that
@@ -12,6 +12,7 @@ mod errors;
 mod json;
 mod query;
 mod request;
+mod s3;
 #[cfg(test)]
 mod tests;
 mod xml;
@@ -34,6 +35,7 @@ use tokio_util::task::TaskTracker;
 use crate::calls::{CallSink, Pending};
 use crate::faults::{Faults, Instead, Meeting};
 use crate::shared::SharedEmulator;
+use crate::sigv4;
 use errors::WireError;
 use request::Call;
 
@@ -183,6 +185,14 @@ async fn answer(
         user_agent: user_agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned()),
         ..Pending::default()
     };
+    if sigv4::scope(request.headers()).is_ok_and(|scope| scope.service == "s3") {
+        let (response, told) = s3::answer(shared, request, &id).await;
+        pending.named = told.operation.map(|operation| ("s3", operation));
+        pending.resources.extend(told.resource);
+        let status = response.status().as_u16();
+        pending.tell(options, shared, id, status, told.error.as_deref());
+        return Ok(response);
+    }
     let read = request::read(request, &region).await;
     let meeting = match &read {
         Ok(call) => pending.meet(shared, &options.faults, call),

@@ -126,6 +126,10 @@ pub struct Quotas {
     pub target_groups_per_action: usize,
     /// Different target groups used by one ALB.
     pub target_groups_per_application_load_balancer: usize,
+    /// Trust stores in the region.
+    pub trust_stores: usize,
+    /// Certificates in one trust store.
+    pub ca_certificates_per_trust_store: usize,
     /// Target groups in the region.
     pub target_groups: usize,
     /// Targets of one instance or ip target group.
@@ -163,6 +167,8 @@ impl Default for Quotas {
             match_evaluations_per_rule: 5,
             target_groups_per_action: 5,
             target_groups_per_application_load_balancer: 100,
+            trust_stores: 20,
+            ca_certificates_per_trust_store: 25,
             target_groups: 3_000,
             targets_per_target_group: 1_000,
             targets_per_application_load_balancer: 1_000,

@@ -27,4 +27,6 @@ pub mod transforms;
 mod uri;
 mod view;
 
-pub use view::{KnownLoadBalancer, ServedCertificate, ServedListener, ServedProtocol};
+pub use view::{
+    KnownLoadBalancer, ServedCertificate, ServedListener, ServedMutualTls, ServedProtocol,
+};

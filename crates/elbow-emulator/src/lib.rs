@@ -1,4 +1,4 @@
-//! AWS as a pure state machine: ELBv2, EC2, ACM, STS and the routing decisions of ALB and NLB.
+//! AWS as a pure state machine: ELBv2, EC2, ACM, STS, a little of S3, and the routing decisions of ALB and NLB.
 //!
 //! In: a [`Config`], a world ([`Emulator::add_vpc`] and its like), requests with the time at which
 //! they arrive. Out: responses and errors as AWS would give them, and read access for a data plane.
@@ -21,6 +21,7 @@ mod ids;
 pub mod operation;
 mod past;
 pub mod reference;
+pub mod s3;
 pub mod shape;
 mod sts;
 mod tagging;
@@ -48,6 +49,7 @@ pub struct Emulator {
     pub(crate) elbv2: elbv2::State,
     pub(crate) ec2: ec2::State,
     pub(crate) acm: acm::State,
+    pub(crate) s3: s3::State,
     /// Request ids have a source of their own, so that resource ids do not depend on how requests
     /// arrive.
     request_ids: IdSource,
@@ -68,6 +70,7 @@ impl Emulator {
             elbv2: elbv2::State::default(),
             ec2: ec2::State::default(),
             acm: acm::State::default(),
+            s3: s3::State::default(),
             other_revision: 0,
             calls: CallLog::default(),
             buckets: throttle::Buckets::default(),

@@ -362,6 +362,7 @@ impl Emulator {
                 subnet_id: subnet.id.clone(),
                 description: String::new(),
                 private_ips: vec![private_ip],
+                prefixes: Vec::new(),
                 ipv6: spec.ipv6,
                 groups,
                 instance_id: Some(id.clone()),
@@ -415,6 +416,35 @@ impl Emulator {
             if let Some(interface) = interfaces.find(|i| i.instance_id.as_deref() == Some(id)) {
                 interface.private_ips.push(*address);
             }
+        }
+        Ok(())
+    }
+
+    /// Delegates a network to an instance's interface, in prefixes of 16 addresses, as the VPC CNI
+    /// plugin does for pods.
+    pub fn add_instance_prefixes(&mut self, id: &str, network: Ipv4Net) -> Result<(), WorldError> {
+        /// EC2 delegates nothing larger or smaller.
+        const PREFIX_LENGTH: u8 = 28;
+        let instance = known(&self.ec2.instances, id)?;
+        let subnet = known(&self.ec2.subnets, &instance.subnet_id)?.clone();
+        let outside = |outer: String| WorldError::Outside {
+            inner: network.to_string(),
+            outer,
+        };
+        if !subnet.cidr.contains(&network) {
+            return Err(outside(subnet.cidr.to_string()));
+        }
+        let Ok(prefixes) = network.trunc().subnets(PREFIX_LENGTH) else {
+            return Err(outside(format!("prefixes of length {PREFIX_LENGTH}")));
+        };
+        let prefixes: Vec<Ipv4Net> = prefixes.collect();
+        let taken = self.ec2.addresses_in_use(&subnet.id);
+        if let Some(address) = taken.iter().find(|address| network.contains(*address)) {
+            return Err(WorldError::Exists(address.to_string()));
+        }
+        let mut interfaces = self.ec2.interfaces.values_mut();
+        if let Some(interface) = interfaces.find(|i| i.instance_id.as_deref() == Some(id)) {
+            interface.prefixes.extend(prefixes);
         }
         Ok(())
     }

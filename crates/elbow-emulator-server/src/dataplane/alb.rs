@@ -22,6 +22,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::activity::{Activity, Watched};
+use super::mutual_tls::ClientIdentity;
 use super::plane::{ListenerContext, Live};
 use super::tls::{cipher_name, version_name};
 
@@ -48,6 +49,8 @@ pub(crate) struct Connection {
     pub(crate) scheme: Scheme,
     /// TLS version and cipher suite.
     pub(crate) tls: Option<(&'static str, String)>,
+    /// Who the client has shown itself to be.
+    pub(crate) identity: Option<ClientIdentity>,
     pub(crate) activity: Activity,
 }
 
@@ -57,15 +60,16 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, listener: Listene
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "Could not switch off delays");
     }
-    let connection = |scheme, tls| Connection {
+    let connection = |scheme, tls, identity| Connection {
         listener: listener.clone(),
         peer,
         scheme,
         tls,
+        identity,
         activity: Activity::new(),
     };
     if live.served.protocol != ServedProtocol::Https {
-        return serve_http(stream, connection(Scheme::Http, None), &live, false).await;
+        return serve_http(stream, connection(Scheme::Http, None, None), &live, false).await;
     }
     if is_cleartext(&stream).await {
         return refuse_cleartext(stream).await;
@@ -84,7 +88,10 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, listener: Listene
                 .negotiated_cipher_suite()
                 .map(|suite| cipher_name(suite.suite()));
             let tls = Some((version, cipher.unwrap_or_default()));
-            serve_http(stream, connection(Scheme::Https, tls), &live, is_http2).await;
+            let certificates = session.peer_certificates().unwrap_or_default();
+            let identity = ClientIdentity::new(&live.served.mutual_tls, certificates);
+            let connection = connection(Scheme::Https, tls, identity);
+            serve_http(stream, connection, &live, is_http2).await;
         }
         Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
         Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),

@@ -108,11 +108,19 @@ async fn check(plane: Arc<Plane>, probe: Probe, proxy_protocol: bool) {
 }
 
 async fn knock(plane: &Plane, probe: &Probe, proxy_protocol: bool) -> ProbeOutcome {
-    // A load balancer as a target has no address that could be dialed from here.
-    let ProbeAddress::Ip(address) = probe.address else {
+    let place = match &probe.address {
+        ProbeAddress::Ip(address) => Some((plane.dial)(*address, probe.port)),
+        ProbeAddress::LoadBalancer(arn) => plane.locate_load_balancer(arn, probe.port),
+    };
+    let Some(place) = place else {
         return ProbeOutcome::Refused;
     };
-    let Ok(mut stream) = connect_tcp((plane.dial)(address, probe.port)).await else {
+    let address = match probe.address {
+        ProbeAddress::Ip(address) => address,
+        // A load balancer is known by the address that it is served at.
+        ProbeAddress::LoadBalancer(_) => place.ip(),
+    };
+    let Ok(mut stream) = connect_tcp(place).await else {
         return ProbeOutcome::Refused;
     };
     if proxy_protocol

@@ -8,6 +8,7 @@
 //! The target sees the load balancer's address as the source also where AWS would preserve the
 //! client's: that takes privileges. The PROXY protocol carries the client's address.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::plane::ListenerContext;
 use super::splice::{Ending, reset_on_close, splice};
-use super::upstream::{connect_tcp, connect_tls};
+use super::upstream::{UpstreamError, connect_tcp, connect_tls};
 use super::{proxy_protocol, tls};
 
 /// Time for a client's TLS handshake.
@@ -107,12 +108,10 @@ pub(crate) async fn serve(stream: TcpStream, peer: SocketAddr, listener: Listene
 async fn connect(
     listener: &ListenerContext,
     forward: &FlowForward,
-) -> Result<TcpStream, super::upstream::UpstreamError> {
-    connect_tcp((listener.plane.dial)(
-        forward.target.address,
-        forward.target.port,
-    ))
-    .await
+) -> Result<TcpStream, UpstreamError> {
+    let address = listener.plane.locate(&forward.target);
+    let address = address.ok_or_else(|| UpstreamError::Connect(ErrorKind::NotConnected.into()))?;
+    connect_tcp(address).await
 }
 
 /// The client's side: as it came, or with TLS ended here.
@@ -139,7 +138,7 @@ async fn secure(
     target: TcpStream,
     forward: &FlowForward,
     alpn_policy: Option<&str>,
-) -> Result<Box<dyn Side>, super::upstream::UpstreamError> {
+) -> Result<Box<dyn Side>, UpstreamError> {
     if !forward.tls {
         return Ok(Box::new(target));
     }

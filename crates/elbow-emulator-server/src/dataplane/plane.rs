@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use elbow_emulator::dataplane::request::TargetEndpoint;
 use elbow_emulator::dataplane::settings::AlbSettings;
 use elbow_emulator::dataplane::{ServedListener, ServedProtocol};
 use rustls::ServerConfig;
@@ -16,6 +17,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::bindings::Bindings;
 use super::picks::Picks;
 use super::tls;
 use super::upstream::Pool;
@@ -30,6 +32,8 @@ pub(crate) struct Plane {
     pub(crate) dial: Dial,
     pub(crate) picks: Picks,
     pub(crate) pool: Pool,
+    /// Where listeners are served, for load balancers that are targets.
+    bindings: watch::Receiver<Bindings>,
     /// Ends everything.
     pub(crate) shutdown: CancellationToken,
     /// Every task of the data plane.
@@ -38,8 +42,14 @@ pub(crate) struct Plane {
 }
 
 impl Plane {
-    pub(crate) fn new(emulator: SharedEmulator, dial: Dial, shutdown: CancellationToken) -> Self {
+    pub(crate) fn new(
+        emulator: SharedEmulator,
+        dial: Dial,
+        bindings: watch::Receiver<Bindings>,
+        shutdown: CancellationToken,
+    ) -> Self {
         Self {
+            bindings,
             emulator,
             dial,
             picks: Picks::default(),
@@ -48,6 +58,23 @@ impl Plane {
             tasks: TaskTracker::new(),
             next: AtomicU64::new(0),
         }
+    }
+
+    /// Where a target really listens; nowhere while a load balancer that is one is not served.
+    pub(crate) fn locate(&self, target: &TargetEndpoint) -> Option<SocketAddr> {
+        if target.id.starts_with("arn:") {
+            self.locate_load_balancer(&target.id, target.port)
+        } else {
+            Some((self.dial)(target.address, target.port))
+        }
+    }
+
+    /// Where a load balancer serves a port.
+    pub(crate) fn locate_load_balancer(&self, arn: &str, port: u16) -> Option<SocketAddr> {
+        let bindings = self.bindings.borrow();
+        let mut listeners = bindings.load_balancers.get(arn)?.listeners.values();
+        let listener = listeners.find(|listener| listener.port == port)?;
+        listener.outcome.address()
     }
 
     /// A number that nothing else here has had.

@@ -5,5 +5,6 @@
 mod alb;
 mod client;
 mod health;
+mod mutual_tls;
 mod nlb;
 mod world;

@@ -11,13 +11,15 @@ use std::sync::Arc;
 use elbow_emulator::dataplane::{ServedCertificate, ServedListener, ServedProtocol};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{
     ClientConfig, DigitallySignedStruct, ServerConfig, SignatureScheme, SupportedProtocolVersion,
 };
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+
+use super::mutual_tls;
 
 /// Why a listener cannot speak TLS.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +30,9 @@ pub(crate) enum TlsError {
     /// rustls refuses the configuration.
     #[error("the TLS configuration is refused")]
     Refused(#[source] rustls::Error),
+    /// The trust store has nothing to verify clients with.
+    #[error("the trust store cannot be used")]
+    Authorities(#[source] rustls::server::VerifierBuilderError),
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -47,11 +52,23 @@ pub(crate) fn server_config(listener: &ServedListener) -> Result<ServerConfig, T
         return Err(TlsError::NoCertificate);
     }
     let versions = protocol_versions(listener.ssl_policy.as_deref().unwrap_or_default());
-    let mut config = ServerConfig::builder_with_provider(provider())
+    let provider = provider();
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(versions)
-        .map_err(TlsError::Refused)?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(SniResolver { certificates }));
+        .map_err(TlsError::Refused)?;
+    let resolver = Arc::new(SniResolver { certificates });
+    let mut config = match mutual_tls::verifier(&listener.mutual_tls, &provider)? {
+        None => builder.with_no_client_auth().with_cert_resolver(resolver),
+        Some(verifier) => {
+            let mut config = builder
+                .with_client_cert_verifier(verifier)
+                .with_cert_resolver(resolver);
+            // "TLS session resumption is not supported" together with mutual TLS.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+            config
+        }
+    };
     config.alpn_protocols = match listener.protocol {
         ServedProtocol::Https if listener.alb_settings().http2 => alpn(&["h2", "http/1.1"]),
         ServedProtocol::Https => alpn(&["http/1.1"]),

@@ -84,3 +84,158 @@ impl FaultPlan {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::sync::{Arc, Mutex};
+
+    use elbow_emulator::world::VpcSpec;
+    use elbow_emulator::{Config, Emulator};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_util::sync::{CancellationToken, DropGuard};
+
+    use crate::wire::{ApiOptions, serve_api_with};
+    use crate::{Clock, SharedEmulator};
+
+    struct Server {
+        address: SocketAddr,
+        vpc: String,
+        /// Operation, status and error of each call.
+        log: Arc<Mutex<Vec<String>>>,
+        _running: DropGuard,
+    }
+
+    impl Server {
+        async fn start(admin: bool) -> Self {
+            let mut emulator = Emulator::new(Config::default());
+            let vpc = VpcSpec::new("10.0.0.0/16".parse().unwrap());
+            let vpc = emulator.add_vpc(vpc).unwrap();
+            let shutdown = CancellationToken::new();
+            let shared = SharedEmulator::start(emulator, Clock::new(1.0), shutdown.clone());
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let log = Arc::new(Mutex::new(Vec::new()));
+            let calls = Arc::clone(&log);
+            let options = ApiOptions {
+                on_call: Some(Arc::new(move |call| {
+                    let operation = call.operation.unwrap_or("?");
+                    let error = call.error.as_deref().unwrap_or("-");
+                    let line = format!("{operation} {} {error}", call.status);
+                    calls.lock().unwrap().push(line);
+                })),
+                admin,
+                ..ApiOptions::default()
+            };
+            tokio::spawn(serve_api_with(shared, listener, options, shutdown.clone()));
+            Self {
+                address,
+                vpc,
+                log,
+                _running: shutdown.drop_guard(),
+            }
+        }
+
+        /// The whole answer; empty when the connection was closed instead.
+        async fn send(&self, method: &str, path: &str, body: &str) -> String {
+            let request = format!(
+                "{method} {path} HTTP/1.1\r\nHost: aws\r\nConnection: close\r\n\
+                 Authorization: AWS4-HMAC-SHA256 Credential=AK/20260301/us-east-1/ec2/aws4_request, \
+                 SignedHeaders=host, Signature=00\r\nX-Amz-Date: 20260301T000000Z\r\n\
+                 Content-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            let mut stream = TcpStream::connect(self.address).await.unwrap();
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            // A connection that is closed on purpose may end with a reset.
+            stream.read_to_string(&mut answer).await.ok();
+            answer
+        }
+
+        async fn create_group(&self) -> String {
+            let body = format!(
+                "Action=CreateSecurityGroup&Version=2016-11-15&GroupName=a&GroupDescription=d&VpcId={}",
+                self.vpc
+            );
+            self.send("POST", "/", &body).await
+        }
+
+        async fn set(&self, plan: &str) -> String {
+            self.send("POST", "/_emulator/faults", plan).await
+        }
+    }
+
+    #[tokio::test]
+    async fn faults_are_met_on_the_wire() {
+        let server = Server::start(true).await;
+        let plan = r#"{"faults": [
+            {"operation": "CreateSecurityGroup", "times": 1, "effect": "disconnect"},
+            {"operation": "CreateSecurityGroup", "after": 1, "times": 1, "effect": "loseAnswer"},
+            {"operation": "CreateSecurityGroup", "after": 2, "times": 1, "effect": "deny"}
+        ]}"#;
+        assert!(server.set(plan).await.starts_with("HTTP/1.1 204"));
+        assert_eq!(server.create_group().await, "");
+        assert_eq!(server.create_group().await, "");
+        assert!(
+            server
+                .create_group()
+                .await
+                .contains("<Code>UnauthorizedOperation</Code>")
+        );
+        let last = server.create_group().await;
+        assert!(
+            last.contains("InvalidGroup.Duplicate"),
+            "the second one was done: {last}"
+        );
+        let log = server.log.lock().unwrap().clone();
+        assert_eq!(
+            log,
+            [
+                "CreateSecurityGroup 0 disconnected",
+                "CreateSecurityGroup 0 answer lost",
+                "CreateSecurityGroup 403 UnauthorizedOperation",
+                "CreateSecurityGroup 400 InvalidGroup.Duplicate",
+            ]
+        );
+        let report = server.send("GET", "/_emulator/faults", "").await;
+        assert_eq!(report.matches("\"met\":1").count(), 3, "{report}");
+    }
+
+    #[tokio::test]
+    async fn quotas_are_lowered_and_restored() {
+        let server = Server::start(true).await;
+        server.set(r#"{"quotas": {"securityGroups": 1}}"#).await;
+        let refused = server.create_group().await;
+        assert!(refused.contains("SecurityGroupLimitExceeded"), "{refused}");
+        server.send("DELETE", "/_emulator/faults", "").await;
+        let created = server.create_group().await;
+        assert!(created.starts_with("HTTP/1.1 200"), "{created}");
+    }
+
+    #[tokio::test]
+    async fn nonsense_changes_nothing() {
+        let server = Server::start(true).await;
+        for plan in [
+            "",
+            "[]",
+            r#"{"fault": []}"#,
+            r#"{"faults": [{"effect": "explode"}]}"#,
+        ] {
+            let answer = server.set(plan).await;
+            assert!(answer.starts_with("HTTP/1.1 400"), "{plan}: {answer}");
+        }
+        assert!(server.create_group().await.starts_with("HTTP/1.1 200"));
+    }
+
+    #[tokio::test]
+    async fn nobody_may_without_permission() {
+        let server = Server::start(false).await;
+        let answer = server
+            .set(r#"{"faults": [{"effect": "disconnect"}]}"#)
+            .await;
+        assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+        assert!(server.create_group().await.starts_with("HTTP/1.1 200"));
+    }
+}

@@ -182,9 +182,10 @@ pub struct AppCookie {
 /// A registered target, ready to be dialed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TargetEndpoint {
-    /// Target id: an instance id or an address, as registered.
+    /// Target id: an instance id, an address or a load balancer's ARN, as registered.
     pub id: String,
-    /// The address to dial: the id itself, or the instance's private address.
+    /// The address to dial: the id itself, or the instance's private address. 0.0.0.0 for a load
+    /// balancer: whoever serves it knows where.
     pub address: IpAddr,
     /// The port to dial.
     pub port: u16,

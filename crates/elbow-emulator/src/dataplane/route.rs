@@ -6,7 +6,7 @@
 //! are tried in ascending priority and the default rule last.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::conditions::Condition;
@@ -26,6 +26,7 @@ use super::targets::{Member, Standing};
 use super::transforms::{self, Rewritten};
 use crate::elbv2::state::{
     Health, Listener, LoadBalancerKind, Protocol, ProtocolVersion, Rule, Target, TargetGroup,
+    TargetType,
 };
 use crate::generated::elbv2 as wire;
 use crate::{Emulator, Timestamp};
@@ -300,15 +301,18 @@ impl Emulator {
     /// The targets of a group that can be dialed, in the order of id and port.
     fn members(&self, group: &TargetGroup) -> Vec<Member> {
         let member = |id: &str, port: u16, target: &Target| {
-            // An instance is reached at its private address; a load balancer as a target has none
-            // of its own here.
+            // An instance is reached at its private address; a load balancer as a target wherever it
+            // is served.
             let instance = || {
                 self.ec2
                     .instances
                     .get(id)
                     .map(|instance| IpAddr::from(instance.private_ip))
             };
-            let address = id.parse().ok().or_else(instance)?;
+            let address = match group.target_type {
+                TargetType::Alb => Some(IpAddr::from(Ipv4Addr::UNSPECIFIED)),
+                TargetType::Ip | TargetType::Instance => id.parse().ok().or_else(instance),
+            }?;
             let endpoint = TargetEndpoint {
                 id: id.to_owned(),
                 address,

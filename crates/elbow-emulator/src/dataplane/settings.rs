@@ -26,10 +26,43 @@ pub struct AlbSettings {
     /// `routing.http.x_amzn_tls_version_and_cipher_suite.enabled`: names of the version and the
     /// cipher header.
     pub tls_headers: Option<(String, String)>,
+    /// `routing.http.request.x_amzn_mtls_clientcert….header_name`
+    pub mutual_tls_headers: MutualTlsHeaders,
     /// `routing.http.response.server.enabled`
     pub server_header: bool,
     /// Headers that every response gets, replacing the target's: lower-case name and value.
     pub response_headers: Vec<(&'static str, String)>,
+}
+
+/// The headers that tell a target about its client's certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MutualTlsHeaders {
+    /// The whole chain; in passthrough mode, alone.
+    pub chain: String,
+    /// Serial number.
+    pub serial_number: String,
+    /// Who issued it.
+    pub issuer: String,
+    /// Whose it is.
+    pub subject: String,
+    /// From when to when.
+    pub validity: String,
+    /// The certificate.
+    pub leaf: String,
+}
+
+impl MutualTlsHeaders {
+    /// All of their names.
+    pub fn all(&self) -> [&str; 6] {
+        [
+            &self.chain,
+            &self.serial_number,
+            &self.issuer,
+            &self.subject,
+            &self.validity,
+            &self.leaf,
+        ]
+    }
 }
 
 /// What happens to `X-Forwarded-For`.
@@ -94,7 +127,7 @@ impl AlbSettings {
                 .map(String::as_str)
                 .filter(|value| !value.is_empty())
         };
-        let tls_header = |key: &str, default: &str| {
+        let request_header = |key: &str, default: &str| {
             of_listener(&format!("routing.http.request.{key}.header_name"))
                 .unwrap_or(default)
                 .to_owned()
@@ -117,10 +150,30 @@ impl AlbSettings {
             )
             .then(|| {
                 (
-                    tls_header("x_amzn_tls_version", "X-Amzn-Tls-Version"),
-                    tls_header("x_amzn_tls_cipher_suite", "X-Amzn-Tls-Cipher-Suite"),
+                    request_header("x_amzn_tls_version", "X-Amzn-Tls-Version"),
+                    request_header("x_amzn_tls_cipher_suite", "X-Amzn-Tls-Cipher-Suite"),
                 )
             }),
+            mutual_tls_headers: MutualTlsHeaders {
+                chain: request_header("x_amzn_mtls_clientcert", "X-Amzn-Mtls-Clientcert"),
+                serial_number: request_header(
+                    "x_amzn_mtls_clientcert_serial_number",
+                    "X-Amzn-Mtls-Clientcert-Serial-Number",
+                ),
+                issuer: request_header(
+                    "x_amzn_mtls_clientcert_issuer",
+                    "X-Amzn-Mtls-Clientcert-Issuer",
+                ),
+                subject: request_header(
+                    "x_amzn_mtls_clientcert_subject",
+                    "X-Amzn-Mtls-Clientcert-Subject",
+                ),
+                validity: request_header(
+                    "x_amzn_mtls_clientcert_validity",
+                    "X-Amzn-Mtls-Clientcert-Validity",
+                ),
+                leaf: request_header("x_amzn_mtls_clientcert_leaf", "X-Amzn-Mtls-Clientcert-Leaf"),
+            },
             server_header: of_listener("routing.http.response.server.enabled") != Some("false"),
             response_headers: RESPONSE_HEADERS
                 .iter()

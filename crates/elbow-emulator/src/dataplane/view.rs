@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 
 use super::settings::AlbSettings;
 use crate::acm::CertificatePem;
-use crate::elbv2::state::{Listener, LoadBalancer, LoadBalancerKind, LoadBalancerState, Protocol};
+use crate::elbv2::state::{
+    Listener, LoadBalancer, LoadBalancerKind, LoadBalancerState, MutualTls, OnOff, Protocol,
+};
 use crate::{Emulator, Timestamp};
 
 /// One port of a load balancer that serves.
@@ -35,6 +37,8 @@ pub struct ServedListener {
     pub ssl_policy: Option<String>,
     /// `None`, `HTTP1Only`, …; TLS listeners of network load balancers only.
     pub alpn_policy: Option<String>,
+    /// What clients must show; HTTPS listeners only.
+    pub mutual_tls: ServedMutualTls,
     /// Attributes of the load balancer.
     pub load_balancer_attributes: BTreeMap<String, String>,
     /// Attributes of the listener.
@@ -73,6 +77,25 @@ impl ServedProtocol {
             Self::Other(name) => name,
         }
     }
+}
+
+/// What the clients of a listener must show of themselves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ServedMutualTls {
+    /// Nothing.
+    #[default]
+    Off,
+    /// A certificate, if they have one: whatever it is, the target is told.
+    Passthrough,
+    /// A certificate of these authorities.
+    Verify {
+        /// The authorities' certificates, as PEM.
+        authorities: String,
+        /// Whether an expired certificate will do.
+        ignore_expiry: bool,
+        /// Whether clients are told the names of the authorities.
+        advertise_names: bool,
+    },
 }
 
 /// A load balancer, with or without listeners.
@@ -203,8 +226,24 @@ impl Emulator {
             certificates,
             ssl_policy: listener.ssl_policy.clone(),
             alpn_policy: listener.alpn_policy.clone(),
+            mutual_tls: self.served_mutual_tls(listener),
             load_balancer_attributes: load_balancer.attributes.clone(),
             attributes: listener.attributes.clone(),
+        }
+    }
+
+    fn served_mutual_tls(&self, listener: &Listener) -> ServedMutualTls {
+        match &listener.mutual_tls {
+            None | Some(MutualTls::Off) => ServedMutualTls::Off,
+            Some(MutualTls::Passthrough) => ServedMutualTls::Passthrough,
+            Some(MutualTls::Verify(verify)) => {
+                let store = self.elbv2.trust_stores.get(&verify.trust_store_arn);
+                ServedMutualTls::Verify {
+                    authorities: store.map(|store| store.bundle.clone()).unwrap_or_default(),
+                    ignore_expiry: verify.ignore_expiry,
+                    advertise_names: verify.advertise_names == OnOff::On,
+                }
+            }
         }
     }
 

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use ipnet::Ipv4Net;
+
 use super::describe_networks::zone_id;
 use super::filters::{self, Filterable, Page};
 use super::interfaces;
@@ -93,6 +95,12 @@ impl Emulator {
                 description: Some(interface.description.clone()),
                 groups: Some(self.group_identifiers(&interface.groups)),
                 interface_type: Some("interface".into()),
+                ipv4_prefixes: (!interface.prefixes.is_empty()).then(|| {
+                    let prefix = |prefix: &Ipv4Net| wire::InstanceIpv4Prefix {
+                        ipv4_prefix: Some(prefix.to_string()),
+                    };
+                    interface.prefixes.iter().map(prefix).collect()
+                }),
                 mac_address: interface.private_ips.first().copied().map(mac_address),
                 network_interface_id: Some(interface.id.clone()),
                 owner_id: Some(self.config.account_id.clone()),
@@ -173,6 +181,7 @@ impl Emulator {
                 subnet_id: interface.subnet_id.clone(),
                 zone: self.zone_of(&interface.subnet_id),
                 private_ips: interface.private_ips.clone(),
+                prefixes: interface.prefixes.clone(),
                 ipv6: interface.ipv6,
                 groups: interface.groups.clone(),
                 instance_id: interface.instance_id.clone(),
@@ -198,6 +207,7 @@ impl Emulator {
                 subnet_id: subnet_id.clone(),
                 zone: subnet.zone.clone(),
                 private_ips: vec![interface.private_ip],
+                prefixes: Vec::new(),
                 ipv6: None,
                 groups: self.elb_interface_groups(arn),
                 instance_id: None,
@@ -256,6 +266,12 @@ impl Emulator {
             description: Some(view.description.clone()),
             groups: Some(self.group_identifiers(&view.groups)),
             interface_type: Some(view.kind.into()),
+            ipv4_prefixes: (!view.prefixes.is_empty()).then(|| {
+                let prefix = |prefix: &Ipv4Net| wire::Ipv4PrefixSpecification {
+                    ipv4_prefix: Some(prefix.to_string()),
+                };
+                view.prefixes.iter().map(prefix).collect()
+            }),
             ipv6_addresses: Some(ipv6.into_iter().collect()),
             mac_address: view.private_ips.first().copied().map(mac_address),
             network_interface_id: Some(view.id.clone()),
@@ -350,6 +366,7 @@ struct InterfaceView {
     subnet_id: String,
     zone: String,
     private_ips: Vec<Ipv4Addr>,
+    prefixes: Vec<Ipv4Net>,
     ipv6: Option<Ipv6Addr>,
     groups: BTreeSet<String>,
     instance_id: Option<String>,

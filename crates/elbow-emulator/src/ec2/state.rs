@@ -116,6 +116,8 @@ pub(crate) struct Interface {
     pub(crate) description: String,
     /// The first one is the primary address.
     pub(crate) private_ips: Vec<Ipv4Addr>,
+    /// Networks of 16 addresses that are delegated to it, for pods.
+    pub(crate) prefixes: Vec<Ipv4Net>,
     pub(crate) ipv6: Option<Ipv6Addr>,
     pub(crate) groups: BTreeSet<String>,
     pub(crate) instance_id: Option<String>,
@@ -236,8 +238,14 @@ impl State {
             .values()
             .filter(|i| i.subnet_id == subnet_id);
         interfaces
-            .flat_map(|interface| &interface.private_ips)
-            .copied()
+            .flat_map(|interface| {
+                // Of a network, also the addresses that would be its first and last.
+                let delegated = interface.prefixes.iter().flat_map(|prefix| {
+                    let (first, last) = (prefix.network(), prefix.broadcast());
+                    (first.to_bits()..=last.to_bits()).map(Ipv4Addr::from_bits)
+                });
+                interface.private_ips.iter().copied().chain(delegated)
+            })
             .collect()
     }
 

@@ -96,6 +96,11 @@ pub(super) fn target_group(region: &str, account: &str, name: &str, id: &str) ->
     format!("arn:aws:elasticloadbalancing:{region}:{account}:targetgroup/{name}/{id}")
 }
 
+/// The ARN of a new trust store.
+pub(super) fn trust_store(region: &str, account: &str, name: &str, id: &str) -> String {
+    format!("arn:aws:elasticloadbalancing:{region}:{account}:truststore/{name}/{id}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -22,6 +22,9 @@ impl Emulator {
             Q::CreateTargetGroup(input) => {
                 R::CreateTargetGroup(self.create_target_group(now, &input)?)
             }
+            Q::CreateTrustStore(input) => {
+                R::CreateTrustStore(self.create_trust_store(now, &input)?)
+            }
             Q::DeleteListener(input) => R::DeleteListener(self.delete_listener(now, &input)?),
             Q::DeleteLoadBalancer(input) => {
                 R::DeleteLoadBalancer(self.delete_load_balancer(now, &input)?)
@@ -29,6 +32,9 @@ impl Emulator {
             Q::DeleteRule(input) => R::DeleteRule(self.delete_rule(now, &input)?),
             Q::DeleteTargetGroup(input) => {
                 R::DeleteTargetGroup(self.delete_target_group(now, &input)?)
+            }
+            Q::DeleteTrustStore(input) => {
+                R::DeleteTrustStore(self.delete_trust_store(now, &input)?)
             }
             Q::DeregisterTargets(input) => {
                 R::DeregisterTargets(self.deregister_targets(now, &input)?)
@@ -68,6 +74,12 @@ impl Emulator {
             Q::DescribeTargetHealth(input) => {
                 R::DescribeTargetHealth(self.describe_target_health(now, &input)?)
             }
+            Q::DescribeTrustStoreAssociations(input) => R::DescribeTrustStoreAssociations(
+                self.describe_trust_store_associations(now, &input)?,
+            ),
+            Q::DescribeTrustStores(input) => {
+                R::DescribeTrustStores(self.describe_trust_stores(now, &input)?)
+            }
             Q::ModifyListener(input) => R::ModifyListener(self.modify_listener(now, &input)?),
             Q::ModifyListenerAttributes(input) => {
                 R::ModifyListenerAttributes(self.modify_listener_attributes(now, input)?)
@@ -81,6 +93,9 @@ impl Emulator {
             }
             Q::ModifyTargetGroupAttributes(input) => {
                 R::ModifyTargetGroupAttributes(self.modify_target_group_attributes(now, input)?)
+            }
+            Q::ModifyTrustStore(input) => {
+                R::ModifyTrustStore(self.modify_trust_store(now, &input)?)
             }
             Q::RegisterTargets(input) => R::RegisterTargets(self.register_targets(now, &input)?),
             Q::RemoveListenerCertificates(input) => {

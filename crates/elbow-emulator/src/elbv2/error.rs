@@ -59,7 +59,7 @@ pub(super) fn no_target_group() -> ApiError {
     ApiError::sender("TargetGroupNotFound", "One or more target groups not found")
 }
 
-/// `TrustStoreNotFound`: trust stores are not modelled, so that none exists.
+/// `TrustStoreNotFound`.
 pub(super) fn no_trust_store(arn: &str) -> ApiError {
     ApiError::sender(
         "TrustStoreNotFound",

@@ -8,7 +8,7 @@ use self::security::Security;
 use super::actions::{self, Scope};
 use super::protocols::{self, is_quic, is_udp};
 use super::state::{
-    IpAddressType, Listener, LoadBalancer, LoadBalancerKind, OnOff, Protocol, Rule,
+    IpAddressType, Listener, LoadBalancer, LoadBalancerKind, MutualTls, OnOff, Protocol, Rule,
 };
 use super::subnets::unsupported_on_dualstack;
 use super::{arn, attributes, error, load_balancers, page, tags};
@@ -71,6 +71,7 @@ impl Emulator {
             return Err(ApiError::sender("TooManyListeners", message)); // Undocumented text.
         }
         self.check_neighbours(lb, None, protocol)?;
+        self.check_verifying_listeners(&lb.arn, None, &security)?;
         let load_balancer_arn = lb.arn.clone();
         let arn = arn::listener(&load_balancer_arn, &self.ids.hex(16));
         let rule_arn = arn::rule(&arn, &self.ids.hex(16));
@@ -226,6 +227,7 @@ impl Emulator {
         if protocol != old.protocol {
             self.check_neighbours(lb, Some(&old.arn), protocol)?;
         }
+        self.check_verifying_listeners(&lb.arn, Some(&old.arn), &security)?;
         let Some(default) = self.elbv2.default_rule(&old.arn) else {
             return Err(error::no_rule());
         };
@@ -323,16 +325,28 @@ impl Emulator {
             default_actions: Some(default.map_or(Vec::new(), |rule| actions::shown(&rule.actions))),
             listener_arn: Some(listener.arn.clone()),
             load_balancer_arn: Some(listener.load_balancer_arn.clone()),
-            mutual_authentication: listener.mutual_tls.map(|mode| {
-                wire::MutualAuthenticationAttributes {
-                    mode: Some(mode.as_str().to_owned()),
-                    ..Default::default()
-                }
-            }),
+            mutual_authentication: listener.mutual_tls.as_ref().map(shown_mutual_tls),
             port: Some(i32::from(listener.port)),
             protocol: Some(listener.protocol.as_str().to_owned()),
             ssl_policy: listener.ssl_policy.clone(),
         }
+    }
+}
+
+fn shown_mutual_tls(mutual_tls: &MutualTls) -> wire::MutualAuthenticationAttributes {
+    let mode = Some(mutual_tls.mode().to_owned());
+    match mutual_tls {
+        MutualTls::Off | MutualTls::Passthrough => wire::MutualAuthenticationAttributes {
+            mode,
+            ..Default::default()
+        },
+        MutualTls::Verify(verify) => wire::MutualAuthenticationAttributes {
+            mode,
+            trust_store_arn: Some(verify.trust_store_arn.clone()),
+            ignore_client_certificate_expiry: Some(verify.ignore_expiry),
+            advertise_trust_store_ca_names: Some(verify.advertise_names.as_str().to_owned()),
+            ..Default::default()
+        },
     }
 }
 

@@ -25,6 +25,7 @@ mod subnets;
 mod tags;
 mod target_groups;
 mod targets;
+mod trust_stores;
 
 mod actions;
 mod actions_forward;
@@ -63,5 +64,13 @@ pub(crate) const UNMODELLED: &[Unmodelled] = &[
     Unmodelled {
         operation: "CreateTargetGroup",
         parameters: &["TargetControlPort"],
+    },
+    Unmodelled {
+        operation: "CreateTrustStore",
+        parameters: &["CaCertificatesBundleS3ObjectVersion"],
+    },
+    Unmodelled {
+        operation: "ModifyTrustStore",
+        parameters: &["CaCertificatesBundleS3ObjectVersion"],
     },
 ];

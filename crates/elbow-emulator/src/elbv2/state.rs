@@ -4,7 +4,7 @@
 //! data plane and for EC2 (which security groups and subnets are in use).
 //! Always holds: every listener's load balancer exists; every rule's listener exists; every
 //! listener has exactly one default rule; every target group that an action names exists and is
-//! used by one load balancer at most. ARNs nest, so that the children of a resource are a
+//! used by one load balancer at most; every trust store that a listener names exists. ARNs nest, so that the children of a resource are a
 //! contiguous range of the ordered maps.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +23,8 @@ pub struct State {
     pub(crate) rules: BTreeMap<String, Rule>,
     /// By target group ARN.
     pub(crate) target_groups: BTreeMap<String, TargetGroup>,
+    /// By trust store ARN.
+    pub(crate) trust_stores: BTreeMap<String, TrustStore>,
     /// Target group ARN -> ARNs of the rules whose actions forward to it. Kept by
     /// [`State::put_rule`] and [`State::remove_rule`] alone.
     pub(crate) references: BTreeMap<String, BTreeSet<String>>,
@@ -163,13 +165,41 @@ pub(crate) enum Protocol {
     TcpQuic,
 }
 
-/// Mutual TLS of an HTTPS listener. `verify` needs a trust store, and none is modelled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Mutual TLS of an HTTPS listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum MutualTls {
     /// Clients are not asked for a certificate.
     Off,
     /// The client's chain is handed to the target unverified.
     Passthrough,
+    /// Clients without a certificate of the trust store's authorities are refused.
+    Verify(VerifyClients),
+}
+
+/// How clients are verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct VerifyClients {
+    /// The authorities.
+    pub(crate) trust_store_arn: String,
+    /// Whether an expired certificate will do.
+    pub(crate) ignore_expiry: bool,
+    /// Whether clients are told the names of the authorities.
+    pub(crate) advertise_names: OnOff,
+}
+
+/// Certificate authorities.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TrustStore {
+    /// `arn:…:truststore/NAME/ID`.
+    pub(crate) arn: String,
+    /// The name given at creation.
+    pub(crate) name: String,
+    /// Their certificates, as PEM.
+    pub(crate) bundle: String,
+    /// How many certificates that is.
+    pub(crate) certificates: usize,
+    /// Tags.
+    pub(crate) tags: BTreeMap<String, String>,
 }
 
 /// A port of a load balancer.
@@ -597,6 +627,19 @@ impl LoadBalancerState {
     }
 }
 
+// === impl MutualTls ===
+
+impl MutualTls {
+    /// AWS's spelling of the mode.
+    pub(crate) fn mode(&self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Passthrough => "passthrough",
+            Self::Verify(_) => "verify",
+        }
+    }
+}
+
 // === impl Protocol and friends: AWS's spelling ===
 
 /// Declares `as_str` and `parse` of an enum from one table of AWS's spellings.
@@ -634,7 +677,6 @@ spellings!(Protocol {
     Quic => "QUIC",
     TcpQuic => "TCP_QUIC",
 });
-spellings!(MutualTls { Off => "off", Passthrough => "passthrough" });
 spellings!(TargetType { Instance => "instance", Ip => "ip", Alb => "alb" });
 spellings!(ProtocolVersion { Http1 => "HTTP1", Http2 => "HTTP2", Grpc => "GRPC" });
 spellings!(TargetFamily { Ipv4 => "ipv4", Ipv6 => "ipv6" });

@@ -139,7 +139,10 @@ impl Emulator {
                     .map(|group| &mut group.tags);
                 found.ok_or_else(error::no_target_group)
             }
-            Some(Resource::TrustStore) => Err(error::no_trust_store(arn)),
+            Some(Resource::TrustStore) => {
+                let found = state.trust_stores.get_mut(arn).map(|store| &mut store.tags);
+                found.ok_or_else(|| error::no_trust_store(arn))
+            }
             // Undocumented text.
             None => Err(error::validation(format!(
                 "'{arn}' is not a valid resource ARN"

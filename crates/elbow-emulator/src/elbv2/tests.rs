@@ -7,6 +7,7 @@ mod priorities;
 mod probes;
 mod rules;
 mod targets;
+mod trust_stores;
 
 use std::collections::{BTreeMap, BTreeSet};
 

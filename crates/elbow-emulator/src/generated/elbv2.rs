@@ -18,10 +18,12 @@ operations! {
     CreateLoadBalancer CreateLoadBalancerInput CreateLoadBalancerOutput CREATE_LOAD_BALANCER_INPUT CREATE_LOAD_BALANCER_OUTPUT ["AllocationIdNotFound", "AvailabilityZoneNotSupported", "DuplicateLoadBalancerName", "DuplicateTagKeys", "InvalidConfigurationRequest", "InvalidScheme", "InvalidSecurityGroup", "InvalidSubnet", "OperationNotPermitted", "ResourceInUse", "SubnetNotFound", "TooManyLoadBalancers", "TooManyTags"]
     CreateRule CreateRuleInput CreateRuleOutput CREATE_RULE_INPUT CREATE_RULE_OUTPUT ["IncompatibleProtocols", "InvalidConfigurationRequest", "InvalidLoadBalancerAction", "ListenerNotFound", "PriorityInUse", "TargetGroupAssociationLimit", "TargetGroupNotFound", "TooManyActions", "TooManyRegistrationsForTargetId", "TooManyRules", "TooManyTags", "TooManyTargetGroups", "TooManyTargets", "TooManyUniqueTargetGroupsPerLoadBalancer", "UnsupportedProtocol"]
     CreateTargetGroup CreateTargetGroupInput CreateTargetGroupOutput CREATE_TARGET_GROUP_INPUT CREATE_TARGET_GROUP_OUTPUT ["DuplicateTargetGroupName", "InvalidConfigurationRequest", "TooManyTags", "TooManyTargetGroups"]
+    CreateTrustStore CreateTrustStoreInput CreateTrustStoreOutput CREATE_TRUST_STORE_INPUT CREATE_TRUST_STORE_OUTPUT ["CaCertificatesBundleNotFound", "DuplicateTagKeys", "DuplicateTrustStoreName", "InvalidCaCertificatesBundle", "TooManyTags", "TooManyTrustStores"]
     DeleteListener DeleteListenerInput DeleteListenerOutput DELETE_LISTENER_INPUT DELETE_LISTENER_OUTPUT ["ListenerNotFound", "ResourceInUse"]
     DeleteLoadBalancer DeleteLoadBalancerInput DeleteLoadBalancerOutput DELETE_LOAD_BALANCER_INPUT DELETE_LOAD_BALANCER_OUTPUT ["LoadBalancerNotFound", "OperationNotPermitted", "ResourceInUse"]
     DeleteRule DeleteRuleInput DeleteRuleOutput DELETE_RULE_INPUT DELETE_RULE_OUTPUT ["OperationNotPermitted", "RuleNotFound"]
     DeleteTargetGroup DeleteTargetGroupInput DeleteTargetGroupOutput DELETE_TARGET_GROUP_INPUT DELETE_TARGET_GROUP_OUTPUT ["ResourceInUse"]
+    DeleteTrustStore DeleteTrustStoreInput DeleteTrustStoreOutput DELETE_TRUST_STORE_INPUT DELETE_TRUST_STORE_OUTPUT ["TrustStoreInUse", "TrustStoreNotFound"]
     DeregisterTargets DeregisterTargetsInput DeregisterTargetsOutput DEREGISTER_TARGETS_INPUT DEREGISTER_TARGETS_OUTPUT ["InvalidTarget", "TargetGroupNotFound"]
     DescribeAccountLimits DescribeAccountLimitsInput DescribeAccountLimitsOutput DESCRIBE_ACCOUNT_LIMITS_INPUT DESCRIBE_ACCOUNT_LIMITS_OUTPUT []
     DescribeCapacityReservation DescribeCapacityReservationInput DescribeCapacityReservationOutput DESCRIBE_CAPACITY_RESERVATION_INPUT DESCRIBE_CAPACITY_RESERVATION_OUTPUT ["LoadBalancerNotFound"]
@@ -36,12 +38,15 @@ operations! {
     DescribeTargetGroupAttributes DescribeTargetGroupAttributesInput DescribeTargetGroupAttributesOutput DESCRIBE_TARGET_GROUP_ATTRIBUTES_INPUT DESCRIBE_TARGET_GROUP_ATTRIBUTES_OUTPUT ["TargetGroupNotFound"]
     DescribeTargetGroups DescribeTargetGroupsInput DescribeTargetGroupsOutput DESCRIBE_TARGET_GROUPS_INPUT DESCRIBE_TARGET_GROUPS_OUTPUT ["LoadBalancerNotFound", "TargetGroupNotFound"]
     DescribeTargetHealth DescribeTargetHealthInput DescribeTargetHealthOutput DESCRIBE_TARGET_HEALTH_INPUT DESCRIBE_TARGET_HEALTH_OUTPUT ["HealthUnavailable", "InvalidTarget", "TargetGroupNotFound"]
+    DescribeTrustStoreAssociations DescribeTrustStoreAssociationsInput DescribeTrustStoreAssociationsOutput DESCRIBE_TRUST_STORE_ASSOCIATIONS_INPUT DESCRIBE_TRUST_STORE_ASSOCIATIONS_OUTPUT ["TrustStoreNotFound"]
+    DescribeTrustStores DescribeTrustStoresInput DescribeTrustStoresOutput DESCRIBE_TRUST_STORES_INPUT DESCRIBE_TRUST_STORES_OUTPUT ["TrustStoreNotFound"]
     ModifyListener ModifyListenerInput ModifyListenerOutput MODIFY_LISTENER_INPUT MODIFY_LISTENER_OUTPUT ["ALPNPolicyNotFound", "CertificateNotFound", "DuplicateListener", "IncompatibleProtocols", "InvalidConfigurationRequest", "InvalidLoadBalancerAction", "ListenerNotFound", "SSLPolicyNotFound", "TargetGroupAssociationLimit", "TargetGroupNotFound", "TooManyActions", "TooManyCertificates", "TooManyListeners", "TooManyRegistrationsForTargetId", "TooManyTargets", "TooManyUniqueTargetGroupsPerLoadBalancer", "TrustStoreNotFound", "TrustStoreNotReady", "UnsupportedProtocol"]
     ModifyListenerAttributes ModifyListenerAttributesInput ModifyListenerAttributesOutput MODIFY_LISTENER_ATTRIBUTES_INPUT MODIFY_LISTENER_ATTRIBUTES_OUTPUT ["InvalidConfigurationRequest", "ListenerNotFound"]
     ModifyLoadBalancerAttributes ModifyLoadBalancerAttributesInput ModifyLoadBalancerAttributesOutput MODIFY_LOAD_BALANCER_ATTRIBUTES_INPUT MODIFY_LOAD_BALANCER_ATTRIBUTES_OUTPUT ["InvalidConfigurationRequest", "LoadBalancerNotFound"]
     ModifyRule ModifyRuleInput ModifyRuleOutput MODIFY_RULE_INPUT MODIFY_RULE_OUTPUT ["IncompatibleProtocols", "InvalidLoadBalancerAction", "OperationNotPermitted", "RuleNotFound", "TargetGroupAssociationLimit", "TargetGroupNotFound", "TooManyActions", "TooManyRegistrationsForTargetId", "TooManyTargets", "TooManyUniqueTargetGroupsPerLoadBalancer", "UnsupportedProtocol"]
     ModifyTargetGroup ModifyTargetGroupInput ModifyTargetGroupOutput MODIFY_TARGET_GROUP_INPUT MODIFY_TARGET_GROUP_OUTPUT ["InvalidConfigurationRequest", "TargetGroupNotFound"]
     ModifyTargetGroupAttributes ModifyTargetGroupAttributesInput ModifyTargetGroupAttributesOutput MODIFY_TARGET_GROUP_ATTRIBUTES_INPUT MODIFY_TARGET_GROUP_ATTRIBUTES_OUTPUT ["InvalidConfigurationRequest", "TargetGroupNotFound"]
+    ModifyTrustStore ModifyTrustStoreInput ModifyTrustStoreOutput MODIFY_TRUST_STORE_INPUT MODIFY_TRUST_STORE_OUTPUT ["CaCertificatesBundleNotFound", "InvalidCaCertificatesBundle", "TrustStoreNotFound"]
     RegisterTargets RegisterTargetsInput RegisterTargetsOutput REGISTER_TARGETS_INPUT REGISTER_TARGETS_OUTPUT ["InvalidTarget", "TargetGroupNotFound", "TooManyRegistrationsForTargetId", "TooManyTargets"]
     RemoveListenerCertificates RemoveListenerCertificatesInput RemoveListenerCertificatesOutput REMOVE_LISTENER_CERTIFICATES_INPUT REMOVE_LISTENER_CERTIFICATES_OUTPUT ["ListenerNotFound", "OperationNotPermitted"]
     RemoveTags RemoveTagsInput RemoveTagsOutput REMOVE_TAGS_INPUT REMOVE_TAGS_OUTPUT ["ListenerNotFound", "LoadBalancerNotFound", "RuleNotFound", "TargetGroupNotFound", "TooManyTags", "TrustStoreNotFound"]
@@ -255,6 +260,22 @@ pub struct CreateTargetGroupOutput {
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
+pub struct CreateTrustStoreInput {
+    pub ca_certificates_bundle_s3_bucket: String,
+    pub ca_certificates_bundle_s3_key: String,
+    pub ca_certificates_bundle_s3_object_version: Option<String>,
+    pub name: String,
+    pub tags: Option<Vec<Tag>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct CreateTrustStoreOutput {
+    pub trust_stores: Option<Vec<TrustStore>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
 pub struct DeleteListenerInput {
     pub listener_arn: String,
 }
@@ -292,6 +313,16 @@ pub struct DeleteTargetGroupInput {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct DeleteTargetGroupOutput {}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DeleteTrustStoreInput {
+    pub trust_store_arn: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DeleteTrustStoreOutput {}
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -489,6 +520,37 @@ pub struct DescribeTargetHealthInput {
 #[serde(rename_all = "PascalCase")]
 pub struct DescribeTargetHealthOutput {
     pub target_health_descriptions: Option<Vec<TargetHealthDescription>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DescribeTrustStoreAssociationsInput {
+    pub marker: Option<String>,
+    pub page_size: Option<i32>,
+    pub trust_store_arn: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DescribeTrustStoreAssociationsOutput {
+    pub next_marker: Option<String>,
+    pub trust_store_associations: Option<Vec<TrustStoreAssociation>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DescribeTrustStoresInput {
+    pub marker: Option<String>,
+    pub names: Option<Vec<String>>,
+    pub page_size: Option<i32>,
+    pub trust_store_arns: Option<Vec<String>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DescribeTrustStoresOutput {
+    pub next_marker: Option<String>,
+    pub trust_stores: Option<Vec<TrustStore>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -736,6 +798,21 @@ pub struct ModifyTargetGroupInput {
 #[serde(rename_all = "PascalCase")]
 pub struct ModifyTargetGroupOutput {
     pub target_groups: Option<Vec<TargetGroup>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ModifyTrustStoreInput {
+    pub ca_certificates_bundle_s3_bucket: String,
+    pub ca_certificates_bundle_s3_key: String,
+    pub ca_certificates_bundle_s3_object_version: Option<String>,
+    pub trust_store_arn: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ModifyTrustStoreOutput {
+    pub trust_stores: Option<Vec<TrustStore>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -1029,6 +1106,22 @@ pub struct TargetHealthDescription {
     pub health_check_port: Option<String>,
     pub target: Option<TargetDescription>,
     pub target_health: Option<TargetHealth>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct TrustStore {
+    pub name: Option<String>,
+    pub number_of_ca_certificates: Option<i32>,
+    pub status: Option<String>,
+    pub total_revoked_entries: Option<i64>,
+    pub trust_store_arn: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct TrustStoreAssociation {
+    pub resource_arn: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

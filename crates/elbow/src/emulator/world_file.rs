@@ -59,6 +59,9 @@ struct Node {
     instance_id: String,
     zone: String,
     address: Ipv4Addr,
+    /// Where its pods have their addresses, a network in its subnet of 16 addresses or a multiple.
+    #[serde(default)]
+    pod_cidr: Option<Ipv4Net>,
     /// Created when they are first named. The first one of a node is the cluster's, as on EKS.
     #[serde(default)]
     security_groups: Vec<String>,
@@ -209,6 +212,9 @@ impl WorldFile {
             tags: node.tags.clone(),
             ..InstanceSpec::new(&subnet.id)
         })?;
+        if let Some(pods) = node.pod_cidr {
+            emulator.add_instance_prefixes(&node.instance_id, pods)?;
+        }
         Ok(())
     }
 
@@ -280,6 +286,7 @@ mod tests {
             ],
             "nodes": [
                 {"instanceId": "i-0123456789abcdef0", "zone": "eu-west-1b", "address": "10.0.1.10",
+                 "podCidr": "10.0.1.64/27",
                  "securityGroups": ["sg-00000001", "sg-00000002"], "tags": {"a": "b"}},
             ],
             "clusterName": "my-cluster",
@@ -313,6 +320,9 @@ mod tests {
         assert_eq!(instance["InstanceId"], "i-0123456789abcdef0");
         assert_eq!(instance["PrivateIpAddress"], "10.0.1.10");
         assert_eq!(instance["SubnetId"], "subnet-00000002");
+        let prefixes = &instance["NetworkInterfaces"][0]["Ipv4Prefixes"];
+        let expected = json!([{"Ipv4Prefix": "10.0.1.64/28"}, {"Ipv4Prefix": "10.0.1.80/28"}]);
+        assert_eq!(*prefixes, expected);
         let tags = json!([{"Key": "kubernetes.io/cluster/my-cluster", "Value": "owned"}]);
         let groups = ask(
             &mut emulator,
@@ -327,7 +337,17 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_named() {
         type Change = fn(&mut Value);
-        let rows: [(&str, Change, &str); 5] = [
+        let rows: [(&str, Change, &str); 7] = [
+            (
+                "a pod network outside",
+                |f| f["nodes"][0]["podCidr"] = json!("10.0.0.64/28"),
+                "10.0.0.64/28",
+            ),
+            (
+                "a pod network over the node",
+                |f| f["nodes"][0]["podCidr"] = json!("10.0.1.0/28"),
+                "10.0.1.10",
+            ),
             (
                 "an address",
                 |f| f["nodes"][0]["address"] = json!("10.0.0.9"),

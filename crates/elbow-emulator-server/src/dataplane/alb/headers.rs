@@ -3,6 +3,7 @@
 //! In: the header map that came in, what is known of the connection, the decision. Out: the header
 //! map that goes out. Always: headers of one connection are not passed to the next.
 
+use elbow_emulator::dataplane::ServedMutualTls;
 use elbow_emulator::dataplane::headers::{
     HOP_BY_HOP, forwarded_for, fresh_trace_id, host_to_target, is_valid_name, trace_id,
 };
@@ -84,8 +85,21 @@ pub(super) fn to_target(
     if settings.drop_invalid_headers {
         remove_where(headers, |name| !is_valid_name(name));
     }
-    // What only the load balancer may say about the client's certificate.
+    // What only the load balancer may say about the client's certificate. (That a client's own are
+    // dropped is undocumented; to pass them on would make the headers worthless.)
     remove_where(headers, |name| name.starts_with("x-amzn-mtls-"));
+    if live.served.mutual_tls != ServedMutualTls::Off {
+        for name in settings.mutual_tls_headers.all() {
+            headers.remove(name);
+        }
+    }
+    if let Some(identity) = &connection.identity {
+        for (name, value) in identity.headers(&settings.mutual_tls_headers) {
+            if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
+                set(headers, name, Some(value.to_owned()));
+            }
+        }
+    }
     if head.http_version == HttpVersion::Http2 {
         join_cookies(headers);
     }

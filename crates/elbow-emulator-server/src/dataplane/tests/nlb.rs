@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio_util::sync::CancellationToken;
 
-use super::client::dead_port;
+use super::client::{dead_port, get, says};
 use super::world::{World, forward};
 use crate::dataplane::BindOutcome;
 use crate::dataplane::standin::{StandInKind, stand_in};
@@ -305,4 +305,17 @@ async fn datagrams_without_a_target_are_dropped() {
             break;
         }
     }
+}
+
+#[tokio::test]
+async fn an_application_load_balancer_is_a_target() {
+    let world = World::new().await;
+    let alb = world.alb_to(says("hello").await).await;
+    let network = world.load_balancer("net", "network");
+    let checked = json!({ "TargetType": "alb", "HealthCheckProtocol": "HTTP" });
+    let target_group = world.target_group("front", "TCP", checked);
+    let listener = world.listener(&network, "TCP", 80, forward(&target_group), json!({}));
+    world.register_load_balancer(&target_group, &alb.load_balancer);
+    let address = world.address(&listener).await;
+    assert_eq!(get(address, "app.example.com", "/").await.body, "hello");
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use elbow_emulator::acm::CertificatePem;
 use elbow_emulator::generated::elbv2 as wire;
 use elbow_emulator::world::{CertificateSpec, SubnetSpec, VpcSpec};
-use elbow_emulator::{Config, Emulator, HealthMode, Response};
+use elbow_emulator::{Config, Emulator, HealthMode, Response, s3};
 use serde_json::{Value, json};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -174,6 +174,19 @@ impl World {
             })
         );
         // Targets are checked as soon as they are registered, and with assumed health pass at once.
+        self.emulator.with(elbow_emulator::Emulator::advance);
+    }
+
+    /// Registers an application load balancer by its ARN, at the group's port.
+    pub(super) fn register_load_balancer(&self, target_group: &str, load_balancer: &str) {
+        call!(
+            self,
+            RegisterTargets,
+            wire::RegisterTargetsInput,
+            json!({
+                "TargetGroupArn": target_group, "Targets": [{ "Id": load_balancer }],
+            })
+        );
         self.emulator.with(elbow_emulator::Emulator::advance);
     }
 
@@ -341,6 +354,44 @@ impl World {
         self.emulator
             .with(|emulator, _| emulator.add_certificate(spec))
             .unwrap()
+    }
+
+    /// A trust store of one authority.
+    pub(super) fn trust_store(&self, name: &str, authority_pem: &str) -> String {
+        let (bucket, key) = ("bundles".to_owned(), name.to_owned());
+        self.emulator.with(|emulator, now| {
+            let create = s3::Request::CreateBucket {
+                bucket: bucket.clone(),
+            };
+            emulator.s3(now, create).unwrap();
+            let put = s3::Request::PutObject {
+                bucket,
+                key,
+                bytes: authority_pem.into(),
+                content_type: None,
+            };
+            emulator.s3(now, put).unwrap();
+        });
+        let input = json!({
+            "Name": name,
+            "CaCertificatesBundleS3Bucket": "bundles",
+            "CaCertificatesBundleS3Key": name,
+        });
+        let output = call!(self, CreateTrustStore, wire::CreateTrustStoreInput, input);
+        let store = output.trust_stores.unwrap().remove(0);
+        store.trust_store_arn.unwrap()
+    }
+
+    /// Changes what an HTTPS listener asks of its clients.
+    pub(super) fn set_mutual_tls(&self, listener: &str, mutual_authentication: Value) {
+        call!(
+            self,
+            ModifyListener,
+            wire::ModifyListenerInput,
+            json!({
+                "ListenerArn": listener, "MutualAuthentication": mutual_authentication,
+            })
+        );
     }
 
     /// Adds a certificate to a listener's SNI list, and says the revision that has it.

@@ -2,7 +2,7 @@
 
 use crate::Emulator;
 use crate::elbv2::protocols::is_secure;
-use crate::elbv2::state::{Listener, LoadBalancerKind, MutualTls, Protocol};
+use crate::elbv2::state::{Listener, LoadBalancerKind, MutualTls, OnOff, Protocol, VerifyClients};
 use crate::elbv2::{error, ssl_policies};
 use crate::error::ApiError;
 use crate::generated::elbv2 as wire;
@@ -15,6 +15,9 @@ const ALPN_POLICIES: [&str; 5] = [
     "HTTP2Preferred",
     "None",
 ];
+
+/// Listeners of one ALB that verify clients. Not adjustable.
+const VERIFYING_LISTENERS_MAX: usize = 2;
 
 /// What a request says about it; absent members leave things as they are.
 pub(super) struct Asked<'a> {
@@ -40,7 +43,7 @@ impl Security {
             ssl_policy: listener.ssl_policy.clone(),
             default_certificate: listener.default_certificate.clone(),
             alpn_policy: listener.alpn_policy.clone(),
-            mutual_tls: listener.mutual_tls,
+            mutual_tls: listener.mutual_tls.clone(),
         }
     }
 
@@ -64,7 +67,7 @@ impl Emulator {
     ) -> Result<Security, ApiError> {
         let certificate = self.default_certificate(protocol, asked.certificates)?;
         let alpn_policy = alpn_policy(kind, protocol, asked.alpn_policy)?;
-        let mutual_tls = mutual_tls(protocol, asked.mutual_authentication)?;
+        let mutual_tls = self.mutual_tls(protocol, asked.mutual_authentication)?;
         if !is_secure(protocol) {
             if asked.ssl_policy.is_some() {
                 // The spelling is AWS's.
@@ -96,7 +99,9 @@ impl Emulator {
             // AWS documents `None` as the default; a listener that never had one shows none.
             alpn_policy: alpn_policy.or(old.alpn_policy.clone()),
             mutual_tls: match protocol {
-                Protocol::Https => mutual_tls.or(old.mutual_tls).or(Some(MutualTls::Off)),
+                Protocol::Https => mutual_tls
+                    .or(old.mutual_tls.clone())
+                    .or(Some(MutualTls::Off)),
                 _ => None,
             },
         })
@@ -135,6 +140,78 @@ impl Emulator {
         self.check_certificate(arn)?;
         Ok(Some(arn.clone()))
     }
+
+    fn mutual_tls(
+        &self,
+        protocol: Protocol,
+        asked: Option<&wire::MutualAuthenticationAttributes>,
+    ) -> Result<Option<MutualTls>, ApiError> {
+        let Some(asked) = asked else {
+            return Ok(None);
+        };
+        if protocol != Protocol::Https {
+            return Err(error::validation(
+                "Mutual Authentication cannot be set for non secure listeners",
+            ));
+        }
+        let advertise_names = match asked.advertise_trust_store_ca_names.as_deref() {
+            Some("on") => OnOff::On,
+            _ => OnOff::Off,
+        };
+        let ignore_expiry = asked.ignore_client_certificate_expiry == Some(true);
+        let mode = match asked.mode.as_deref().unwrap_or_default() {
+            "verify" => {
+                let Some(arn) = &asked.trust_store_arn else {
+                    return Err(error::validation(
+                        "Mutual Authentication mode verify requires a trust store arn",
+                    ));
+                };
+                return Ok(Some(MutualTls::Verify(VerifyClients {
+                    trust_store_arn: self.trust_store(arn)?.arn.clone(),
+                    ignore_expiry,
+                    advertise_names,
+                })));
+            }
+            "passthrough" => MutualTls::Passthrough,
+            "off" => MutualTls::Off,
+            _ => {
+                return Err(error::validation(
+                    "Mutual Authentication mode required not found",
+                ));
+            }
+        };
+        if asked.trust_store_arn.is_some() || ignore_expiry || advertise_names == OnOff::On {
+            // That these belong to `verify` is documented, the text is not.
+            return Err(error::validation(format!(
+                "A trust store and its settings cannot be specified for Mutual Authentication mode {}",
+                mode.mode()
+            )));
+        }
+        Ok(Some(mode))
+    }
+
+    /// Refuses one listener too many that verifies clients: an ALB may have two, "Quotas for your
+    /// Application Load Balancers". Code and text are undocumented.
+    pub(super) fn check_verifying_listeners(
+        &self,
+        load_balancer_arn: &str,
+        own: Option<&str>,
+        security: &Security,
+    ) -> Result<(), ApiError> {
+        let verifies = |mode: &Option<MutualTls>| matches!(mode, Some(MutualTls::Verify(_)));
+        let others = self
+            .elbv2
+            .listeners_of(load_balancer_arn)
+            .filter(|listener| Some(listener.arn.as_str()) != own);
+        let count = others.filter(|other| verifies(&other.mutual_tls)).count();
+        if verifies(&security.mutual_tls) && count >= VERIFYING_LISTENERS_MAX {
+            return Err(error::not_permitted(format!(
+                "A load balancer can have up to '{VERIFYING_LISTENERS_MAX}' listeners with the Mutual \
+                 Authentication mode verify"
+            )));
+        }
+        Ok(())
+    }
 }
 
 fn alpn_policy(
@@ -168,43 +245,4 @@ fn alpn_policy(
         )));
     }
     Ok(Some(policy.clone()))
-}
-
-fn mutual_tls(
-    protocol: Protocol,
-    asked: Option<&wire::MutualAuthenticationAttributes>,
-) -> Result<Option<MutualTls>, ApiError> {
-    let Some(asked) = asked else {
-        return Ok(None);
-    };
-    if protocol != Protocol::Https {
-        return Err(error::validation(
-            "Mutual Authentication cannot be set for non secure listeners",
-        ));
-    }
-    let mode = asked.mode.as_deref().unwrap_or_default();
-    if mode == "verify" {
-        let Some(arn) = &asked.trust_store_arn else {
-            return Err(error::validation(
-                "Mutual Authentication mode verify requires a trust store arn",
-            ));
-        };
-        return Err(error::no_trust_store(arn));
-    }
-    let Some(mode) = MutualTls::parse(mode) else {
-        return Err(error::validation(
-            "Mutual Authentication mode required not found",
-        ));
-    };
-    let verify_only = asked.trust_store_arn.is_some()
-        || asked.ignore_client_certificate_expiry == Some(true)
-        || asked.advertise_trust_store_ca_names.as_deref() == Some("on");
-    if verify_only {
-        // That these belong to `verify` is documented, the text is not.
-        return Err(error::validation(format!(
-            "A trust store and its settings cannot be specified for Mutual Authentication mode {}",
-            mode.as_str()
-        )));
-    }
-    Ok(Some(mode))
 }

@@ -156,6 +156,16 @@ pub static CREATE_TARGET_GROUP_INPUT: Shape = structure(&[
 pub static CREATE_TARGET_GROUP_OUTPUT: Shape = structure(&[
     member("TargetGroups", &TARGET_GROUPS),
 ]);
+pub static CREATE_TRUST_STORE_INPUT: Shape = structure(&[
+    member("CaCertificatesBundleS3Bucket", &STRING).required(),
+    member("CaCertificatesBundleS3Key", &STRING).required(),
+    member("CaCertificatesBundleS3ObjectVersion", &STRING),
+    member("Name", &TRUST_STORE_NAME).required(),
+    member("Tags", &TAG_LIST),
+]);
+pub static CREATE_TRUST_STORE_OUTPUT: Shape = structure(&[
+    member("TrustStores", &TRUST_STORES),
+]);
 pub static CUSTOMER_OWNED_IPV4_POOL: Shape = string(None, Some(256), "^(ipv4pool-coip-)[a-zA-Z0-9]+$", &[]);
 pub static DELETE_LISTENER_INPUT: Shape = structure(&[
     member("ListenerArn", &STRING).required(),
@@ -176,6 +186,11 @@ pub static DELETE_TARGET_GROUP_INPUT: Shape = structure(&[
     member("TargetGroupArn", &STRING).required(),
 ]);
 pub static DELETE_TARGET_GROUP_OUTPUT: Shape = structure(&[
+]);
+pub static DELETE_TRUST_STORE_INPUT: Shape = structure(&[
+    member("TrustStoreArn", &STRING).required(),
+]);
+pub static DELETE_TRUST_STORE_OUTPUT: Shape = structure(&[
 ]);
 pub static DEREGISTER_TARGETS_INPUT: Shape = structure(&[
     member("TargetGroupArn", &STRING).required(),
@@ -292,6 +307,25 @@ pub static DESCRIBE_TARGET_HEALTH_INPUT: Shape = structure(&[
 pub static DESCRIBE_TARGET_HEALTH_INPUT_INCLUDE_ENUM: Shape = string(None, None, "", &["AnomalyDetection", "All"]);
 pub static DESCRIBE_TARGET_HEALTH_OUTPUT: Shape = structure(&[
     member("TargetHealthDescriptions", &TARGET_HEALTH_DESCRIPTIONS),
+]);
+pub static DESCRIBE_TRUST_STORE_ASSOCIATIONS_INPUT: Shape = structure(&[
+    member("Marker", &STRING),
+    member("PageSize", &PAGE_SIZE),
+    member("TrustStoreArn", &STRING).required(),
+]);
+pub static DESCRIBE_TRUST_STORE_ASSOCIATIONS_OUTPUT: Shape = structure(&[
+    member("NextMarker", &STRING),
+    member("TrustStoreAssociations", &TRUST_STORE_ASSOCIATIONS),
+]);
+pub static DESCRIBE_TRUST_STORES_INPUT: Shape = structure(&[
+    member("Marker", &STRING),
+    member("Names", &TRUST_STORE_NAMES),
+    member("PageSize", &PAGE_SIZE),
+    member("TrustStoreArns", &TRUST_STORE_ARNS),
+]);
+pub static DESCRIBE_TRUST_STORES_OUTPUT: Shape = structure(&[
+    member("NextMarker", &STRING),
+    member("TrustStores", &TRUST_STORES),
 ]);
 pub static ENABLE_PREFIX_FOR_IPV6_SOURCE_NAT_ENUM: Shape = string(None, None, "", &["on", "off"]);
 pub static ENFORCE_SECURITY_GROUP_INBOUND_RULES_ON_PRIVATE_LINK_TRAFFIC_ENUM: Shape = string(None, None, "", &["on", "off"]);
@@ -475,6 +509,15 @@ pub static MODIFY_TARGET_GROUP_INPUT: Shape = structure(&[
 ]);
 pub static MODIFY_TARGET_GROUP_OUTPUT: Shape = structure(&[
     member("TargetGroups", &TARGET_GROUPS),
+]);
+pub static MODIFY_TRUST_STORE_INPUT: Shape = structure(&[
+    member("CaCertificatesBundleS3Bucket", &STRING).required(),
+    member("CaCertificatesBundleS3Key", &STRING).required(),
+    member("CaCertificatesBundleS3ObjectVersion", &STRING),
+    member("TrustStoreArn", &STRING).required(),
+]);
+pub static MODIFY_TRUST_STORE_OUTPUT: Shape = structure(&[
+    member("TrustStores", &TRUST_STORES),
 ]);
 pub static MUTUAL_AUTHENTICATION_ATTRIBUTES: Shape = structure(&[
     member("AdvertiseTrustStoreCaNames", &ADVERTISE_TRUST_STORE_CA_NAMES_ENUM),
@@ -706,7 +749,22 @@ pub static TARGET_HEALTH_DESCRIPTION: Shape = structure(&[
 pub static TARGET_HEALTH_DESCRIPTIONS: Shape = list(&TARGET_HEALTH_DESCRIPTION, "member", None, None);
 pub static TARGET_TYPE_ENUM: Shape = string(None, None, "", &["instance", "ip", "lambda", "alb"]);
 pub static TRANSFORM_TYPE_ENUM: Shape = string(None, None, "", &["host-header-rewrite", "url-rewrite"]);
+pub static TRUST_STORE: Shape = structure(&[
+    member("Name", &TRUST_STORE_NAME),
+    member("NumberOfCaCertificates", &INTEGER),
+    member("Status", &STRING),
+    member("TotalRevokedEntries", &LONG),
+    member("TrustStoreArn", &STRING),
+]);
+pub static TRUST_STORE_ARNS: Shape = list(&STRING, "member", None, None);
+pub static TRUST_STORE_ASSOCIATION: Shape = structure(&[
+    member("ResourceArn", &STRING),
+]);
 pub static TRUST_STORE_ASSOCIATION_STATUS_ENUM: Shape = string(None, None, "", &["active", "removed"]);
+pub static TRUST_STORE_ASSOCIATIONS: Shape = list(&TRUST_STORE_ASSOCIATION, "member", None, None);
+pub static TRUST_STORE_NAME: Shape = string(Some(1), Some(32), "^([a-zA-Z0-9]+-)*[a-zA-Z0-9]+$", &[]);
+pub static TRUST_STORE_NAMES: Shape = list(&TRUST_STORE_NAME, "member", None, None);
+pub static TRUST_STORES: Shape = list(&TRUST_STORE, "member", None, None);
 pub static URL_REWRITE_CONFIG: Shape = structure(&[
     member("Rewrites", &REWRITE_CONFIG_LIST),
 ]);
