@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use elbow_emulator::{ApiError, Operation, Quotas, Service};
+use elbow_emulator::{ApiError, Latencies, Operation, Quotas, Service, Throttling};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -22,6 +22,10 @@ pub struct FaultPlan {
     pub faults: Vec<Fault>,
     /// Quotas other than AWS's.
     pub quotas: Option<Quotas>,
+    /// How long AWS's own work takes, other than usual.
+    pub latencies: Option<Latencies>,
+    /// Whether calls that come too fast are refused.
+    pub throttling: Option<Throttling>,
     /// For how many milliseconds of the emulator's time reads do not show what writes did.
     pub read_lag_milliseconds: Option<u64>,
 }

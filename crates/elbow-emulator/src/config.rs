@@ -53,7 +53,12 @@ pub enum HealthMode {
 }
 
 /// How long AWS's own work takes, in milliseconds of virtual time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    rename_all = "camelCase",
+    deny_unknown_fields,
+    default = "Latencies::aws"
+)]
 pub struct Latencies {
     /// From `CreateLoadBalancer` of an ALB until it is `active`.
     pub application_load_balancer_provisioning_ms: u64,

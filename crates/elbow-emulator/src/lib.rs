@@ -214,6 +214,17 @@ impl Emulator {
         self.config.quotas = quotas;
     }
 
+    /// Changes how long AWS's own work takes, for what begins from now on.
+    pub fn set_latencies(&mut self, latencies: Latencies) {
+        self.config.latencies = latencies;
+    }
+
+    /// Changes how fast calls may come. Buckets are full again.
+    pub fn set_throttling(&mut self, throttling: Throttling) {
+        self.config.throttling = throttling;
+        self.buckets = throttle::Buckets::default();
+    }
+
     /// Changes for how long reads lag behind writes, in milliseconds of virtual time.
     pub fn set_read_lag(&mut self, milliseconds: u64) {
         self.config.read_lag_ms = milliseconds;

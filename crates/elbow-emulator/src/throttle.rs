@@ -9,13 +9,15 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::operation::Operation;
 use crate::{ApiError, Service, Timestamp};
 
 /// Whether calls are throttled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Throttling {
     /// Any number of calls at any speed.
     #[default]

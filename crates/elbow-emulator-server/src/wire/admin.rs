@@ -78,6 +78,12 @@ impl FaultPlan {
             if let Some(quotas) = self.quotas {
                 emulator.set_quotas(quotas);
             }
+            if let Some(latencies) = self.latencies {
+                emulator.set_latencies(latencies);
+            }
+            if let Some(throttling) = self.throttling {
+                emulator.set_throttling(throttling);
+            }
             if let Some(milliseconds) = self.read_lag_milliseconds {
                 emulator.set_read_lag(milliseconds);
             }
@@ -212,6 +218,26 @@ mod tests {
         server.send("DELETE", "/_emulator/faults", "").await;
         let created = server.create_group().await;
         assert!(created.starts_with("HTTP/1.1 200"), "{created}");
+    }
+
+    #[tokio::test]
+    async fn throttling_is_switched_while_it_runs() {
+        let server = Server::start(true).await;
+        let describe = "Action=DescribeVpcs&Version=2016-11-15";
+        server.set(r#"{"throttling": "aws"}"#).await;
+        let mut answered = 0;
+        // The bucket of unfiltered reads holds 100 and gets back 20 a second.
+        while answered < 5_000 {
+            let answer = server.send("POST", "/", describe).await;
+            if answer.contains("RequestLimitExceeded") {
+                break;
+            }
+            answered += 1;
+        }
+        assert!((100..5_000).contains(&answered), "{answered}");
+        server.set(r#"{"throttling": "none"}"#).await;
+        let answer = server.send("POST", "/", describe).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
 
     #[tokio::test]
