@@ -66,11 +66,11 @@ impl Flow {
             + timeout
     }
 
-    /// Toward the target. A datagram that does not fit into the socket's buffer is lost, as in any
-    /// network; one that was refused earlier is reported here, and is no reason to end the flow.
-    fn send(&self, datagram: &[u8]) {
+    /// Toward the target. A datagram that was refused earlier is reported here, and is no reason to
+    /// end the flow.
+    async fn send(&self, datagram: &[u8]) {
         self.touch();
-        if let Err(error) = self.upstream.try_send(datagram) {
+        if let Err(error) = self.upstream.send(datagram).await {
             tracing::debug!(%error, "Datagram was lost");
         }
     }
@@ -100,9 +100,9 @@ pub(crate) async fn serve(socket: UdpSocket, listener: ListenerContext) {
         let datagram = buffer.get(..length).unwrap_or_default();
         let known = lock(&flows).get(&client).cloned();
         if let Some(flow) = known {
-            flow.send(datagram);
+            flow.send(datagram).await;
         } else if let Some(flow) = begin(&socket, &flows, &listener, client, local).await {
-            flow.send(datagram);
+            flow.send(datagram).await;
         }
     }
 }

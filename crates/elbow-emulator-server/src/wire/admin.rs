@@ -243,7 +243,7 @@ mod tests {
         let server = Server::start(true).await;
         for plan in [
             "",
-            "[]",
+            "5",
             r#"{"fault": []}"#,
             r#"{"faults": [{"effect": "explode"}]}"#,
         ] {
