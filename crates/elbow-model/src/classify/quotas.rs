@@ -130,7 +130,7 @@ mod tests {
                 "arn:aws:elasticloadbalancing:eu-west-1:123456789012:listener/{listener}/a/b/c"
             ))
             .into(),
-            certificate: crate::CertificateArn::new("arn"),
+            certificate: crate::CertificateArn::new("arn").into(),
         }
     }
 
