@@ -60,6 +60,11 @@ func New(world *vpc.World, serviceCIDR netip.Prefix) (*Network, error) {
 	if err := network.addAddress(router, world.VPC.CIDR.Bits()); err != nil {
 		return nil, err
 	}
+	for _, resolver := range []netip.Addr{world.Resolver(), world.BalancerResolver()} {
+		if err := network.addAddress(resolver, 32); err != nil {
+			return nil, err
+		}
+	}
 	for _, node := range world.Nodes {
 		if err := network.AddNode(node); err != nil {
 			return nil, err

@@ -58,6 +58,7 @@ func targets() []target {
 			flags: fmt.Sprintf("-X %[1]s.gitVersion=%[2]s -X %[1]s.gitMajor=%[3]s -X %[1]s.gitMinor=%[4]s", version, kubernetesVersion, major, minor),
 			links: []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"},
 		},
+		{name: "coredns", module: "binaries", pkg: "./coredns"},
 		{name: "echo-basic", module: ".", pkg: "sigs.k8s.io/gateway-api/conformance/echo-basic"},
 	}
 }

@@ -42,10 +42,17 @@ func Stage() {
 	}
 }
 
+// Options of a sandbox.
+type Options struct {
+	// Env is added to the environment of the program inside.
+	Env []string
+	// Started, if there is one, is called with the number of the first process inside.
+	Started func(pid int)
+}
+
 // Run runs this program, with the arguments that it was called with, in new namespaces, and gives the
-// exit status. extraEnv is added to its environment. When ctx ends, the program inside is asked to end
-// by SIGTERM.
-func Run(ctx context.Context, extraEnv ...string) (int, error) {
+// exit status. When ctx ends, the program inside is asked to end by SIGTERM.
+func Run(ctx context.Context, options Options) (int, error) {
 	endWithGo()
 	// The kernel sends the parent's-death signal when the *thread* that started the child ends, so
 	// that thread has to stay.
@@ -54,7 +61,7 @@ func Run(ctx context.Context, extraEnv ...string) (int, error) {
 
 	child := exec.Command("/proc/self/exe", os.Args[1:]...)
 	child.Args[0] = initName
-	child.Env = append(os.Environ(), extraEnv...)
+	child.Env = append(os.Environ(), options.Env...)
 	child.Env = append(child.Env, insideVariable+"=1", programVariable+"="+os.Args[0])
 	child.Stdin, child.Stdout, child.Stderr = os.Stdin, os.Stdout, os.Stderr
 	child.SysProcAttr = &syscall.SysProcAttr{
@@ -71,6 +78,9 @@ func Run(ctx context.Context, extraEnv ...string) (int, error) {
 	defer signal.Stop(signals)
 	if err := child.Start(); err != nil {
 		return 1, explain(err)
+	}
+	if options.Started != nil {
+		options.Started(child.Process.Pid)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- child.Wait() }()
@@ -89,6 +99,15 @@ func Run(ctx context.Context, extraEnv ...string) (int, error) {
 			return exitStatus(child.ProcessState), ignoreExit(err)
 		}
 	}
+}
+
+// EnterCommand is how a shell outside gets into the sandbox of a process.
+func EnterCommand(pid int) string {
+	user := ""
+	if os.Geteuid() != 0 {
+		user = "--user --preserve-credentials "
+	}
+	return fmt.Sprintf("nsenter --target %d %s--mount --net --ipc --uts --pid", pid, user)
 }
 
 // terminalSends tells whether an interrupt reaches the processes inside from the terminal, as it does

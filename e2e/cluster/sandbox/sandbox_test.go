@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	case role == "":
 		os.Exit(m.Run())
 	case !sandbox.Inside():
-		status, err := sandbox.Run(context.Background(), "ELBOW_E2E_TEST_EXTRA=given")
+		status, err := sandbox.Run(context.Background(), sandbox.Options{Env: []string{"ELBOW_E2E_TEST_EXTRA=given"}})
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/miekg/dns"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -156,6 +157,39 @@ spec: {type: NodePort, selector: {app: udp}, ports: [{port: 53, targetPort: 8080
 		t.Fatal(err)
 	}
 	node := f.nodes(t)[1].Status.Addresses[0].Address
+	// CoreDNS as the conformance suite runs it.
+	f.apply(t, namespace, `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: coredns, namespace: test-namespace}
+data:
+  Corefile: |
+    .:53 {
+        forward . 192.0.2.1
+        log
+        errors
+    }
+    foo.bar.com:53 {
+      whoami
+    }
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: coredns, namespace: test-namespace}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - {name: coredns, image: registry.k8s.io/coredns/coredns:v1.12.2, args: [-conf, /root/Corefile], volumeMounts: [{name: conf, mountPath: /root}]}
+  volumes: [{name: conf, configMap: {name: coredns}}]
+`)
+	server := net.JoinHostPort(f.waitPod(t, namespace, "coredns", isReady).Status.PodIP, "53")
+	f.eventually(t, "an answer of CoreDNS", func() error {
+		answer, err := dns.Exchange(new(dns.Msg).SetQuestion("foo.bar.com.", dns.TypeA), server)
+		if err == nil && len(answer.Extra) == 0 {
+			err = fmt.Errorf("it answers %v", answer)
+		}
+		return err
+	})
 	for _, address := range []string{
 		net.JoinHostPort(service.Spec.ClusterIP, "53"),
 		net.JoinHostPort(node, fmt.Sprint(service.Spec.Ports[0].NodePort)),
@@ -237,8 +271,8 @@ func (f fixture) waitPods(t *testing.T, namespace, label string, count int) []co
 		}
 		pods = list.Items
 		for _, pod := range pods {
-			if condition(pod, corev1.PodReady).Status != corev1.ConditionTrue {
-				return fmt.Errorf("the pod %s is %s, its containers %+v", pod.Name, pod.Status.Phase, pod.Status.ContainerStatuses)
+			if err := isReady(&pod); err != nil {
+				return fmt.Errorf("the pod %s: %w", pod.Name, err)
 			}
 		}
 		if len(pods) != count {
@@ -332,6 +366,13 @@ func (f fixture) eventually(t *testing.T, what string, try func() error) {
 		case <-ticker.C:
 		}
 	}
+}
+
+func isReady(pod *corev1.Pod) error {
+	if condition(*pod, corev1.PodReady).Status != corev1.ConditionTrue {
+		return fmt.Errorf("it is %s, its containers %+v", pod.Status.Phase, pod.Status.ContainerStatuses)
+	}
+	return nil
 }
 
 func condition(pod corev1.Pod, kind corev1.PodConditionType) corev1.PodCondition {

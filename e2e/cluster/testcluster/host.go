@@ -179,7 +179,7 @@ func (h *host) prepare(built folders) (*State, error) {
 		Kubeconfig: filepath.Join(folder, "kubeconfig"), World: filepath.Join(folder, "world.json"),
 		Control:          filepath.Join(folder, "control"),
 		Resolver:         netip.AddrPortFrom(h.world.Resolver(), dnsPort),
-		BalancerResolver: netip.AddrPortFrom(h.world.Resolver().Next(), dnsPort),
+		BalancerResolver: netip.AddrPortFrom(h.world.BalancerResolver(), dnsPort),
 		BalancerRanges:   h.world.BalancerRanges(),
 	}
 	h.worldFile = state.World

@@ -71,7 +71,7 @@ func RunTests(m *testing.M) int {
 	cancel()
 	if err == nil {
 		var status int
-		if status, err = sandbox.Run(context.Background()); err == nil {
+		if status, err = sandbox.Run(context.Background(), sandbox.Options{}); err == nil {
 			return status
 		}
 	}
@@ -104,8 +104,8 @@ func build(ctx context.Context, progress io.Writer) (folders, error) {
 
 // Up starts a cluster; or, in a process that runs in one, gives that. ctx is for the start alone.
 func Up(ctx context.Context, options Options) (*Cluster, error) {
-	if file := os.Getenv(stateVariable); file != "" {
-		return attach(file)
+	if os.Getenv(stateVariable) != "" {
+		return Attach()
 	}
 	if !sandbox.Inside() {
 		return nil, fmt.Errorf("a cluster is started in namespaces of its own: from TestMain by testcluster.RunTests, or by `go run ./cluster up -- COMMAND`")
@@ -124,6 +124,15 @@ func Up(ctx context.Context, options Options) (*Cluster, error) {
 	}
 	cluster.host = host
 	return cluster, nil
+}
+
+// Attach gives the cluster that this process runs in.
+func Attach() (*Cluster, error) {
+	file := os.Getenv(stateVariable)
+	if file == "" {
+		return nil, fmt.Errorf("this process runs in no cluster: %s is not set; see go run ./cluster up -- COMMAND", stateVariable)
+	}
+	return attach(file)
 }
 
 // attach gives a cluster that runs already.

@@ -124,20 +124,15 @@ func (w *World) AddNode(zone string) (Node, error) {
 // PodRange has the addresses from which the pods of a zone get theirs, both ends included.
 func (w *World) PodRange(zone string) (first, last netip.Addr) {
 	subnet, _ := w.privateSubnet(zone)
-	firstOfBalancers := internalBalancers(subnet.CIDR).Addr()
-	return hostAddress(subnet.CIDR, firstPodHost), firstOfBalancers.Prev()
+	return hostAddress(subnet.CIDR, firstPodHost), lastQuarter(subnet.CIDR).Addr().Prev()
 }
 
-// BalancerRanges are addresses that no node and no pod has. All public subnets, and the last quarter of
-// each private one: whoever is a load balancer may listen on any of them.
+// BalancerRanges are addresses that no node and no pod has, the last quarter of each subnet: whoever is a
+// load balancer may listen on any of them.
 func (w *World) BalancerRanges() []netip.Prefix {
 	var ranges []netip.Prefix
 	for _, subnet := range w.Subnets {
-		if subnet.Public {
-			ranges = append(ranges, subnet.CIDR)
-		} else {
-			ranges = append(ranges, internalBalancers(subnet.CIDR))
-		}
+		ranges = append(ranges, lastQuarter(subnet.CIDR))
 	}
 	return ranges
 }
@@ -153,6 +148,12 @@ func (w *World) Resolver() netip.Addr {
 	return hostAddress(w.VPC.CIDR, 2)
 }
 
+// BalancerResolver is where whoever knows the names of load balancers answers for them: the third, which
+// AWS keeps free.
+func (w *World) BalancerResolver() netip.Addr {
+	return hostAddress(w.VPC.CIDR, 3)
+}
+
 func (w *World) privateSubnet(zone string) (Subnet, bool) {
 	for _, subnet := range w.Subnets {
 		if subnet.Zone == zone && !subnet.Public {
@@ -162,8 +163,8 @@ func (w *World) privateSubnet(zone string) (Subnet, bool) {
 	return Subnet{}, false
 }
 
-// internalBalancers is the last quarter of a private subnet.
-func internalBalancers(subnet netip.Prefix) netip.Prefix {
+// lastQuarter of a subnet.
+func lastQuarter(subnet netip.Prefix) netip.Prefix {
 	quarter := uint32(1) << (32 - subnet.Bits() - 2)
 	return netip.PrefixFrom(hostAddress(subnet, 3*quarter), subnet.Bits()+2)
 }
