@@ -19,20 +19,17 @@ pub(super) fn tidy_root(schema: &mut JSONSchemaProps) {
         (
             "apiVersion",
             "string",
-            "Group and version of the object's schema.",
+            Some("Group and version of the object's schema."),
         ),
-        ("kind", "string", "Kind of the object."),
-        (
-            "metadata",
-            "object",
-            "Name, namespace, labels and other metadata of the object.",
-        ),
+        ("kind", "string", Some("Kind of the object.")),
+        // An API server refuses a definition that says more than this of metadata.
+        ("metadata", "object", None),
     ] {
         properties.insert(
             name.to_owned(),
             JSONSchemaProps {
                 type_: Some(type_.to_owned()),
-                description: Some(description.to_owned()),
+                description: description.map(str::to_owned),
                 ..JSONSchemaProps::default()
             },
         );

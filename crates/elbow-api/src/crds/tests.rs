@@ -293,6 +293,11 @@ fn every_field_is_described_in_a_sentence() {
     fn check(schema: &Value, path: &str) {
         for (name, field) in schema["properties"].as_object().into_iter().flatten() {
             let path = format!("{path}.{name}");
+            if name == "metadata" && !path.contains(".spec") {
+                // An API server refuses a definition that says anything else of it.
+                assert_eq!(*field, json!({ "type": "object" }), "{path}");
+                continue;
+            }
             let description = field["description"].as_str().unwrap_or_default();
             assert!(description.ends_with('.'), "{path}: {description:?}");
             check(field, &path);
