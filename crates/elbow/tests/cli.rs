@@ -217,6 +217,91 @@ fn findings_are_json_for_machines() {
     assert!(missing["hint"].is_string());
 }
 
+/// The emulator as a process; ended if a test does not get to its end.
+#[cfg(unix)]
+struct Emulator(std::process::Child);
+
+#[cfg(unix)]
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn the_emulator_answers_until_it_is_told_to_end() {
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (state, log) = (folder.path().join("state.json"), folder.path().join("log"));
+    let child = Command::new(env!("CARGO_BIN_EXE_elbow"))
+        .args(["emulator", "--dns", "127.0.0.1:0", "--state"])
+        .arg(&state)
+        .arg("--call-log")
+        .arg(&log)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let mut emulator = Emulator(child);
+    let output = emulator.0.stdout.take().expect("it is piped");
+    // What a person reads comes when it answers and the state file is there.
+    let mut line = String::new();
+    let mut output = BufReader::new(output);
+    output.read_line(&mut line).expect("it says where it is");
+    let state = std::fs::read_to_string(&state).expect("the state is written");
+    let state: serde_json::Value = serde_json::from_str(&state).expect("it is JSON");
+    let endpoint = state["aws"]["endpointUrl"].as_str().expect("an endpoint");
+    assert!(line.contains(endpoint), "{line}");
+    assert!(state["dns"].is_string(), "{state}");
+
+    let address = endpoint.strip_prefix("http://").expect("HTTP");
+    let mut stream = std::net::TcpStream::connect(address).expect("it listens");
+    let body = "Action=GetCallerIdentity&Version=2011-06-15";
+    let request = format!(
+        "POST / HTTP/1.1\r\nHost: aws\r\nConnection: close\r\nUser-Agent: a-test\r\n\
+         Authorization: AWS4-HMAC-SHA256 Credential=AK/20260301/us-east-1/sts/aws4_request, \
+         SignedHeaders=host, Signature=00\r\nX-Amz-Date: 20260301T000000Z\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let call = std::fs::read_to_string(&log).expect("the log is written");
+    let call: serde_json::Value = serde_json::from_str(&call).expect("one call, one line");
+    assert_eq!(call["operation"], "GetCallerIdentity");
+    assert_eq!(call["userAgent"], "a-test");
+    assert_eq!(call["throttled"], false);
+
+    let id = rustix::process::Pid::from_child(&emulator.0);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it is there");
+    let status = emulator.0.wait().expect("it ends");
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+fn what_the_emulator_cannot_read_is_named() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let world = manifest(folder.path(), "world.json", r#"{"region": "eu-west-1"}"#);
+    let world = world.to_str().expect("UTF-8");
+    let faults = manifest(folder.path(), "faults.json", r#"{"faults": [{}]}"#);
+    let faults = faults.to_str().expect("UTF-8");
+    let rows: [(&[&str], i32, &str); 4] = [
+        (&["--world", world], 1, "missing field"),
+        (&["--faults", faults], 1, "faults.json"),
+        (&["--addresses", "here"], 1, "`here` is no network"),
+        (&["--speed", "0"], 64, "--speed: 0"),
+    ];
+    for (arguments, code, named) in rows {
+        let output = elbow(&[&["emulator"], arguments].concat());
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+        let error = text(&output.stderr);
+        assert!(error.contains(named), "{arguments:?}: {error}");
+    }
+}
+
 #[test]
 fn the_reference_page_is_the_help() {
     let mut page = String::from(
