@@ -269,4 +269,4 @@ def test_what_is_not_modelled_is_named(aws, world):
         IpamPools={"Ipv4IpamPoolId": "ipam-pool-0123456789abcdef0"},
     )
     assert "IpamPools is not modelled" in message
-    aws.refused("elbv2", "CreateTrustStore", "InvalidAction", 501, Name="x")
+    aws.refused("elbv2", "AddTrustStoreRevocations", "InvalidAction", 501, TrustStoreArn="x")

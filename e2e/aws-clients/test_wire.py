@@ -32,7 +32,7 @@ FORM = [
     ({}, EC2, 403, "<Response><Errors><Error><Code>MissingAuthenticationToken</Code>"),
     ({"Authorization": "Basic x"}, STS, 400, "<Code>IncompleteSignature</Code>"),
     (_signed("sts", "AKIA/sts"), STS, 400, "<Code>IncompleteSignature</Code>"),
-    (_signed("s3"), STS, 501, "<Code>InvalidAction</Code>"),
+    (_signed("sqs"), STS, 501, "<Code>InvalidAction</Code>"),
     (_signed("sts", SCOPE.format("sts").replace("us-east-1", "mars-1")), STS, 403, "SignatureDoesNotMatch"),
     (_signed("sts"), "Version=2011-06-15", 400, "<Code>MissingAction</Code>"),
     (_signed("sts"), "Action=Nothing&Version=2011-06-15", 501, "<Code>InvalidAction</Code>"),
