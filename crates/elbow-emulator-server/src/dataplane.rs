@@ -44,12 +44,18 @@ pub use plane::Dial;
 use crate::SharedEmulator;
 use plane::Plane;
 
+/// Whether an address of the VPC is one of this machine's.
+pub type OwnsAddress = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
+
 /// What a data plane is told from outside the emulator.
 #[derive(Clone)]
 pub struct DataPlaneConfig {
     /// Addresses for load balancers, in the order in which they are handed out: one load balancer
     /// each, oldest first. Empty means that all share `127.0.0.1`.
     pub addresses: Vec<IpAddr>,
+    /// Whether this machine has an address that a load balancer's interface has in the VPC. Then the
+    /// load balancer is served there, in each of its zones, and gets none of the addresses above.
+    pub owns: Option<OwnsAddress>,
     /// Whether listeners get their own ports.
     pub ports: PortChoice,
     /// From a registered target to where it really listens.
@@ -63,6 +69,7 @@ impl DataPlaneConfig {
             addresses: (2..=254)
                 .map(|last| IpAddr::from([127, 0, 0, last]))
                 .collect(),
+            owns: None,
             ports: PortChoice::Declared,
             dial: Arc::new(|address, port| (address, port).into()),
         }
@@ -99,8 +106,13 @@ pub async fn serve(
     let (publish, bindings) = watch::channel(Bindings::default());
     let plane = Plane::new(emulator, config.dial, bindings.clone(), shutdown);
     let plane = Arc::new(plane);
-    let mut supervisor =
-        supervisor::Supervisor::new(Arc::clone(&plane), config.addresses, config.ports, publish);
+    let mut supervisor = supervisor::Supervisor::new(
+        Arc::clone(&plane),
+        config.addresses,
+        config.owns,
+        config.ports,
+        publish,
+    );
     supervisor.follow().await;
     plane.tasks.spawn(supervisor.run());
     plane.tasks.spawn(health::run(Arc::clone(&plane)));

@@ -243,8 +243,9 @@ pub struct EmulatorArgs {
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub dns: Option<SocketAddr>,
     /// Addresses that load balancers get: a network, a range (`FIRST-LAST`) or one address; may be
-    /// given several times. This machine must have them. Without it, they get addresses in
-    /// 127.0.0.0/24 that no other elbow has.
+    /// given several times. This machine must have them. A load balancer whose interfaces have such
+    /// addresses in the VPC gets these, in each of its zones; another gets the next free one. Without
+    /// the flag they get addresses in 127.0.0.0/24 that no other elbow has.
     #[arg(long, value_delimiter = ',', value_name = "ADDRESSES")]
     pub addresses: Vec<String>,
 }

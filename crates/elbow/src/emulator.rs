@@ -9,7 +9,6 @@ mod pool;
 mod state;
 mod world_file;
 
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -29,6 +28,7 @@ use crate::exit_code::ExitCode;
 use crate::signals::Signals;
 use crate::state_file;
 use crate::terminal::Terminal;
+use pool::Pool;
 use state::{Place, State};
 use world_file::WorldFile;
 
@@ -126,9 +126,15 @@ impl Server {
             shutdown.clone(),
         ));
 
-        let (addresses, claims) = addresses(args)?;
+        let claims = args.addresses.is_empty().then(Claims::new);
+        let pool = Pool::parse(&args.addresses)?;
         let config = DataPlaneConfig {
-            addresses,
+            addresses: match &claims {
+                Some(claims) => claims.addresses(),
+                None => pool.addresses(),
+            },
+            // Whoever gives addresses of the VPC finds each load balancer where EC2 says it is.
+            owns: Some(Arc::new(move |address| pool.contains(address))),
             ..DataPlaneConfig::direct()
         };
         let data_plane = dataplane::serve(shared.clone(), config, shutdown.clone()).await;
@@ -222,13 +228,4 @@ fn read_faults(path: &Path) -> anyhow::Result<FaultPlan> {
         .with_context(|| format!("--faults: cannot read {}", path.display()))?;
     serde_json::from_str(&text)
         .with_context(|| format!("--faults: {} does not describe faults", path.display()))
-}
-
-/// Addresses for load balancers: those that were asked for, else loopback addresses that nobody has.
-fn addresses(args: &EmulatorArgs) -> anyhow::Result<(Vec<IpAddr>, Option<Claims>)> {
-    if args.addresses.is_empty() {
-        let claims = Claims::new();
-        return Ok((claims.addresses(), Some(claims)));
-    }
-    Ok((pool::parse(&args.addresses)?, None))
 }

@@ -1,7 +1,7 @@
 //! Addresses for load balancers, and ports for their listeners.
 //!
 //! In: a pool of loopback addresses, and the load balancer and port that want one. Out: bound
-//! sockets. Always: a load balancer keeps its address while it has listeners; a listener is bound
+//! sockets. Always: a load balancer keeps its addresses while it serves; a listener is bound
 //! at its own port where the system allows that, and at any free one otherwise, never silently.
 
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ pub enum PortChoice {
 #[derive(Debug)]
 pub(crate) struct AddressPool {
     pool: Vec<IpAddr>,
-    taken: BTreeMap<String, IpAddr>,
+    taken: BTreeMap<String, Vec<IpAddr>>,
 }
 
 /// Connections that wait to be accepted. AWS queues far more; a laptop's default maximum is 4096 or
@@ -42,22 +42,28 @@ impl AddressPool {
         }
     }
 
-    /// The address of a load balancer: the one it has, or the first that is free. When all are
-    /// taken, load balancers share the first one, and listeners whose port is taken already are
+    /// Gives a load balancer the addresses that are its own.
+    pub(crate) fn settle(&mut self, load_balancer_arn: &str, own: Vec<IpAddr>) {
+        self.taken.insert(load_balancer_arn.to_owned(), own);
+    }
+
+    /// The addresses of a load balancer: those it has, or the first of the pool that is free. When all
+    /// are taken, load balancers share the first one, and listeners whose port is taken already are
     /// mapped.
-    pub(crate) fn assign(&mut self, load_balancer_arn: &str) -> IpAddr {
-        if let Some(address) = self.taken.get(load_balancer_arn) {
-            return *address;
+    pub(crate) fn assign(&mut self, load_balancer_arn: &str) -> Vec<IpAddr> {
+        if let Some(addresses) = self.taken.get(load_balancer_arn) {
+            return addresses.clone();
         }
-        let is_taken = |address: &IpAddr| self.taken.values().any(|taken| taken == address);
+        let is_taken = |address: &IpAddr| self.taken.values().flatten().any(|t| t == address);
         let free = self
             .pool
             .iter()
             .find(|address| !is_taken(address))
             .or(self.pool.first());
-        let address = free.copied().unwrap_or(Ipv4Addr::LOCALHOST.into());
-        self.taken.insert(load_balancer_arn.to_owned(), address);
-        address
+        let addresses = vec![free.copied().unwrap_or(Ipv4Addr::LOCALHOST.into())];
+        self.taken
+            .insert(load_balancer_arn.to_owned(), addresses.clone());
+        addresses
     }
 
     /// Gives back the addresses of load balancers that are gone.
@@ -83,28 +89,48 @@ pub(crate) struct Sockets {
     pub(crate) udp: Option<UdpSocket>,
 }
 
-/// Binds a listener.
+/// Binds a listener at all addresses of its load balancer. Where none can be had at the listener's own
+/// port, it is bound once, elsewhere.
 pub(crate) fn bind(
-    address: IpAddr,
+    addresses: &[IpAddr],
     port: u16,
     ports: PortChoice,
     transport: Transport,
-) -> (Sockets, BindOutcome) {
+) -> (Vec<Sockets>, BindOutcome) {
+    let first = addresses.first().copied();
+    let first = first.unwrap_or(Ipv4Addr::LOCALHOST.into());
     let reason = match ports {
         PortChoice::Mapped => "ports are mapped by choice".to_owned(),
-        PortChoice::Declared => match listen(SocketAddr::new(address, port), transport) {
+        PortChoice::Declared => match listen_at_all(addresses, port, transport) {
             Ok((sockets, bound)) => return (sockets, BindOutcome::AsDeclared(bound)),
-            Err(error) => explain(&error, address, port),
+            Err(error) => explain(&error, first, port),
         },
     };
     // The same address keeps load balancers apart; where it is the trouble, the one that every
     // system has is next.
-    for candidate in [address, Ipv4Addr::LOCALHOST.into()] {
+    for candidate in [first, Ipv4Addr::LOCALHOST.into()] {
         if let Ok((sockets, address)) = listen(SocketAddr::new(candidate, 0), transport) {
-            return (sockets, BindOutcome::Mapped { address, reason });
+            return (vec![sockets], BindOutcome::Mapped { address, reason });
         }
     }
-    (Sockets::default(), BindOutcome::Failed { reason })
+    (Vec::new(), BindOutcome::Failed { reason })
+}
+
+/// All or nothing: a load balancer of which one node does not answer would answer some clients only.
+fn listen_at_all(
+    addresses: &[IpAddr],
+    port: u16,
+    transport: Transport,
+) -> io::Result<(Vec<Sockets>, SocketAddr)> {
+    let mut all = Vec::new();
+    let mut first = None;
+    for address in addresses {
+        let (sockets, bound) = listen(SocketAddr::new(*address, port), transport)?;
+        all.push(sockets);
+        first.get_or_insert(bound);
+    }
+    let first = first.ok_or(io::ErrorKind::AddrNotAvailable)?;
+    Ok((all, first))
 }
 
 fn listen(address: SocketAddr, transport: Transport) -> io::Result<(Sockets, SocketAddr)> {
@@ -181,31 +207,30 @@ mod tests {
     fn load_balancers_keep_their_addresses() {
         let addresses: Vec<IpAddr> = (2..4).map(|last| IpAddr::from([127, 0, 0, last])).collect();
         let mut pool = AddressPool::new(addresses.clone());
+        let (first, second) = ([addresses[0]], [addresses[1]]);
         assert_eq!(
             (pool.assign("a"), pool.assign("b")),
-            (addresses[0], addresses[1])
+            (first.into(), second.into())
         );
-        assert_eq!(pool.assign("a"), addresses[0]);
-        assert_eq!(
-            pool.assign("c"),
-            addresses[0],
-            "shared when the pool is empty"
-        );
+        assert_eq!(pool.assign("a"), first);
+        assert_eq!(pool.assign("c"), first, "shared when the pool is empty");
         pool.retain(|arn| arn == "b");
-        assert_eq!(pool.assign("d"), addresses[0]);
-        assert_eq!(
-            AddressPool::new(Vec::new()).assign("a"),
-            IpAddr::from([127, 0, 0, 1])
-        );
+        assert_eq!(pool.assign("d"), first);
+        pool.retain(|_| false);
+        pool.settle("e", first.into());
+        assert_eq!(pool.assign("e"), first);
+        assert_eq!(pool.assign("f"), second, "another's own is not free");
+        let none = AddressPool::new(Vec::new()).assign("a");
+        assert_eq!(none, [IpAddr::from([127, 0, 0, 1])]);
     }
 
     #[tokio::test]
     async fn a_taken_port_is_mapped_and_said_so() {
         let local = IpAddr::from([127, 0, 0, 1]);
-        let (_held, outcome) = bind(local, 0, PortChoice::Mapped, Transport::Tcp);
+        let (_held, outcome) = bind(&[local], 0, PortChoice::Mapped, Transport::Tcp);
         let taken = outcome.address().unwrap();
-        let (sockets, outcome) = bind(
-            local,
+        let (mut sockets, outcome) = bind(
+            &[local],
             taken.port(),
             PortChoice::Declared,
             Transport::TcpAndUdp,
@@ -221,14 +246,35 @@ mod tests {
                 taken.port()
             )
         );
+        let sockets = sockets.remove(0);
         assert_eq!(sockets.tcp.unwrap().local_addr().unwrap(), address);
         assert_eq!(sockets.udp.unwrap().local_addr().unwrap(), address);
     }
 
     #[tokio::test]
+    #[cfg(target_os = "linux")]
+    async fn a_load_balancer_of_several_nodes_answers_at_all_of_them() {
+        let nodes = [[127, 0, 0, 1], [127, 0, 0, 2]].map(IpAddr::from);
+        // A port that is free at the first is free at the second as a rule, not always.
+        for _ in 0..10 {
+            let (held, outcome) = bind(&nodes[..1], 0, PortChoice::Mapped, Transport::Tcp);
+            let port = outcome.address().unwrap().port();
+            drop(held);
+            let (sockets, outcome) = bind(&nodes, port, PortChoice::Declared, Transport::Tcp);
+            if let BindOutcome::AsDeclared(first) = outcome {
+                assert_eq!((first.ip(), sockets.len()), (nodes[0], 2));
+                let second = sockets[1].tcp.as_ref().unwrap().local_addr().unwrap();
+                assert_eq!(second, SocketAddr::new(nodes[1], port));
+                return;
+            }
+        }
+        panic!("no port is free at both");
+    }
+
+    #[tokio::test]
     async fn an_address_that_is_not_here_is_replaced() {
         let elsewhere = IpAddr::from([192, 0, 2, 1]);
-        let (_, outcome) = bind(elsewhere, 9000, PortChoice::Declared, Transport::Udp);
+        let (_, outcome) = bind(&[elsewhere], 9000, PortChoice::Declared, Transport::Udp);
         let BindOutcome::Mapped { address, reason } = outcome else {
             panic!("{outcome:?}")
         };

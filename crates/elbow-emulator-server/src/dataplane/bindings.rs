@@ -38,8 +38,10 @@ pub struct ListenerBinding {
     pub protocol: ServedProtocol,
     /// The port that the listener has in AWS.
     pub port: u16,
-    /// Where it is served.
+    /// Where it is served; of several nodes, the first.
     pub outcome: BindOutcome,
+    /// Where it is served, all nodes.
+    pub addresses: Vec<SocketAddr>,
 }
 
 /// What binding a listener came to.

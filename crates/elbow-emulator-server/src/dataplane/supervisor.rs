@@ -5,7 +5,7 @@
 //! changes, certificates included, is swapped in place.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::OwnsAddress;
 use super::addresses::{AddressPool, PortChoice, Sockets, Transport, bind};
 use super::bindings::{BindOutcome, Bindings, ListenerBinding, LoadBalancerBinding};
 use super::plane::{ListenerContext, Live, Plane};
@@ -26,6 +27,7 @@ pub(crate) struct Supervisor {
     plane: Arc<Plane>,
     ports: PortChoice,
     addresses: AddressPool,
+    owns: Option<OwnsAddress>,
     open: BTreeMap<String, Open>,
     publish: watch::Sender<Bindings>,
     changes: watch::Receiver<u64>,
@@ -37,6 +39,10 @@ struct Open {
     closing: CancellationToken,
     /// Each ends with its loop, and with it the bound socket.
     accepting: Vec<tokio::task::JoinHandle<()>>,
+    /// The load balancer's addresses when it was opened.
+    addresses: Vec<IpAddr>,
+    /// Where it listens.
+    bound: Vec<SocketAddr>,
     outcome: BindOutcome,
 }
 
@@ -44,6 +50,7 @@ impl Supervisor {
     pub(crate) fn new(
         plane: Arc<Plane>,
         addresses: Vec<IpAddr>,
+        owns: Option<OwnsAddress>,
         ports: PortChoice,
         publish: watch::Sender<Bindings>,
     ) -> Self {
@@ -52,6 +59,7 @@ impl Supervisor {
             plane,
             ports,
             addresses: AddressPool::new(addresses),
+            owns,
             open: BTreeMap::new(),
             publish,
             changes,
@@ -84,15 +92,29 @@ impl Supervisor {
             balancers.retain(|balancer| balancer.serves);
             (emulator.revision(), balancers, emulator.listeners(now))
         });
+        self.addresses
+            .retain(|arn| balancers.iter().any(|balancer| balancer.arn == arn));
+        for balancer in &balancers {
+            let own = self.own_addresses(balancer);
+            if !own.is_empty() {
+                self.addresses.settle(&balancer.arn, own);
+            }
+        }
+        // Also those without a listener: their names resolve, as in AWS.
+        for balancer in &balancers {
+            self.addresses.assign(&balancer.arn);
+        }
         // What goes, goes first: its port may be wanted by what comes.
-        let stays = |arn: &String, open: &Open| {
-            let same = |listener: &ServedListener| {
+        let addresses = &mut self.addresses;
+        let mut stays = |arn: &String, open: &Open| {
+            let mut same = |listener: &ServedListener| {
                 let live = open.live.borrow();
                 listener.arn == *arn
                     && listener.port == live.served.port
                     && listener.protocol == live.served.protocol
+                    && addresses.assign(&listener.load_balancer_arn) == open.addresses
             };
-            wanted.iter().any(same)
+            wanted.iter().any(&mut same)
         };
         let gone: Vec<String> = self
             .open
@@ -104,12 +126,6 @@ impl Supervisor {
             if let Some(open) = self.open.remove(&arn) {
                 open.close().await;
             }
-        }
-        self.addresses
-            .retain(|arn| balancers.iter().any(|balancer| balancer.arn == arn));
-        // Also those without a listener: their names resolve, as in AWS.
-        for balancer in &balancers {
-            self.addresses.assign(&balancer.arn);
         }
         for listener in &wanted {
             if let Some(open) = self.open.get(&listener.arn) {
@@ -127,8 +143,17 @@ impl Supervisor {
         });
     }
 
+    /// The addresses in the VPC that a load balancer may have on this machine.
+    fn own_addresses(&self, balancer: &KnownLoadBalancer) -> Vec<IpAddr> {
+        let Some(owns) = &self.owns else {
+            return Vec::new();
+        };
+        let addresses = balancer.addresses.iter().copied();
+        addresses.filter(|address| owns(*address)).collect()
+    }
+
     fn open(&mut self, served: ServedListener) -> Open {
-        let address = self.addresses.assign(&served.load_balancer_arn);
+        let addresses = self.addresses.assign(&served.load_balancer_arn);
         let transport = match served.protocol {
             ServedProtocol::Http
             | ServedProtocol::Https
@@ -139,9 +164,9 @@ impl Supervisor {
             ServedProtocol::Other(protocol) => Err(protocol),
         };
         let (sockets, outcome) = match transport {
-            Ok(transport) => bind(address, served.port, self.ports, transport),
+            Ok(transport) => bind(&addresses, served.port, self.ports, transport),
             Err(protocol) => (
-                Sockets::default(),
+                Vec::new(),
                 BindOutcome::Failed {
                     reason: format!("the data plane does not carry {protocol}"),
                 },
@@ -163,17 +188,25 @@ impl Supervisor {
             live: receiver,
             closing: closing.clone(),
         };
-        let tasks = &self.plane.tasks;
-        let datagrams = sockets
-            .udp
-            .map(|socket| tasks.spawn(udp::serve(socket, context.clone())));
-        let connections = sockets
-            .tcp
-            .map(|listener| tasks.spawn(accept(listener, context)));
+        let mut accepting = Vec::new();
+        let mut bound = Vec::new();
+        for Sockets { tcp, udp } in sockets {
+            let address = match (&tcp, &udp) {
+                (Some(tcp), _) => tcp.local_addr(),
+                (None, Some(udp)) => udp.local_addr(),
+                (None, None) => continue,
+            };
+            bound.extend(address.ok());
+            let tasks = &self.plane.tasks;
+            accepting.extend(udp.map(|udp| tasks.spawn(udp::serve(udp, context.clone()))));
+            accepting.extend(tcp.map(|tcp| tasks.spawn(accept(tcp, context.clone()))));
+        }
         Open {
             live,
             closing,
-            accepting: connections.into_iter().chain(datagrams).collect(),
+            accepting,
+            addresses,
+            bound,
             outcome,
         }
     }
@@ -188,7 +221,7 @@ impl Supervisor {
             let binding = LoadBalancerBinding {
                 name: balancer.name.clone(),
                 dns_name: balancer.dns_name.clone(),
-                addresses: vec![self.addresses.assign(&balancer.arn)],
+                addresses: self.addresses.assign(&balancer.arn),
                 listeners: BTreeMap::new(),
             };
             (balancer.arn.clone(), binding)
@@ -209,6 +242,7 @@ impl Supervisor {
                 protocol: listener.protocol,
                 port: listener.port,
                 outcome: open.outcome.clone(),
+                addresses: open.bound.clone(),
             };
             load_balancer
                 .listeners

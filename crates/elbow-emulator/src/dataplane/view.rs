@@ -6,6 +6,7 @@
 //! hands out the same ones again.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use super::settings::AlbSettings;
 use crate::acm::CertificatePem;
@@ -113,6 +114,8 @@ pub struct KnownLoadBalancer {
     pub serves: bool,
     /// Names of the zones that it stands in.
     pub zones: Vec<String>,
+    /// The addresses of its interfaces in the VPC, in the order of the zones.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// A certificate that a listener may show.
@@ -139,7 +142,8 @@ impl ServedListener {
 
 impl Emulator {
     /// All load balancers, in the order in which they were created.
-    pub fn load_balancers(&self, now: Timestamp) -> Vec<KnownLoadBalancer> {
+    pub fn load_balancers(&mut self, now: Timestamp) -> Vec<KnownLoadBalancer> {
+        self.follow_load_balancers();
         let mut load_balancers: Vec<&LoadBalancer> = self.elbv2.load_balancers.values().collect();
         load_balancers.sort_by_key(|lb| (lb.created_at, &lb.arn));
         let known = load_balancers.into_iter().map(|lb| KnownLoadBalancer {
@@ -152,6 +156,15 @@ impl Emulator {
             },
             serves: serves(lb, now),
             zones: lb.zones.iter().map(|zone| zone.zone.clone()).collect(),
+            addresses: lb
+                .zones
+                .iter()
+                .filter_map(|zone| {
+                    let key = (lb.arn.clone(), zone.subnet_id.clone());
+                    let interface = self.ec2.elb_interfaces.get(&key)?;
+                    Some(IpAddr::from(interface.private_ip))
+                })
+                .collect(),
         });
         known.collect()
     }

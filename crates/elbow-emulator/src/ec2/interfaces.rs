@@ -36,7 +36,7 @@ pub(super) fn describe(load_balancer_arn: &str) -> (&'static str, String) {
 
 impl Emulator {
     /// Brings the interfaces of load balancers in line with ELBv2's state.
-    pub(super) fn follow_load_balancers(&mut self) {
+    pub(crate) fn follow_load_balancers(&mut self) {
         let mut wanted: BTreeMap<(String, String), Option<std::net::Ipv4Addr>> = BTreeMap::new();
         for balancer in self.elbv2.load_balancers.values() {
             for zone in &balancer.zones {

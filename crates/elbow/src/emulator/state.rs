@@ -117,7 +117,7 @@ impl ListenerState {
             listener_arn: arn.to_owned(),
             protocol: listener.protocol.as_str(),
             port: listener.port,
-            addresses: listener.outcome.address().into_iter().collect(),
+            addresses: listener.addresses.clone(),
             problem,
         }
     }
@@ -148,6 +148,7 @@ mod tests {
             kind: "network",
             serves: name == "served",
             zones: Vec::new(),
+            addresses: Vec::new(),
         };
         let listener = ListenerBinding {
             protocol: ServedProtocol::Tcp,
@@ -156,6 +157,7 @@ mod tests {
                 address: ([127, 0, 0, 9], 40000).into(),
                 reason: "taken".to_owned(),
             },
+            addresses: vec![([127, 0, 0, 9], 40000).into()],
         };
         let binding = LoadBalancerBinding {
             name: "served".to_owned(),

@@ -74,6 +74,7 @@ impl World {
         let emulator = SharedEmulator::start(emulator, Clock::new(speed), shutdown.clone());
         let config = DataPlaneConfig {
             addresses: Vec::new(),
+            owns: None,
             ports: PortChoice::Mapped,
             dial: Arc::new(|address, port| {
                 assert_eq!(address, TARGET.parse::<IpAddr>().unwrap());
