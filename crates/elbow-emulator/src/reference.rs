@@ -32,7 +32,8 @@ throttles nothing. Not emulated: IAM policies (a fault can deny an action, see
 
 On sockets, application load balancers serve HTTP and HTTPS listeners, network load balancers TCP, TLS, UDP
 and TCP_UDP listeners. QUIC is not carried, and clients' addresses are not preserved: targets see the load
-balancer's. HTTPS listeners know mutual TLS; revocation lists are not modelled.
+balancer's. HTTPS listeners know mutual TLS; revocation lists are not modelled. A load balancer sends to the
+targets of all its zones, as with cross-zone load balancing, whatever the attribute says.
 
 S3 takes and gives whole objects, path style: CreateBucket, HeadBucket, DeleteBucket, PutObject, GetObject,
 HeadObject, DeleteObject. That is what it takes to give a trust store its CA bundle; all else of S3 is refused
