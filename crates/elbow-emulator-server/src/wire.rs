@@ -198,7 +198,10 @@ async fn answer(
         Ok(call) => pending.meet(shared, &options.faults, call),
         Err(_) => Meeting::default(),
     };
-    tokio::time::sleep(meeting.delay).await;
+    if !meeting.delay.is_zero() {
+        // Even a sleep of no time lasts until the timer's next tick.
+        tokio::time::sleep(meeting.delay).await;
+    }
     let result = match (read, meeting.instead) {
         (Err(error), _) => Err(error),
         (Ok(_), Some(Instead::Disconnect)) => {
