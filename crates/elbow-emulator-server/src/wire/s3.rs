@@ -209,6 +209,15 @@ mod tests {
         }
     }
 
+    /// Method, path, headers, body, and the operation or refusal.
+    type Row<'a> = (
+        &'a str,
+        &'a str,
+        &'a [(&'a str, &'a str)],
+        &'static str,
+        &'a str,
+    );
+
     #[test]
     fn method_and_path_make_the_operation() {
         let streamed = [("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER")];
@@ -216,7 +225,7 @@ mod tests {
             "3\r\nabc\r\n2;chunk-signature=00\r\nde\r\n0\r\nx-amz-checksum-crc32:x\r\n\r\n";
         let copied = [("x-amz-copy-source", "other/key")];
         let part = [("range", "bytes=0-1")];
-        let rows: [(&str, &str, &[(&str, &str)], &str, &str); 12] = [
+        let rows: [Row<'_>; 12] = [
             ("PUT", "/bucket", &[], "", "CreateBucket"),
             ("PUT", "/bucket/", &[], "", "CreateBucket"),
             (
