@@ -158,7 +158,7 @@ func (p *pod) trySetUp() error {
 	switch {
 	case p.namespaceFile != nil:
 	case p.object().Spec.HostNetwork:
-		p.namespaceFile, err = os.Open("/proc/self/ns/net")
+		p.namespaceFile, err = os.Open("/proc/thread-self/ns/net")
 	default:
 		if p.network, err = p.kubelet.options.Network.NewPod(p.node.Zone); err == nil {
 			p.namespaceFile = p.network.Namespace

@@ -61,7 +61,7 @@ func (p *pod) statusPatch() map[string]any {
 		"hostIPs":            []corev1.HostIP{{IP: p.node.Address.String()}},
 		"qosClass":           p.current.Status.QOSClass,
 		"observedGeneration": p.current.Generation,
-		"conditions":         p.ourConditions(),
+		"conditions":         patchOf(p.ourConditions()),
 	}
 	if address := p.address(); p.setUpDone {
 		status["podIP"] = address.String()
@@ -80,6 +80,27 @@ func (p *pod) statusPatch() map[string]any {
 		status["initContainerStatuses"] = init
 	}
 	return map[string]any{"metadata": map[string]any{"uid": p.uid}, "status": status}
+}
+
+// patchOf has conditions as a patch must have them: what it leaves out would stay as it was, so that an
+// old reason would go on beside a new status.
+func patchOf(conditions []corev1.PodCondition) []map[string]any {
+	// null removes a field.
+	textOrNull := func(text string) any {
+		if text == "" {
+			return nil
+		}
+		return text
+	}
+	var patches []map[string]any
+	for _, condition := range conditions {
+		patches = append(patches, map[string]any{
+			"type": condition.Type, "status": condition.Status, "observedGeneration": condition.ObservedGeneration,
+			"lastTransitionTime": condition.LastTransitionTime,
+			"reason":             textOrNull(condition.Reason), "message": textOrNull(condition.Message),
+		})
+	}
+	return patches
 }
 
 // phase of the pod, as Kubernetes defines it. The caller holds the mutex.

@@ -203,24 +203,25 @@ func (p *Pod) Close() error {
 
 // newNamespace makes a network namespace and stays in the old one.
 func newNamespace() (*os.File, error) {
-	type outcome struct {
-		file *os.File
-		err  error
+	// Namespaces are a thread's. Nothing else may run on this one as long as it is in the new one.
+	runtime.LockOSThread()
+	old, err := netns.Get()
+	if err != nil {
+		runtime.UnlockOSThread()
+		return nil, fmt.Errorf("cannot find our own network namespace: %w", err)
 	}
-	made := make(chan outcome)
-	go func() {
-		// Namespaces are a thread's. This one is never unlocked, so that it ends with the function
-		// and nothing else ever runs on a thread in the wrong namespace.
-		runtime.LockOSThread()
-		handle, err := netns.New()
-		if err != nil {
-			made <- outcome{err: fmt.Errorf("cannot make a network namespace: %w", err)}
-			return
-		}
-		made <- outcome{file: os.NewFile(uintptr(handle), "network namespace")}
-	}()
-	result := <-made
-	return result.file, result.err
+	defer old.Close()
+	made, err := netns.New()
+	if err != nil {
+		runtime.UnlockOSThread()
+		return nil, fmt.Errorf("cannot make a network namespace: %w", err)
+	}
+	if err := netns.Set(old); err != nil {
+		// The thread stays locked, and ends with this goroutine.
+		return nil, errors.Join(fmt.Errorf("cannot return from a new network namespace: %w", err), made.Close())
+	}
+	runtime.UnlockOSThread()
+	return os.NewFile(uintptr(made), "network namespace"), nil
 }
 
 // hardwareAddress is made of the IP address: whoever gets an address after another pod is reached by

@@ -177,7 +177,7 @@ func (h *host) prepare(built folders) (*State, error) {
 	state := &State{
 		Folder: folder, Logs: logs, Programs: string(built.programs),
 		Kubeconfig: filepath.Join(folder, "kubeconfig"), World: filepath.Join(folder, "world.json"),
-		Control:          filepath.Join(folder, "control"),
+		Control: filepath.Join(folder, "control"), Address: h.world.Router(),
 		Resolver:         netip.AddrPortFrom(h.world.Resolver(), dnsPort),
 		BalancerResolver: netip.AddrPortFrom(h.world.BalancerResolver(), dnsPort),
 		BalancerRanges:   h.world.BalancerRanges(),

@@ -46,6 +46,9 @@ spec:
 			}
 			return nil
 		})
+		if ready := condition(*pod, corev1.PodReady); (ready.Reason == "") != (status == corev1.ConditionTrue) {
+			t.Errorf("the reason is not that of the status: %+v", ready)
+		}
 		if condition(*pod, "example.com/gate").Status != status {
 			t.Errorf("the kubelet changed a condition that is not its own: %+v", pod.Status.Conditions)
 		}
@@ -153,9 +156,15 @@ spec: {containers: [{name: main, image: busybox, command: [sh, -c, "echo begin; 
 	if last := status.LastTerminationState.Terminated; last == nil || last.ExitCode != 7 || last.Reason != "Error" {
 		t.Errorf("its last end is %+v", status.LastTerminationState)
 	}
-	if pod.Status.Phase != corev1.PodRunning || condition(*pod, corev1.PodReady).Status != corev1.ConditionFalse {
-		t.Errorf("it is %s, and Ready is %+v", pod.Status.Phase, condition(*pod, corev1.PodReady))
+	if pod.Status.Phase != corev1.PodRunning {
+		t.Errorf("it is %s", pod.Status.Phase)
 	}
+	f.waitPod(t, namespace, "failing", func(pod *corev1.Pod) error {
+		if ready := condition(*pod, corev1.PodReady); ready.Status != corev1.ConditionFalse || ready.Reason != "ContainersNotReady" {
+			return fmt.Errorf("Ready is %+v", ready)
+		}
+		return nil
+	})
 }
 
 func restartsWhatIsNotAlive(t *testing.T, f fixture) {
@@ -222,6 +231,89 @@ spec:
 	if log := f.log(t, namespace, "kind", "main"); log != "ready\nhook\nasked\n" {
 		t.Errorf("the pod that ends when asked to printed %q", log)
 	}
+}
+
+func waitsForWhatIsMissing(t *testing.T, f fixture) {
+	namespace := f.namespace(t, "missing")
+	for _, name := range []string{"patient", "hopeless"} {
+		f.apply(t, namespace, `
+apiVersion: v1
+kind: Pod
+metadata: {name: `+name+`, namespace: test-namespace}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers: [{name: main, image: pause, volumeMounts: [{name: secret, mountPath: /secret}]}]
+  volumes: [{name: secret, secret: {secretName: `+name+`}}]
+`)
+		f.waitPod(t, namespace, name, func(pod *corev1.Pod) error {
+			if why := condition(*pod, corev1.PodReadyToStartContainers); !strings.Contains(why.Message, "not found") {
+				return fmt.Errorf("it does not say what is missing: %+v", why)
+			}
+			return nil
+		})
+	}
+	f.apply(t, namespace, `
+apiVersion: v1
+kind: Secret
+metadata: {name: patient, namespace: test-namespace}
+`)
+	f.waitPod(t, namespace, "patient", isReady)
+	if err := f.client.CoreV1().Pods(namespace).Delete(t.Context(), "hopeless", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	f.waitGone(t, namespace, "hopeless")
+}
+
+func endsByForce(t *testing.T, f fixture) {
+	namespace := f.namespace(t, "force")
+	const mark = "31536018"
+	f.apply(t, namespace, `
+apiVersion: v1
+kind: Pod
+metadata: {name: stubborn, namespace: test-namespace}
+spec:
+  terminationGracePeriodSeconds: 3600
+  containers: [{name: main, image: busybox, command: [sh, -c, "trap '' TERM; sleep `+mark+`"]}]
+`)
+	f.waitPod(t, namespace, "stubborn", isReady)
+	f.eventually(t, "process", func() error {
+		if processes(t, mark) == 0 {
+			return errors.New("there is none")
+		}
+		return nil
+	})
+	now := int64(0)
+	if err := f.client.CoreV1().Pods(namespace).Delete(t.Context(), "stubborn", metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {
+		t.Fatal(err)
+	}
+	f.eventually(t, "end", func() error {
+		if count := processes(t, mark); count != 0 {
+			return fmt.Errorf("%d processes are left", count)
+		}
+		return nil
+	})
+}
+
+func hasNodesNetwork(t *testing.T, f fixture) {
+	namespace := f.namespace(t, "host")
+	f.apply(t, namespace, `
+apiVersion: v1
+kind: Pod
+metadata: {name: host, namespace: test-namespace}
+spec:
+  hostNetwork: true
+  terminationGracePeriodSeconds: 1
+  containers: [{name: main, image: echo-basic, env: [{name: HTTP_PORT, value: "3456"}]}]
+`)
+	pod := f.waitPod(t, namespace, "host", isReady)
+	if pod.Status.PodIP != pod.Status.HostIP {
+		t.Errorf("on the node %s it has the address %s", pod.Status.HostIP, pod.Status.PodIP)
+	}
+	f.get(t, "http://"+pod.Status.PodIP+":3456")
+	if err := f.client.CoreV1().Pods(namespace).Delete(t.Context(), "host", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	f.waitGone(t, namespace, "host")
 }
 
 func completesAJob(t *testing.T, f fixture) {

@@ -17,6 +17,8 @@ type State struct {
 	Kubeconfig string `json:"kubeconfig"`
 	// APIServer is the URL of the API.
 	APIServer string `json:"apiServer"`
+	// Address is where pods, and the API server for its webhooks, reach programs that run beside the cluster.
+	Address netip.Addr `json:"address"`
 	// AuditLog is the API server's audit log: a line of JSON for each request that was answered, but
 	// for those of the cluster's own parts.
 	AuditLog string `json:"auditLog"`
