@@ -17,10 +17,22 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 /// What a backend speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Speaks {
-    /// HTTP.
+    /// HTTP, gRPC among it.
     Http,
+    /// UDP of whatever kind. Targets are checked over TCP, which it therefore speaks, too.
+    Udp,
     /// TCP of whatever kind.
     Tcp,
+}
+
+impl Speaks {
+    /// The protocol of a Service's port.
+    const fn protocol(self) -> &'static str {
+        match self {
+            Self::Udp => "UDP",
+            Self::Http | Self::Tcp => "TCP",
+        }
+    }
 }
 
 /// Who answers at an address.
@@ -130,7 +142,8 @@ fn wanted(objects: &[Object]) -> Wanted {
                 let service = NamespacedName::new(namespace, backend.name.clone());
                 let ports = wanted.entry(service).or_default();
                 if let Some(port) = backend.port {
-                    // Where routes of both kinds meet at a port, HTTP is what a person can look at.
+                    // Where routes of several kinds meet at a port, HTTP is what a person can look at,
+                    // and who speaks UDP speaks TCP as well.
                     let speaks_so_far = ports.entry(port).or_insert($speaks);
                     *speaks_so_far = (*speaks_so_far).min($speaks);
                 }
@@ -148,6 +161,19 @@ fn wanted(objects: &[Object]) -> Wanted {
             Object::TcpRoute(route) => {
                 let backends = route.spec.rules.iter().flat_map(|rule| &rule.backend_refs);
                 want!(backends, &namespace, Speaks::Tcp);
+            }
+            Object::GrpcRoute(route) => {
+                let rules = route.spec.rules.iter().flatten();
+                let backends = rules.flat_map(|rule| rule.backend_refs.iter().flatten());
+                want!(backends, &namespace, Speaks::Http);
+            }
+            Object::TlsRoute(route) => {
+                let backends = route.spec.rules.iter().flat_map(|rule| &rule.backend_refs);
+                want!(backends, &namespace, Speaks::Tcp);
+            }
+            Object::UdpRoute(route) => {
+                let backends = route.spec.rules.iter().flat_map(|rule| &rule.backend_refs);
+                want!(backends, &namespace, Speaks::Udp);
             }
             _ => {}
         }
@@ -169,13 +195,13 @@ impl MadeUp {
                 type_: Some("NodePort".to_owned()),
                 ports: Some(
                     ports
-                        .keys()
-                        .map(|port| core::ServicePort {
+                        .iter()
+                        .map(|(port, speaks)| core::ServicePort {
                             name: Some(format!("port-{port}")),
                             port: *port,
                             target_port: Some(IntOrString::Int(*port)),
                             node_port: Some(i32::from(node_port(name, *port))),
-                            protocol: Some("TCP".to_owned()),
+                            protocol: Some(speaks.protocol().to_owned()),
                             ..core::ServicePort::default()
                         })
                         .collect(),
@@ -232,7 +258,7 @@ impl MadeUp {
             .map(|port| discovery::EndpointPort {
                 name: Some(port.name.clone().unwrap_or_default()),
                 port: Some(target_port(port)),
-                protocol: Some("TCP".to_owned()),
+                protocol: Some(port.protocol.clone().unwrap_or_else(|| "TCP".to_owned())),
                 ..discovery::EndpointPort::default()
             })
             .collect();
@@ -424,6 +450,52 @@ mod tests {
             (80, 80, Speaks::Http)
         );
         assert_eq!(made_up.node_ports.len(), 1);
+    }
+
+    #[test]
+    fn routes_of_every_kind_get_what_they_need() {
+        use gateway_api::apis::experimental as gw;
+        let spec = json!({
+            "hostnames": ["a.example.com"],
+            "rules": [{"backendRefs": [{"name": "app", "port": 53}]}],
+        });
+        let value = |kind: &str| {
+            json!({
+                "apiVersion": "gateway.networking.k8s.io/v1", "kind": kind,
+                "metadata": {"namespace": "ns", "name": "r"}, "spec": spec,
+            })
+        };
+        let rows = [
+            (
+                object::<gw::grpcroutes::GrpcRoute>(value("GRPCRoute")),
+                Speaks::Http,
+                "TCP",
+            ),
+            (
+                object::<gw::tlsroutes::TlsRoute>(value("TLSRoute")),
+                Speaks::Tcp,
+                "TCP",
+            ),
+            (
+                object::<gw::udproutes::UdpRoute>(value("UDPRoute")),
+                Speaks::Udp,
+                "UDP",
+            ),
+        ];
+        for (route, speaks, protocol) in rows {
+            let made_up = make_up(&snapshot(&[route]), "eu-central-1");
+            assert!(made_up.pods.values().all(|b| b.speaks == speaks));
+            let protocols: Vec<_> = made_up
+                .objects
+                .iter()
+                .filter_map(|object| match object {
+                    Object::Service(s) => s.spec.clone()?.ports?[0].protocol.clone(),
+                    Object::EndpointSlice(s) => s.ports.clone()?[0].protocol.clone(),
+                    _ => None,
+                })
+                .collect();
+            assert_eq!(protocols, [protocol, protocol]);
+        }
     }
 
     #[test]

@@ -173,9 +173,17 @@ fn hostnames(snapshot: &Snapshot) -> BTreeSet<String> {
                         .filter_map(|l| l.hostname.clone()),
                 );
             }
+            Object::ListenerSet(set) => {
+                let listeners = set.spec.listeners.iter();
+                names.extend(listeners.filter_map(|l| l.hostname.clone()));
+            }
             Object::HttpRoute(route) => {
                 names.extend(route.spec.hostnames.iter().flatten().cloned());
             }
+            Object::GrpcRoute(route) => {
+                names.extend(route.spec.hostnames.iter().flatten().cloned());
+            }
+            Object::TlsRoute(route) => names.extend(route.spec.hostnames.iter().cloned()),
             _ => {}
         }
     }
@@ -196,11 +204,19 @@ fn discovers_certificates(snapshot: &Snapshot) -> bool {
         .filter(|l| l.default_certificate.is_some() || l.certificates.is_some())
         .map(|l| l.protocol_port.to_lowercase())
         .collect();
+    let discovers = |protocol: &str, port: i32| {
+        matches!(protocol, "HTTPS" | "TLS")
+            && !configured.contains(&format!("{protocol}:{port}").to_lowercase())
+    };
     objects.iter().any(|object| match object {
-        Object::Gateway(gateway) => gateway.spec.listeners.iter().any(|l| {
-            let protocol_port = format!("{}:{}", l.protocol, l.port).to_lowercase();
-            matches!(l.protocol.as_str(), "HTTPS" | "TLS") && !configured.contains(&protocol_port)
-        }),
+        Object::Gateway(gateway) => {
+            let mut listeners = gateway.spec.listeners.iter();
+            listeners.any(|l| discovers(&l.protocol, l.port))
+        }
+        Object::ListenerSet(set) => {
+            let mut listeners = set.spec.listeners.iter();
+            listeners.any(|l| discovers(&l.protocol, l.port))
+        }
         _ => false,
     })
 }

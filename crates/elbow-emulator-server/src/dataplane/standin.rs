@@ -17,17 +17,19 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use serde::Serialize;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio_util::sync::CancellationToken;
 
 /// What a stand-in speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StandInKind {
     /// HTTP/1.1, and HTTP/2 with prior knowledge: a JSON description of the request. WebSockets get
-    /// their bytes back.
+    /// their bytes back, and RPCs of gRPC the status UNIMPLEMENTED.
     Http,
     /// TCP: every byte comes back.
     TcpEcho,
+    /// The same, and at the same port UDP: every datagram comes back.
+    TcpAndUdpEcho,
 }
 
 /// The body of an answer.
@@ -52,9 +54,17 @@ pub async fn stand_in(
     label: String,
     shutdown: CancellationToken,
 ) -> io::Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let (listener, datagrams) = bind(kind).await?;
     let address = listener.local_addr()?;
     let label: Arc<str> = label.into();
+    if let Some(socket) = datagrams {
+        let (label, shutdown) = (Arc::clone(&label), shutdown.clone());
+        tokio::spawn(async move {
+            shutdown
+                .run_until_cancelled(echo_datagrams(socket, &label))
+                .await
+        });
+    }
     tokio::spawn(async move {
         loop {
             let stream = tokio::select! {
@@ -73,7 +83,7 @@ pub async fn stand_in(
                 let serving = async {
                     match kind {
                         StandInKind::Http => http(stream, label).await,
-                        StandInKind::TcpEcho => echo(stream).await,
+                        StandInKind::TcpEcho | StandInKind::TcpAndUdpEcho => echo(stream).await,
                     }
                 };
                 shutdown.run_until_cancelled(serving).await
@@ -83,11 +93,47 @@ pub async fn stand_in(
     Ok(address)
 }
 
+/// A free port, of UDP as well where that is wanted.
+async fn bind(kind: StandInKind) -> io::Result<(TcpListener, Option<UdpSocket>)> {
+    /// A port that is free for TCP is hardly ever taken for UDP.
+    const ATTEMPTS_MAX: usize = 8;
+    let mut attempt = 1;
+    loop {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        if kind != StandInKind::TcpAndUdpEcho {
+            return Ok((listener, None));
+        }
+        match UdpSocket::bind(listener.local_addr()?).await {
+            Ok(socket) => return Ok((listener, Some(socket))),
+            Err(error) if attempt == ATTEMPTS_MAX => return Err(error),
+            Err(_) => attempt += 1,
+        }
+    }
+}
+
 async fn echo(mut stream: TcpStream) {
     let (mut read, mut write) = stream.split();
     // Copying shuts nothing down; dropping the stream does.
     if let Err(error) = tokio::io::copy(&mut read, &mut write).await {
         tracing::debug!(%error, "Echo ended");
+    }
+}
+
+/// Longest datagram of UDP over IPv4.
+const DATAGRAM_BYTES_MAX: usize = 65_507;
+
+async fn echo_datagrams(socket: UdpSocket, label: &str) {
+    let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
+    loop {
+        // Errors are about single datagrams: one that a client no longer waits for, for example.
+        let echoed = match socket.recv_from(&mut buffer).await {
+            Ok((length, client)) => socket.send_to(&buffer[..length], client).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = echoed {
+            tracing::debug!(service = %label, %error, "Datagram was not echoed");
+            tokio::task::yield_now().await;
+        }
     }
 }
 
@@ -120,6 +166,9 @@ async fn answer(
             }
         }
     }
+    if is_rpc(&parts.headers) {
+        return Ok(unimplemented_rpc());
+    }
     let authority = parts.uri.authority().map(ToString::to_string);
     let mut headers = joined(&parts.headers);
     if let Some(authority) = authority {
@@ -141,6 +190,25 @@ async fn answer(
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)
+}
+
+const GRPC: &str = "application/grpc";
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+/// Status code of gRPC for a method that a server does not have.
+const UNIMPLEMENTED: HeaderValue = HeaderValue::from_static("12");
+
+fn is_rpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE);
+    content_type.is_some_and(|t| t.as_bytes().starts_with(GRPC.as_bytes()))
+}
+
+/// An answer of gRPC that is over with its headers.
+fn unimplemented_rpc() -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(GRPC));
+    headers.insert(GRPC_STATUS, UNIMPLEMENTED);
+    response
 }
 
 fn joined(headers: &HeaderMap) -> BTreeMap<&str, String> {
@@ -196,3 +264,56 @@ fn websocket(request: &mut Request<Incoming>) -> Option<Response<Full<Bytes>>> {
 }
 
 mod websocket;
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn datagrams_and_bytes_come_back_at_one_port() {
+        let shutdown = CancellationToken::new();
+        let _stop = shutdown.clone().drop_guard();
+        let kind = StandInKind::TcpAndUdpEcho;
+        let address = stand_in(kind, "app/dns".to_owned(), shutdown)
+            .await
+            .unwrap();
+
+        let client = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        client.send_to(b"question", address).await.unwrap();
+        let mut buffer = [0; 16];
+        let (length, from) = client.recv_from(&mut buffer).await.unwrap();
+        assert_eq!((&buffer[..length], from), (&b"question"[..], address));
+
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"bytes").await.unwrap();
+        let mut back = [0; 5];
+        stream.read_exact(&mut back).await.unwrap();
+        assert_eq!(&back, b"bytes");
+    }
+
+    #[tokio::test]
+    async fn rpcs_are_answered_as_unimplemented() {
+        let shutdown = CancellationToken::new();
+        let _stop = shutdown.clone().drop_guard();
+        let address = stand_in(StandInKind::Http, "app/rpc".to_owned(), shutdown)
+            .await
+            .unwrap();
+        let stream = TcpStream::connect(address).await.unwrap();
+        let executor = TokioExecutor::new();
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(executor, TokioIo::new(stream))
+                .await
+                .unwrap();
+        tokio::spawn(connection);
+        let request = Request::post(format!("http://{address}/shop.Cart/Add"))
+            .header(CONTENT_TYPE, "application/grpc+proto")
+            .body(Full::<Bytes>::default())
+            .unwrap();
+        let response = sender.send_request(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()[GRPC_STATUS], "12");
+        assert_eq!(response.headers()[CONTENT_TYPE], GRPC);
+    }
+}

@@ -160,6 +160,7 @@ impl Backends {
         }
         let kind = match backend.speaks {
             Speaks::Http => StandInKind::Http,
+            Speaks::Udp => StandInKind::TcpAndUdpEcho,
             Speaks::Tcp => StandInKind::TcpEcho,
         };
         let label = format!("{}:{}", backend.service, backend.port);
