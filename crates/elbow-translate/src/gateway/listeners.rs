@@ -162,8 +162,9 @@ fn refuse_mixed_modes(listeners: &mut [Listener]) {
     }
 }
 
-/// A listener may name kinds that its protocol does not carry. It says so, and as with LBC it is
-/// served all the same.
+/// A listener may name kinds that its protocol does not carry. As with LBC it is served all the same.
+///
+/// Difference (kinds-of-protocol): LBC does not say so.
 fn kinds_problem(listener: &Listener) -> Option<ListenerProblem> {
     let carried: &[&str] = match (listener.protocol.as_str(), listener.is_passthrough) {
         ("HTTP" | "HTTPS", _) => &["HTTPRoute", "GRPCRoute"],
