@@ -16,6 +16,7 @@
 //! | not found, and it was to be deleted | done: it is gone |
 //! | a group that is still in use, and was to be deleted | the same call again, up to its patience |
 //! | denied, quota, invalid | failed, charged to the step's causes |
+//! | a quota of all such resources | the same, and for later steps of this kind without a call |
 //! | a look of a wait that gets lost | the same look again, while the wait lasts |
 //! | conflict, not found, transient | failed; what is known of the Stack is no longer trusted |
 //!
@@ -24,7 +25,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use elbow_api::ObjectRef;
 use elbow_model::aws_call::LoadBalancerDescription;
@@ -200,6 +201,10 @@ pub struct Execution {
     backoff: Backoff,
     polls: Polls,
     must_observe: bool,
+    /// Steps whose state changed since they were last asked for.
+    changed: BTreeSet<usize>,
+    /// Operations that AWS has refused because a quota is used up. They would be refused again.
+    exhausted: BTreeMap<&'static str, AwsError>,
 }
 
 /// How it stands with the current step.
@@ -228,6 +233,8 @@ impl Execution {
             backoff,
             polls,
             must_observe: false,
+            changed: BTreeSet::new(),
+            exhausted: BTreeMap::new(),
         }
     }
 
@@ -239,6 +246,13 @@ impl Execution {
     /// Each step with its state, in list order.
     pub fn steps(&self) -> impl Iterator<Item = (&Step, &StepState)> {
         self.plan.steps.iter().zip(&self.states)
+    }
+
+    /// The steps whose state has changed since this was last asked.
+    pub(crate) fn take_changed(&mut self) -> Vec<(Step, StepState)> {
+        let changed = std::mem::take(&mut self.changed);
+        let both = |n: usize| Some((self.plan.steps.get(n)?.clone(), self.states.get(n)?.clone()));
+        changed.into_iter().filter_map(both).collect()
     }
 
     /// The step that is being carried out.
@@ -285,9 +299,17 @@ impl Execution {
             }
             match self.call_of(step) {
                 Ok(call) => {
+                    if let Some(error) = self.exhausted.get(call.operation()) {
+                        let error = error.clone();
+                        self.decide(StepState::Failed { error });
+                        continue;
+                    }
                     self.attempt.out = true;
                     self.attempt.since.get_or_insert(now);
-                    self.states[self.current] = StepState::Running;
+                    if self.states[self.current] != StepState::Running {
+                        self.states[self.current] = StepState::Running;
+                        self.changed.insert(self.current);
+                    }
                     return Next::Call(Box::new(call));
                 }
                 Err(missing) => {
@@ -313,6 +335,10 @@ impl Execution {
         match result {
             Ok(answer) => match &step.kind {
                 StepKind::Call(_) => {
+                    if !call.operation().starts_with("Create") {
+                        // A delete may have made room.
+                        self.exhausted.clear();
+                    }
                     if let (Some(key), Some(id)) = (step.provides.clone(), id_of(answer)) {
                         self.provided.insert(key, id);
                     }
@@ -329,9 +355,10 @@ impl Execution {
 
     /// Gives up what is left. The answer of a call that is out has to be awaited first.
     pub fn abandon(&mut self) {
-        for state in &mut self.states[self.current..] {
+        for (n, state) in self.states.iter_mut().enumerate().skip(self.current) {
             if matches!(state, StepState::Pending | StepState::Running) {
                 *state = StepState::Abandoned;
+                self.changed.insert(n);
             }
         }
         self.current = self.states.len();
@@ -367,6 +394,7 @@ impl Execution {
     /// Decides the current step and goes on to the next.
     fn decide(&mut self, state: StepState) {
         self.states[self.current] = state;
+        self.changed.insert(self.current);
         self.current += 1;
         self.attempt = Attempt::default();
     }
@@ -386,9 +414,9 @@ impl Execution {
     }
 
     fn state_of(&self, id: StepId) -> Option<&StepState> {
-        self.steps()
-            .find(|(step, _)| step.id == id)
-            .map(|(_, state)| state)
+        // Ids are ascending.
+        let found = self.plan.steps.binary_search_by_key(&id, |step| step.id);
+        self.states.get(found.ok()?)
     }
 
     fn call_of(&self, step: &Step) -> Result<AwsCall, ResourceKey> {
@@ -528,6 +556,9 @@ impl Execution {
         }
         // Refused parameters are as often a sign of stale knowledge as of a mistake; quotas and
         // permissions are neither.
+        if is_used_up(call, &error) {
+            self.exhausted.insert(call.operation(), error.clone());
+        }
         self.must_observe |= !matches!(
             error.class,
             ErrorClass::Denied | ErrorClass::Quota | ErrorClass::Throttled
@@ -554,6 +585,18 @@ fn id_of(answer: &AwsAnswer) -> Option<String> {
         AwsAnswer::CertificateImported(arn) => Some(arn.to_string()),
         _ => None,
     }
+}
+
+/// Whether an error says that no resource of that kind can be made at present, whichever it is. Errors
+/// that are about one resource, the targets of a group for example, do not.
+fn is_used_up(call: &AwsCall, error: &AwsError) -> bool {
+    error.class == ErrorClass::Quota
+        && matches!(
+            (call, error.code.as_str()),
+            (AwsCall::CreateTargetGroup { .. }, "TooManyTargetGroups")
+                | (AwsCall::CreateRule { .. }, "TooManyRules")
+                | (AwsCall::CreateListener { .. }, "TooManyListeners")
+        )
 }
 
 /// Whether "not found" means that what the call wants is reached.

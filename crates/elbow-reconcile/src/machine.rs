@@ -22,6 +22,7 @@ mod facts_book;
 mod rounds;
 mod timers;
 mod unit;
+mod units;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,8 +31,9 @@ use elbow_model::{AwsAnswer, AwsCall, AwsError, Observed, Stack, StackId, Tags};
 use elbow_plan::{Plan, Step};
 use serde::{Deserialize, Serialize};
 
+use unit::Phase;
 pub use unit::Unit;
-use unit::{Phase, Work};
+use units::{Trait, Units};
 
 use crate::execute::{Outcome, StepState};
 use crate::front::Report;
@@ -185,11 +187,13 @@ pub struct Reconciler {
     known: Observed,
     known_tags: BTreeMap<String, Tags>,
     facts: FactsBook,
-    units: BTreeMap<Unit, Work>,
+    units: Units,
     /// Units by what their last translation read.
     readers: BTreeMap<Read, BTreeSet<Unit>>,
     ready: BTreeSet<(Priority, u64, Unit)>,
     sequence: u64,
+    /// Stacks with a load balancer that is being set up.
+    provisioning: BTreeSet<StackId>,
     provisioning_poll_at: Option<Timestamp>,
     is_stopping: bool,
     was_quiet: bool,
@@ -209,10 +213,11 @@ impl Reconciler {
             known: Observed::default(),
             known_tags: BTreeMap::new(),
             facts: FactsBook::default(),
-            units: BTreeMap::new(),
+            units: Units::default(),
             readers: BTreeMap::new(),
             ready: BTreeSet::new(),
             sequence: 0,
+            provisioning: BTreeSet::new(),
             provisioning_poll_at: None,
             is_stopping: false,
             was_quiet: false,
@@ -281,7 +286,7 @@ impl Reconciler {
                 || (matches!(self.census, CensusState::Done(_))
                     && self.provisioning_poll_at.is_none()
                     && !self.facts.is_looking()
-                    && self.units.values().all(Work::is_settled)))
+                    && !self.units.any(Trait::Unsettled)))
     }
 
     /// Whether nothing happens before time passes: rounds that failed may be waiting for their next
@@ -292,10 +297,7 @@ impl Reconciler {
             && self.delayed.is_empty()
             && !self.facts.is_looking()
             && matches!(self.census, CensusState::Done(_) | CensusState::Failed(_))
-            && self
-                .units
-                .values()
-                .all(|work| matches!(work.phase, Phase::Idle))
+            && !self.units.any(Trait::AtWork)
     }
 
     // --- inputs ---
@@ -358,12 +360,12 @@ impl Reconciler {
             let Some(unit) = named.map(Unit::Gateway) else {
                 continue;
             };
-            if self.units.contains_key(&unit) || !Self::is_deleted(&unit, snapshot) {
+            if self.units.contains(&unit) || !Self::is_deleted(&unit, snapshot) {
                 affected.insert(unit);
             }
         }
         for unit in affected {
-            let work = self.units.entry(unit.clone()).or_default();
+            let work = self.units.entry(&unit);
             let priority = if is_targets_only && work.applied.is_some() {
                 Priority::Targets
             } else {
@@ -380,10 +382,12 @@ impl Reconciler {
         self.ready.clear();
         self.delayed.clear();
         self.provisioning_poll_at = None;
-        for (unit, work) in &mut self.units {
-            self.outbox.withdraw(&Owner::Unit(unit.clone()));
+        for unit in self.units.names() {
+            let work = self.units.entry(&unit);
             work.wanted = None;
+            work.queued = None;
             work.retry_at = None;
+            self.outbox.withdraw(&Owner::Unit(unit));
         }
         for owner in [Owner::Census, Owner::Facts, Owner::Provisioning] {
             self.outbox.withdraw(&owner);
@@ -398,13 +402,13 @@ impl Reconciler {
         if self.is_stopping {
             return;
         }
-        let work = self.units.entry(unit.clone()).or_default();
+        let work = self.units.entry(unit);
         let wanted = work.wanted.map_or(priority, |wanted| wanted.min(priority));
-        let was = work.wanted.replace(wanted);
+        work.wanted = Some(wanted);
         if !matches!(self.census, CensusState::Done(_)) {
             return;
         }
-        let work = self.units.entry(unit.clone()).or_default();
+        let work = self.units.entry(unit);
         if matches!(
             work.phase,
             Phase::AwaitingCluster | Phase::AwaitingProtection
@@ -421,14 +425,14 @@ impl Reconciler {
                     work.retry_at = Some(work.retry_at.map_or(at, |retry| retry.min(at)));
                     return;
                 }
-                if let Some(was) = was {
-                    self.ready
-                        .retain(|(_, _, other)| other != unit || was == wanted);
+                if work.queued.is_some_and(|(queued, _)| queued <= wanted) {
+                    return;
                 }
-                if !self.ready.iter().any(|(_, _, other)| other == unit) {
-                    self.sequence += 1;
-                    self.ready.insert((wanted, self.sequence, unit.clone()));
+                self.sequence += 1;
+                if let Some((queued, number)) = work.queued.replace((wanted, self.sequence)) {
+                    self.ready.remove(&(queued, number, unit.clone()));
                 }
+                self.ready.insert((wanted, self.sequence, unit.clone()));
             }
             Phase::Executing(execution)
                 if execution.is_waiting() && priority <= Priority::Fresh =>
@@ -458,6 +462,7 @@ impl Reconciler {
             .into_iter()
             .map(|(id, call)| Effect::Aws { id, call });
         self.effects.extend(calls);
+        self.units.settle(&self.settings);
         if let Some(at) = self.next_timer().into_iter().chain(held_up_until).min() {
             self.effects.push(Effect::WakeAt(at));
         }
@@ -468,9 +473,9 @@ impl Reconciler {
         self.was_quiet = is_quiet;
     }
 
-    /// The Stacks that a unit may own.
-    fn observed_stacks<'a>(&'a self, unit: &Unit) -> impl Iterator<Item = &'a StackId> + use<'a> {
-        let ids = unit.stacks();
-        self.known.stacks.keys().filter(move |id| ids.contains(id))
+    /// Whether anything is known to be there of the Stacks that a unit may own.
+    fn has_anything(&self, unit: &Unit) -> bool {
+        let stacks = unit.stacks();
+        stacks.iter().any(|id| self.known.stacks.contains_key(id))
     }
 }

@@ -38,7 +38,8 @@ pub enum Priority {
 pub(crate) struct Outbox<O> {
     budget: Budget,
     in_flight_max: usize,
-    waiting: BTreeMap<(Priority, u64), Waiting<O>>,
+    /// By class, so that what waits for one class's budget is not looked at for another's.
+    waiting: BTreeMap<CallClass, BTreeMap<(Priority, u64), Waiting<O>>>,
     out: BTreeMap<CallId, Sent<O>>,
     next: u64,
 }
@@ -78,27 +79,33 @@ impl<O: Clone + PartialEq> Outbox<O> {
     pub(crate) fn push(&mut self, owner: O, priority: Priority, call: AwsCall) {
         self.next += 1;
         self.waiting
+            .entry(CallClass::of(&call))
+            .or_default()
             .insert((priority, self.next), Waiting { owner, call });
     }
 
     /// Makes the waiting calls of an owner more urgent.
     pub(crate) fn promote(&mut self, owner: &O, priority: Priority) {
-        let promoted: Vec<(Priority, u64)> = self
-            .waiting
-            .iter()
-            .filter(|((now, _), waiting)| *now > priority && waiting.owner == *owner)
-            .map(|(key, _)| *key)
-            .collect();
-        for key in promoted {
-            if let Some(waiting) = self.waiting.remove(&key) {
-                self.waiting.insert((priority, key.1), waiting);
+        for queue in self.waiting.values_mut() {
+            let promoted: Vec<(Priority, u64)> = queue
+                .iter()
+                .filter(|((now, _), waiting)| *now > priority && waiting.owner == *owner)
+                .map(|(key, _)| *key)
+                .collect();
+            for key in promoted {
+                if let Some(waiting) = queue.remove(&key) {
+                    queue.insert((priority, key.1), waiting);
+                }
             }
         }
     }
 
     /// Takes the waiting calls of an owner back. Those that are out stay out.
     pub(crate) fn withdraw(&mut self, owner: &O) {
-        self.waiting.retain(|_, waiting| waiting.owner != *owner);
+        self.waiting.retain(|_, queue| {
+            queue.retain(|_, waiting| waiting.owner != *owner);
+            !queue.is_empty()
+        });
     }
 
     /// Takes the waiting calls of an owner back, and sees to it that nobody is told the answers of those
@@ -119,24 +126,27 @@ impl<O: Clone + PartialEq> Outbox<O> {
         let mut released = Vec::new();
         let mut wake: Option<Timestamp> = None;
         let mut exhausted = BTreeSet::new();
-        let keys: Vec<(Priority, u64)> = self.waiting.keys().copied().collect();
-        for key in keys {
-            if self.out.len() >= self.in_flight_max {
+        while self.out.len() < self.in_flight_max {
+            let queues = self.waiting.iter();
+            let heads = queues
+                .filter(|(class, _)| !exhausted.contains(*class))
+                .filter_map(|(class, queue)| Some((*queue.keys().next()?, *class)));
+            let Some((key, class)) = heads.min() else {
                 break;
-            }
-            let Some(waiting) = self.waiting.get(&key) else {
-                continue;
             };
-            let class = CallClass::of(&waiting.call);
-            if exhausted.contains(&class) {
-                continue;
-            }
             if let Err(at) = self.budget.take(class, now) {
                 exhausted.insert(class);
                 wake = Some(wake.map_or(at, |wake| wake.min(at)));
                 continue;
             }
-            if let Some(Waiting { owner, call }) = self.waiting.remove(&key) {
+            let Some(queue) = self.waiting.get_mut(&class) else {
+                break;
+            };
+            let found = queue.remove(&key);
+            if queue.is_empty() {
+                self.waiting.remove(&class);
+            }
+            if let Some(Waiting { owner, call }) = found {
                 let id = CallId(key.1);
                 released.push((id, call.clone()));
                 self.out.insert(

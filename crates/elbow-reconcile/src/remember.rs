@@ -32,7 +32,22 @@ pub(crate) fn remember(stack: &mut ObservedStack, call: &AwsCall, answer: &AwsAn
         remember_target_group(stack, call, answer);
         remember_tags(stack, call);
     }
-    relate(stack);
+    if changes_actions(call) {
+        relate(stack);
+    }
+}
+
+/// Whether a call can change which groups the listeners and rules forward to.
+fn changes_actions(call: &AwsCall) -> bool {
+    matches!(
+        call,
+        AwsCall::CreateListener { .. }
+            | AwsCall::ModifyListener { .. }
+            | AwsCall::DeleteListener { .. }
+            | AwsCall::CreateRule { .. }
+            | AwsCall::ModifyRule { .. }
+            | AwsCall::DeleteRule { .. }
+    )
 }
 
 // === security groups ===
@@ -638,17 +653,14 @@ fn relate(stack: &mut ObservedStack) {
         target_groups,
         ..
     } = stack;
-    for group in target_groups {
-        for lb in &*load_balancers {
-            let uses = lb.listeners.iter().any(|listener| {
-                let rules = listener.rules.iter().flat_map(|rule| &rule.actions);
-                listener
-                    .default_actions
-                    .iter()
-                    .chain(rules)
-                    .any(|a| forwards_to(a, &group.arn))
-            });
-            if uses {
+    for lb in &*load_balancers {
+        let actions = lb.listeners.iter().flat_map(|listener| {
+            let rules = listener.rules.iter().flat_map(|rule| &rule.actions);
+            listener.default_actions.iter().chain(rules)
+        });
+        let used: BTreeSet<&TargetGroupArn> = actions.flat_map(receivers).collect();
+        for group in &mut *target_groups {
+            if used.contains(&group.arn) {
                 group.load_balancers.insert(lb.arn.clone());
             } else {
                 group.load_balancers.remove(&lb.arn);
@@ -657,12 +669,10 @@ fn relate(stack: &mut ObservedStack) {
     }
 }
 
-fn forwards_to(action: &Action, group: &TargetGroupArn) -> bool {
-    match action {
-        Action::Forward(forward) => forward
-            .target_groups
-            .iter()
-            .any(|to| to.target_group.known() == Some(group)),
-        Action::Redirect(_) | Action::FixedResponse(_) | Action::Unmodeled { .. } => false,
-    }
+fn receivers(action: &Action) -> impl Iterator<Item = &TargetGroupArn> {
+    let groups = match action {
+        Action::Forward(forward) => forward.target_groups.as_slice(),
+        Action::Redirect(_) | Action::FixedResponse(_) | Action::Unmodeled { .. } => &[],
+    };
+    groups.iter().filter_map(|to| to.target_group.known())
 }

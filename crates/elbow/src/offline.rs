@@ -41,11 +41,14 @@ impl Account {
             region: project.place.region.clone(),
             account_id: project.place.account.clone(),
             health: HealthMode::AssumeHealthy,
-            // How many load balancers the real account may have is not known here, and a plan offline
-            // is not about the account.
+            // Quotas of the whole region are used by whatever else the account holds, and are raised
+            // where many Gateways are: what is left of them is not known here, and a plan offline is not
+            // about the account. Quotas of one load balancer are about the manifests, and hold.
             quotas: Quotas {
                 application_load_balancers: usize::MAX,
                 network_load_balancers: usize::MAX,
+                target_groups: usize::MAX,
+                security_groups: usize::MAX,
                 rules_per_application_load_balancer: project.settings.rules_per_load_balancer_max,
                 ..Quotas::default()
             },

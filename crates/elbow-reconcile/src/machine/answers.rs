@@ -9,8 +9,9 @@ use elbow_api::Snapshot;
 use elbow_model::observed::LoadBalancerState;
 use elbow_model::{AwsAnswer, AwsCall, AwsError, ErrorClass, ObservedStack, StackId};
 
-use super::rounds::{emit_progress, states};
+use super::rounds::emit_progress;
 use super::unit::{Phase, Unit};
+use super::units::Trait;
 use super::{CensusState, Owner, Reconciler, RoundResult};
 use crate::outbox::{CallId, Priority, Sent};
 use crate::remember::remember;
@@ -182,14 +183,9 @@ impl Reconciler {
         }
     }
 
-    fn awaiting_facts(&self) -> Vec<Unit> {
-        let waiting =
-            |(_, work): &(&Unit, &super::Work)| matches!(work.phase, Phase::AwaitingFacts);
-        self.units
-            .iter()
-            .filter(waiting)
-            .map(|(unit, _)| unit.clone())
-            .collect()
+    fn awaiting_facts(&mut self) -> Vec<Unit> {
+        self.units.settle(&self.settings);
+        self.units.with(Trait::AwaitsFacts).cloned().collect()
     }
 
     fn observation_answered(
@@ -236,10 +232,9 @@ impl Reconciler {
             return;
         };
         let stack = execution.current_step().map(|step| step.stack.clone());
-        let before = states(execution);
         execution.answered(now, call, result);
         let is_waiting = execution.is_waiting();
-        emit_progress(&mut self.effects, unit, execution, &before);
+        emit_progress(&mut self.effects, unit, execution);
         if let (Some(stack), Ok(answer)) = (stack, result) {
             self.remember(&stack, call, answer);
         }
@@ -256,6 +251,7 @@ impl Reconciler {
         if *known == ObservedStack::default() {
             self.known.stacks.remove(stack);
         }
+        self.note_provisioning(stack);
     }
 
     /// Takes in a look at load balancers that are being set up; reports for those that are not any
@@ -263,12 +259,15 @@ impl Reconciler {
     fn provisioning_answered(&mut self, call: &AwsCall, result: &Answer, now: Timestamp) {
         let mut active = Vec::new();
         if let Ok(answer @ AwsAnswer::LoadBalancers(_)) = result {
-            for (id, known) in &mut self.known.stacks {
-                let before = provisioning(known);
-                remember(known, call, answer);
-                if provisioning(known) < before {
-                    active.push(Unit::of_stack(id));
+            for id in self.provisioning.clone() {
+                if let Some(known) = self.known.stacks.get_mut(&id) {
+                    let before = provisioning(known);
+                    remember(known, call, answer);
+                    if provisioning(known) < before {
+                        active.push(Unit::of_stack(&id));
+                    }
                 }
+                self.note_provisioning(&id);
             }
         }
         for unit in active {
@@ -277,12 +276,7 @@ impl Reconciler {
                 self.report(&unit, report);
             }
         }
-        let is_left = self
-            .known
-            .stacks
-            .values()
-            .any(|known| provisioning(known) > 0);
-        if is_left && !self.is_stopping {
+        if !self.provisioning.is_empty() && !self.is_stopping {
             let at = now.plus_millis(self.settings.polls.load_balancers_ms);
             self.provisioning_poll_at.get_or_insert(at);
         }

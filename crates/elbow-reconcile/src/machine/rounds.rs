@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use elbow_api::Snapshot;
-use elbow_model::observed::LoadBalancerState;
+use elbow_model::observed::{LoadBalancerState, ObservedLoadBalancer};
 use elbow_model::stack::BACKEND_SECURITY_GROUP;
 use elbow_model::{
     AwsError, ErrorClass, ObservedStack, ResourceId, ResourceKey, ResourceKind, SecurityGroupId,
@@ -18,8 +18,9 @@ use elbow_plan::policy::Mode;
 use elbow_plan::{Plan, Provided};
 
 use super::unit::{Knowledge, Phase, Unit, Work};
+use super::units::Trait;
 use super::{CensusState, Effect, Owner, Reconciler, RoundResult};
-use crate::execute::{Execution, Next, Outcome, StepState};
+use crate::execute::{Execution, Next, Outcome};
 use crate::front::{self, Translation};
 use crate::observe::{Observation, Scope, Sighting};
 use crate::outbox::Priority;
@@ -40,8 +41,9 @@ impl Reconciler {
     }
 
     fn begin(&mut self, unit: &Unit, snapshot: &Snapshot, now: Timestamp) {
-        let work = self.units.entry(unit.clone()).or_default();
+        let work = self.units.entry(unit);
         work.priority = work.wanted.take();
+        work.queued = None;
         work.retry_at = None;
         match work.knowledge {
             Knowledge::Trusted => self.translate_and_plan(unit, snapshot, now),
@@ -91,6 +93,9 @@ impl Reconciler {
             self.known.stacks.remove(&stack);
         }
         self.known.stacks.extend(sighting.observed.stacks);
+        for stack in unit.stacks() {
+            self.note_provisioning(&stack);
+        }
         let tags = sighting.census.known_tags();
         if sighting.lists_everything {
             let census = &sighting.census;
@@ -230,7 +235,10 @@ impl Reconciler {
         let unit = Unit::Cluster;
         let stack = match self.use_of_group() {
             UseOfGroup::InUse => {
-                let stacks = self.units.values().filter_map(|work| work.stack.as_ref());
+                let stacks = self
+                    .units
+                    .iter()
+                    .filter_map(|(_, work)| work.stack.as_ref());
                 front::cluster_stack(stacks, &self.settings.translate)
             }
             UseOfGroup::Unused => Stack::empty(
@@ -253,30 +261,20 @@ impl Reconciler {
         self.execute(&unit, plan, now);
     }
 
-    fn use_of_group(&self) -> UseOfGroup {
-        let gateways = || {
-            self.units
-                .iter()
-                .filter(|(unit, _)| unit.gateway().is_some())
-        };
-        let wants = |work: &Work| {
-            work.stack
-                .as_ref()
-                .is_some_and(Stack::uses_backend_security_group)
-        };
-        if gateways().any(|(_, work)| wants(work)) {
+    fn use_of_group(&mut self) -> UseOfGroup {
+        self.units.settle(&self.settings);
+        if self.units.any(Trait::UsesGroup) {
             return UseOfGroup::InUse;
         }
-        // A blocked Gateway keeps the load balancer that it has, and that one its groups.
-        let has = |stack: &ObservedStack| {
-            let group = self.backend_group();
-            stack
-                .load_balancers
-                .iter()
-                .any(|lb| group.is_some_and(|g| lb.security_groups.contains(g)))
+        if self.units.any(Trait::Undecided) {
+            return UseOfGroup::Unknown;
+        }
+        let Some(group) = self.backend_group() else {
+            return UseOfGroup::Unused;
         };
-        let is_undecided = gateways().any(|(_, work)| !work.is_translated);
-        if is_undecided || self.known.stacks.values().any(has) {
+        // A blocked Gateway keeps the load balancer that it has, and that one its groups.
+        let mut balancers = self.known.stacks.values().flat_map(|s| &s.load_balancers);
+        if balancers.any(|lb| lb.security_groups.contains(group)) {
             return UseOfGroup::Unknown;
         }
         UseOfGroup::Unused
@@ -288,11 +286,12 @@ impl Reconciler {
         let Some(work) = self.units.get(&Unit::Cluster) else {
             return;
         };
-        if !work.is_settled() || (is_dry_run && work.is_translated) {
+        let is_translated = work.is_translated;
+        if !work.is_settled() || (is_dry_run && is_translated) {
             return;
         }
         let is_due = match self.use_of_group() {
-            UseOfGroup::InUse => self.backend_group().is_none() || !work.is_translated,
+            UseOfGroup::InUse => self.backend_group().is_none() || !is_translated,
             UseOfGroup::Unused => self.backend_group().is_some(),
             UseOfGroup::Unknown => false,
         };
@@ -341,9 +340,8 @@ impl Reconciler {
         if self.is_stopping {
             execution.abandon();
         }
-        let before = states(execution);
         let next = execution.next(now);
-        emit_progress(&mut self.effects, unit, execution, &before);
+        emit_progress(&mut self.effects, unit, execution);
         match next {
             Next::Call(call) => self.outbox.push(Owner::Unit(unit.clone()), priority, *call),
             Next::At(_) | Next::Answer => {}
@@ -369,9 +367,8 @@ impl Reconciler {
         let Phase::Executing(execution) = &mut work.phase else {
             return;
         };
-        let before = states(execution);
         execution.abandon();
-        emit_progress(&mut self.effects, unit, execution, &before);
+        emit_progress(&mut self.effects, unit, execution);
         if execution.outcome().must_observe {
             work.knowledge = Knowledge::Doubtful;
         }
@@ -432,10 +429,7 @@ impl Reconciler {
         if failure_class(result).is_none() {
             return;
         }
-        let is_waiting = |(_, work): &(&Unit, &Work)| matches!(work.phase, Phase::AwaitingCluster);
-        let waiters = self.units.iter().filter(is_waiting);
-        let waiters: Vec<Unit> = waiters.map(|(unit, _)| unit.clone()).collect();
-        for unit in waiters {
+        for unit in self.awaiting_cluster() {
             self.report_outcome(&unit, result);
             self.effects.push(Effect::RoundFinished {
                 unit,
@@ -450,34 +444,42 @@ impl Reconciler {
         if self.backend_group().is_none() {
             return;
         }
-        let waiters: Vec<(Unit, Priority)> = self
-            .units
-            .iter_mut()
-            .filter(|(_, work)| matches!(work.phase, Phase::AwaitingCluster))
-            .map(|(unit, work)| {
-                work.phase = Phase::Idle;
-                (unit.clone(), work.priority.unwrap_or(Priority::Retry))
-            })
-            .collect();
-        for (unit, priority) in waiters {
+        for unit in self.awaiting_cluster() {
+            let priority = self.set_phase(&unit, Phase::Idle);
             self.enqueue(&unit, priority, now);
         }
     }
 
+    fn awaiting_cluster(&mut self) -> Vec<Unit> {
+        self.units.settle(&self.settings);
+        self.units.with(Trait::AwaitsCluster).cloned().collect()
+    }
+
     /// Goes on looking at a load balancer that is being set up.
     fn watch_provisioning(&mut self, unit: &Unit, now: Timestamp) {
-        let is_provisioning = self.observed_stacks(unit).any(|id| {
-            let stack = self.known.stacks.get(id);
-            let balancers = stack
-                .map(|stack| stack.load_balancers.as_slice())
-                .unwrap_or_default();
-            balancers
-                .iter()
-                .any(|lb| lb.state == LoadBalancerState::Provisioning)
-        });
+        let is_provisioning = unit
+            .stacks()
+            .iter()
+            .any(|id| self.provisioning.contains(id));
         if is_provisioning && !self.is_stopping {
             let at = now.plus_millis(self.settings.polls.load_balancers_ms);
             self.provisioning_poll_at.get_or_insert(at);
+        }
+    }
+
+    /// Notes whether a Stack has a load balancer that is being set up, after what is known of it changed.
+    pub(super) fn note_provisioning(&mut self, stack: &StackId) {
+        let balancers = self
+            .known
+            .stacks
+            .get(stack)
+            .map(|s| s.load_balancers.as_slice());
+        let is_provisioning =
+            |lb: &ObservedLoadBalancer| lb.state == LoadBalancerState::Provisioning;
+        if balancers.unwrap_or_default().iter().any(is_provisioning) {
+            self.provisioning.insert(stack.clone());
+        } else {
+            self.provisioning.remove(stack);
         }
     }
 
@@ -491,9 +493,7 @@ impl Reconciler {
                     .as_ref()
                     .is_some_and(front::Report::is_of_nothing)
         };
-        if self.observed_stacks(unit).next().is_none()
-            && self.units.get(unit).is_some_and(wants_nothing)
-        {
+        if !self.has_anything(unit) && self.units.get(unit).is_some_and(wants_nothing) {
             self.note_reads(unit, BTreeSet::new());
             self.units.remove(unit);
             for stack in unit.stacks() {
@@ -506,7 +506,7 @@ impl Reconciler {
 
     /// Sets the phase of a unit and answers with the urgency of its round.
     pub(super) fn set_phase(&mut self, unit: &Unit, phase: Phase) -> Priority {
-        let work = self.units.entry(unit.clone()).or_default();
+        let work = self.units.entry(unit);
         work.phase = phase;
         work.priority.unwrap_or(Priority::Retry)
     }
@@ -595,24 +595,12 @@ fn failure_class(result: &RoundResult) -> Option<ErrorClass> {
     }
 }
 
-pub(super) fn states(execution: &Execution) -> Vec<StepState> {
-    execution.steps().map(|(_, state)| state.clone()).collect()
-}
-
 /// Tells which steps changed their state.
-pub(super) fn emit_progress(
-    effects: &mut Vec<Effect>,
-    unit: &Unit,
-    execution: &Execution,
-    before: &[StepState],
-) {
-    let changed = execution
-        .steps()
-        .zip(before)
-        .filter(|((_, state), before)| state != before);
-    effects.extend(changed.map(|((step, state), _)| Effect::Progress {
+pub(super) fn emit_progress(effects: &mut Vec<Effect>, unit: &Unit, execution: &mut Execution) {
+    let changed = execution.take_changed().into_iter();
+    effects.extend(changed.map(|(step, state)| Effect::Progress {
         unit: unit.clone(),
-        step: Box::new(step.clone()),
-        state: state.clone(),
+        step: Box::new(step),
+        state,
     }));
 }

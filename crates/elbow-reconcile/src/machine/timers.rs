@@ -9,6 +9,7 @@ use elbow_model::{AwsCall, ErrorClass};
 use super::unit::{Knowledge, Phase, Unit, Work};
 use super::{CensusState, Owner, Reconciler};
 use crate::outbox::Priority;
+use crate::settings::Settings;
 use crate::time::Timestamp;
 
 /// ARNs that one DescribeLoadBalancers call takes (ELBv2 API reference).
@@ -38,10 +39,7 @@ impl Reconciler {
             CensusState::Failed(at) => Some(at),
             _ => None,
         };
-        let units = self
-            .units
-            .iter()
-            .filter_map(|(unit, work)| self.alarm(unit, work));
+        let units = self.units.next_alarm().into_iter();
         units
             .chain(delayed)
             .chain(census)
@@ -65,9 +63,9 @@ impl Reconciler {
         }
         self.provisioning_poll_at = None;
         let balancers = self
-            .known
-            .stacks
-            .values()
+            .provisioning
+            .iter()
+            .filter_map(|stack| self.known.stacks.get(stack))
             .flat_map(|stack| &stack.load_balancers);
         let arns: Vec<_> = balancers
             .filter(|lb| lb.state == LoadBalancerState::Provisioning)
@@ -84,17 +82,13 @@ impl Reconciler {
     }
 
     fn wake_units(&mut self, now: Timestamp) {
-        let due: Vec<Unit> = self
-            .units
-            .iter()
-            .filter(|(unit, work)| self.alarm(unit, work).is_some_and(|at| at <= now))
-            .map(|(unit, _)| unit.clone())
-            .collect();
+        self.units.settle(&self.settings);
+        let due = self.units.due(now);
         for unit in due {
             let drift_at = self
                 .units
                 .get(&unit)
-                .and_then(|work| self.drift_at(&unit, work));
+                .and_then(|work| drift_at(&self.settings, &unit, work));
             let Some(work) = self.units.get_mut(&unit) else {
                 continue;
             };
@@ -112,47 +106,47 @@ impl Reconciler {
             }
         }
     }
+}
 
-    /// When a unit wants to be looked at by itself.
-    fn alarm(&self, unit: &Unit, work: &Work) -> Option<Timestamp> {
-        match &work.phase {
-            Phase::Executing(execution) => execution.again_at(),
-            Phase::Idle => {
-                let timers = [
-                    work.retry_at,
-                    self.drift_at(unit, work),
-                    self.recheck_at(work),
-                ];
-                timers.into_iter().flatten().min()
-            }
-            Phase::Observing(_)
-            | Phase::AwaitingFacts
-            | Phase::AwaitingCluster
-            | Phase::AwaitingProtection => None,
+/// When a unit wants to be looked at by itself.
+pub(super) fn alarm(settings: &Settings, unit: &Unit, work: &Work) -> Option<Timestamp> {
+    match &work.phase {
+        Phase::Executing(execution) => execution.again_at(),
+        Phase::Idle => {
+            let timers = [
+                work.retry_at,
+                drift_at(settings, unit, work),
+                recheck_at(settings, work),
+            ];
+            timers.into_iter().flatten().min()
         }
+        Phase::Observing(_)
+        | Phase::AwaitingFacts
+        | Phase::AwaitingCluster
+        | Phase::AwaitingProtection => None,
     }
+}
 
-    /// When a unit whose objects have mistakes is translated again with fresh facts.
-    fn recheck_at(&self, work: &Work) -> Option<Timestamp> {
-        let interval = self.settings.mistakes_interval_ms?;
-        let is_due = work.has_mistakes && work.is_settled();
-        is_due.then(|| work.finished_at.plus_millis(interval))
-    }
+/// When a unit whose objects have mistakes is translated again with fresh facts.
+fn recheck_at(settings: &Settings, work: &Work) -> Option<Timestamp> {
+    let interval = settings.mistakes_interval_ms?;
+    let is_due = work.has_mistakes && work.is_settled();
+    is_due.then(|| work.finished_at.plus_millis(interval))
+}
 
-    /// When a unit that is settled is looked at for drift. Spread over a tenth of the interval, so that
-    /// what was observed together at a start is not observed together ever after.
-    fn drift_at(&self, unit: &Unit, work: &Work) -> Option<Timestamp> {
-        let interval = self.settings.drift_interval_ms?;
-        if !work.is_settled() || work.knowledge != Knowledge::Trusted {
-            return None;
-        }
-        let asker = unit.to_string();
-        let spread = crate::backoff::Backoff {
-            first_ms: interval / 10,
-            max_ms: interval,
-            ..self.settings.backoff
-        };
-        let spread = spread.wait_ms(ErrorClass::Conflict, 1, &asker);
-        Some(work.observed_at.plus_millis(interval).plus_millis(spread))
+/// When a unit that is settled is looked at for drift. Spread over a tenth of the interval, so that
+/// what was observed together at a start is not observed together ever after.
+fn drift_at(settings: &Settings, unit: &Unit, work: &Work) -> Option<Timestamp> {
+    let interval = settings.drift_interval_ms?;
+    if !work.is_settled() || work.knowledge != Knowledge::Trusted {
+        return None;
     }
+    let asker = unit.to_string();
+    let spread = crate::backoff::Backoff {
+        first_ms: interval / 10,
+        max_ms: interval,
+        ..settings.backoff
+    };
+    let spread = spread.wait_ms(ErrorClass::Conflict, 1, &asker);
+    Some(work.observed_at.plus_millis(interval).plus_millis(spread))
 }

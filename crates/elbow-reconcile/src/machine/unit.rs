@@ -70,6 +70,8 @@ pub(super) struct Work {
     pub(super) phase: Phase,
     /// How urgently a round is wanted, if one is.
     pub(super) wanted: Option<Priority>,
+    /// The place in the queue of rounds, if it has one.
+    pub(super) queued: Option<(Priority, u64)>,
     /// How urgent the round under way is.
     pub(super) priority: Option<Priority>,
     pub(super) knowledge: Knowledge,
