@@ -21,6 +21,8 @@ pub struct Policy {
     pub deletion_protection: DeletionProtection,
     /// Tag keys that others manage: neither set nor removed.
     pub external_managed_tags: BTreeSet<String>,
+    /// What becomes of the tags of rules that have moved.
+    pub moved_rules: MovedRules,
     /// The account's quotas.
     pub quotas: Quotas,
 }
@@ -51,6 +53,20 @@ pub enum DeletionProtection {
     Respect,
     /// Protection is turned off, then it is deleted; this is what LBC does.
     TurnOff,
+}
+
+/// What becomes of the resource tag of a rule that has moved: it holds the rule's place, `80:3`, and proves
+/// nothing but that the rule is ours, which any place does. To insert one rule before many moves them all.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum MovedRules {
+    /// It keeps the place at which it was tagged.
+    #[default]
+    KeepTag,
+    /// It is tagged with its place: a call for each rule.
+    Retag,
 }
 
 /// Quotas of the account that a plan is held against. They can be raised, hence they are settings; the

@@ -1,10 +1,11 @@
 //! Rules of one listener: the moves of [`crate::order`] as steps.
 //!
 //! In: the desired rules of a listener and the observed ones. Out: steps. What always holds: a rule's
-//! priority is its place, its tag `<port>:<priority>` follows it, and a step that gives traffic to a target
+//! priority is its place, its tag `<port>:<priority>` follows it where the policy says so, and a step that gives traffic to a target
 //! group waits until the group is healthy. Rules that the planner itself put up to keep groups in use (see
 //! `handover`) are told by their conditions and take no part.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use elbow_model::aws_call::{RulePriority, TagTarget};
@@ -12,7 +13,7 @@ use elbow_model::ids::{ListenerArn, Port, ResourceId, RuleArn, TargetGroupArn};
 use elbow_model::observed::{ObservedListener, ObservedRule};
 use elbow_model::rule::{Action as RuleAction, Condition, Pattern};
 use elbow_model::stack::{Listener, Rule};
-use elbow_model::{AwsCall, Ref, ResourceKey, ResourceKind};
+use elbow_model::{AwsCall, Ref, ResourceKey, ResourceKind, Tags};
 
 use crate::compare::{
     Answer, answers_equal, canonical_conditions, describe_action, describe_conditions,
@@ -25,6 +26,7 @@ use crate::listener;
 use crate::order::{self, Limits, Move, NewRule, OldRule, Slot, Transition, place};
 use crate::overlap::may_overlap;
 use crate::plan::{Action, Change, StepId};
+use crate::policy::MovedRules;
 use crate::stack::Context;
 use crate::tags::Legacy;
 
@@ -217,11 +219,12 @@ impl<'a> RulePlan<'a> {
         for (n, o) in self.transition.from.iter().enumerate() {
             if let Some(o) = *o {
                 let (rule, old) = (&self.desired.rules[n], self.old[o]);
+                let tags = self.wanted_tags(ctx, rule, old);
                 ctx.retag(
                     &self.key(ctx, place(n)),
                     &self.name(&rule.conditions),
                     &rule.causes,
-                    (&rule.tags, &old.tags),
+                    (&tags, &old.tags),
                     &TagTarget::Rule(old.arn.clone().into()),
                     Legacy::Removed,
                     &reordered.into_iter().collect::<Vec<_>>(),
@@ -229,6 +232,33 @@ impl<'a> RulePlan<'a> {
             }
         }
         all
+    }
+
+    /// The tags that a rule is to have: with the place at which it was tagged, unless the policy says
+    /// otherwise.
+    fn wanted_tags<'t>(
+        &self,
+        ctx: &Context<'_>,
+        rule: &'t Rule,
+        old: &ObservedRule,
+    ) -> Cow<'t, Tags> {
+        let mut tags = Cow::Borrowed(&rule.tags);
+        let key = ctx.stack.id.resource_tag();
+        let place = old.tags.get(&key).filter(|place| self.is_place(place));
+        if let Some(place) = place
+            && ctx.policy.moved_rules == MovedRules::KeepTag
+            && rule.tags.get(&key).is_some_and(|wanted| wanted != place)
+        {
+            tags.to_mut().insert(key, place.clone());
+        }
+        tags
+    }
+
+    /// Whether a resource id is that of a rule of this listener at some place.
+    fn is_place(&self, id: &str) -> bool {
+        id.split_once(':').is_some_and(|(port, place)| {
+            port == self.port.to_string() && place.parse::<u16>().is_ok()
+        })
     }
 
     fn key(&self, ctx: &Context<'_>, priority: u16) -> ResourceKey {

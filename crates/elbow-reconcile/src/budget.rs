@@ -146,6 +146,21 @@ struct Bucket {
 
 const TOKEN: u64 = 1_000_000;
 
+/// Two thirds of a burst are kept for what is urgent: of 30 look-ups 20, which is what it takes to look
+/// at one load balancer in full. Without them a change during a restart would wait until the rate has
+/// gained them again, 2.5 s.
+const RESERVED: u64 = 2;
+const RESERVED_OF: u64 = 3;
+
+/// Whether a call may take what is kept for urgent ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urgency {
+    /// It may: something has just changed.
+    Now,
+    /// It may not: first looks, retries, looks for drift.
+    Later,
+}
+
 impl Budget {
     /// Full buckets.
     pub fn new(limits: Limits) -> Self {
@@ -156,7 +171,12 @@ impl Budget {
     }
 
     /// Takes a token for a call; if there is none, says when there will be.
-    pub fn take(&mut self, class: CallClass, now: Timestamp) -> Result<(), Timestamp> {
+    pub fn take(
+        &mut self,
+        class: CallClass,
+        urgency: Urgency,
+        now: Timestamp,
+    ) -> Result<(), Timestamp> {
         let Some(limit) = self.limits.0.get(&class) else {
             return Ok(());
         };
@@ -169,11 +189,16 @@ impl Budget {
         let gained = now.millis_since(bucket.at).saturating_mul(rate);
         bucket.millionths = bucket.millionths.saturating_add(gained).min(full);
         bucket.at = bucket.at.max(now);
-        if bucket.millionths >= TOKEN {
+        let reserve = match urgency {
+            Urgency::Now => 0,
+            Urgency::Later => full / RESERVED_OF * RESERVED,
+        };
+        let needed = TOKEN.saturating_add(reserve).min(full);
+        if bucket.millionths >= needed {
             bucket.millionths -= TOKEN;
             Ok(())
         } else {
-            Err(now.plus_millis((TOKEN - bucket.millionths).div_ceil(rate)))
+            Err(now.plus_millis((needed - bucket.millionths).div_ceil(rate)))
         }
     }
 
@@ -205,18 +230,52 @@ mod tests {
         let mut budget = Budget::new(limits);
         let at = Timestamp::from_millis;
         for _ in 0..3 {
-            assert_eq!(budget.take(CallClass::ElbRead, at(0)), Ok(()));
+            assert_eq!(budget.take(CallClass::ElbRead, Urgency::Now, at(0)), Ok(()));
         }
-        assert_eq!(budget.take(CallClass::ElbRead, at(0)), Err(at(500)));
-        assert_eq!(budget.take(CallClass::ElbRead, at(499)), Err(at(500)));
-        assert_eq!(budget.take(CallClass::ElbRead, at(500)), Ok(()));
         assert_eq!(
-            budget.take(CallClass::ElbWrite, at(0)),
+            budget.take(CallClass::ElbRead, Urgency::Now, at(0)),
+            Err(at(500))
+        );
+        assert_eq!(
+            budget.take(CallClass::ElbRead, Urgency::Now, at(499)),
+            Err(at(500))
+        );
+        assert_eq!(
+            budget.take(CallClass::ElbRead, Urgency::Now, at(500)),
+            Ok(())
+        );
+        assert_eq!(
+            budget.take(CallClass::ElbWrite, Urgency::Now, at(0)),
             Ok(()),
             "another class is not limited"
         );
         budget.throttled(CallClass::ElbRead, at(10_000));
-        assert_eq!(budget.take(CallClass::ElbRead, at(10_000)), Err(at(10_500)));
-        assert!(budget.take(CallClass::ElbRead, at(3_600_000)).is_ok());
+        assert_eq!(
+            budget.take(CallClass::ElbRead, Urgency::Now, at(10_000)),
+            Err(at(10_500))
+        );
+        assert!(
+            budget
+                .take(CallClass::ElbRead, Urgency::Now, at(3_600_000))
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn what_is_not_urgent_leaves_a_reserve() {
+        let limit = Limit {
+            burst: 3,
+            per_kilosecond: 1_000,
+        };
+        let limits = Limits(BTreeMap::from([(CallClass::ElbRead, limit)]));
+        let mut budget = Budget::new(limits);
+        let at = Timestamp::from_millis;
+        let class = CallClass::ElbRead;
+        assert_eq!(budget.take(class, Urgency::Later, at(0)), Ok(()));
+        assert_eq!(budget.take(class, Urgency::Later, at(0)), Err(at(1_000)));
+        assert_eq!(budget.take(class, Urgency::Now, at(0)), Ok(()));
+        assert_eq!(budget.take(class, Urgency::Now, at(0)), Ok(()));
+        assert_eq!(budget.take(class, Urgency::Now, at(0)), Err(at(1_000)));
+        assert_eq!(budget.take(class, Urgency::Later, at(3_000)), Ok(()));
     }
 }

@@ -19,6 +19,8 @@
 
 mod answers;
 mod facts_book;
+mod lane;
+mod records;
 mod rounds;
 mod timers;
 mod unit;
@@ -31,14 +33,15 @@ use elbow_model::{AwsAnswer, AwsCall, AwsError, Observed, Stack, StackId, Tags};
 use elbow_plan::{Plan, Step};
 use serde::{Deserialize, Serialize};
 
-use unit::Phase;
 pub use unit::Unit;
+use unit::{Knowledge, Phase};
 use units::{Trait, Units};
 
 use crate::execute::{Outcome, StepState};
 use crate::front::Report;
 use crate::observe::{Census, Observation, Scope};
 use crate::outbox::{CallId, Outbox, Priority};
+use crate::record::Record;
 use crate::settings::Settings;
 use crate::time::Timestamp;
 use facts_book::FactsBook;
@@ -46,6 +49,9 @@ use facts_book::FactsBook;
 /// Something that happened.
 #[derive(Debug, Clone)]
 pub enum Input {
+    /// The records that earlier machines asked to keep ([`Effect::Record`]). Sent before
+    /// [`Input::Start`]; without them every load balancer is looked at in full at the start.
+    Records(BTreeMap<StackId, Record>),
     /// The Snapshot is complete: begin.
     Start,
     /// Objects changed, which may have altered these look-ups (the answers of [`Snapshot::apply`] and
@@ -104,6 +110,18 @@ pub enum Effect {
         /// The plan.
         plan: Plan,
     },
+    /// Keep this record of a Stack where the next machine finds it, or drop the one that is kept.
+    ///
+    /// Guarantees: dropped before the first [`Effect::Aws`] that changes the Stack. A driver begins to
+    /// drop it before it makes later calls, and treats a record that it could not drop as a failure to
+    /// be repeated at once: a record that outlives a change may hide half a change from the next
+    /// machine until its look for drift.
+    Record {
+        /// The Stack.
+        stack: StackId,
+        /// What to keep; `None` to drop it.
+        record: Option<Record>,
+    },
     /// A step changed its state.
     Progress {
         /// Whose.
@@ -159,6 +177,8 @@ enum Owner {
     Facts,
     /// Looks at load balancers that are being set up.
     Provisioning,
+    /// Targets that change beside the round of a unit.
+    Targets(Unit),
     Unit(Unit),
 }
 
@@ -169,8 +189,8 @@ enum CensusState {
     Running(Box<Observation>),
     /// It failed, and is tried again then.
     Failed(Timestamp),
-    /// What it found, until each Stack was observed.
-    Done(Box<Census>),
+    /// What it found of each Stack that was not observed since.
+    Done(BTreeMap<StackId, Census>),
 }
 
 /// The machine.
@@ -186,6 +206,8 @@ pub struct Reconciler {
     census_failures: u32,
     known: Observed,
     known_tags: BTreeMap<String, Tags>,
+    /// The records that are kept.
+    records: BTreeMap<StackId, Record>,
     facts: FactsBook,
     units: Units,
     /// Units by what their last translation read.
@@ -212,6 +234,7 @@ impl Reconciler {
             census_failures: 0,
             known: Observed::default(),
             known_tags: BTreeMap::new(),
+            records: BTreeMap::new(),
             facts: FactsBook::default(),
             units: Units::default(),
             readers: BTreeMap::new(),
@@ -236,13 +259,14 @@ impl Reconciler {
     /// Work in a step is in proportion to what changed. A call is emitted once under its id.
     pub fn step(&mut self, input: Input, snapshot: &Snapshot, now: Timestamp) -> Vec<Effect> {
         match input {
+            Input::Records(records) => self.take_records(records),
             Input::Start => self.start_census(),
             Input::ObjectsChanged(reads) => self.objects_changed(&reads, snapshot, now),
             Input::AwsAnswered { id, result } => self.answered(id, result, snapshot, now),
             Input::Tick => {}
             Input::Stop => self.stop(),
         }
-        self.timers(now);
+        self.timers(snapshot, now);
         self.run_ready(snapshot, now);
         self.release(now);
         std::mem::take(&mut self.effects)
@@ -251,6 +275,13 @@ impl Reconciler {
     /// What is known to be there: what was observed, and what was done since.
     pub fn known(&self) -> &Observed {
         &self.known
+    }
+
+    /// Whether what is known of a Stack is what lists told and the record of an earlier machine
+    /// vouches for, without the details.
+    pub fn is_believed(&self, stack: &StackId) -> bool {
+        let work = self.units.get(&Unit::of_stack(stack));
+        work.is_some_and(|work| work.knowledge == Knowledge::Believed)
     }
 
     /// The plan that a unit is carrying out, with the state of each step.
@@ -330,7 +361,12 @@ impl Reconciler {
             .collect();
         units.extend(snapshot.gateway_names().cloned().map(Unit::Gateway));
         units.insert(Unit::Cluster);
-        self.census = CensusState::Done(Box::new(census));
+        let gone = self.records.keys();
+        let gone = gone.filter(|stack| !units.contains(&Unit::of_stack(stack)));
+        for stack in gone.cloned().collect::<Vec<_>>() {
+            self.drop_record(&stack);
+        }
+        self.census = CensusState::Done(census.split(&self.settings.translate.cluster_name));
         for unit in units {
             let priority = match self.units.get(&unit).and_then(|work| work.wanted) {
                 Some(fresh) => fresh,
@@ -372,6 +408,9 @@ impl Reconciler {
                 Priority::Fresh
             };
             self.enqueue(&unit, priority, now);
+            if is_targets_only {
+                self.start_lane(&unit, snapshot, now);
+            }
         }
     }
 
@@ -387,6 +426,13 @@ impl Reconciler {
             work.wanted = None;
             work.queued = None;
             work.retry_at = None;
+            work.lane_at = None;
+            // A burst of endpoints is over when nobody goes on with it.
+            self.keep_record(&unit);
+            if let Some(work) = self.units.get_mut(&unit) {
+                work.lane = None;
+            }
+            self.outbox.withdraw(&Owner::Targets(unit.clone()));
             self.outbox.withdraw(&Owner::Unit(unit));
         }
         for owner in [Owner::Census, Owner::Facts, Owner::Provisioning] {

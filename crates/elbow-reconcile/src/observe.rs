@@ -26,7 +26,7 @@ use elbow_model::observed::{ObservedRule, ObservedSecurityGroup, ObservedTarget}
 use elbow_model::stack::{CLUSTER_TAG, LoadBalancerType};
 use elbow_model::{
     Attributes, AwsAnswer, AwsCall, AwsError, ErrorClass, ListenerArn, LoadBalancerArn, Observed,
-    StackId, Tags, TargetGroupArn, VpcId,
+    ObservedStack, StackId, Tags, TargetGroupArn, VpcId,
 };
 
 use crate::ownership::owner;
@@ -51,7 +51,7 @@ pub enum Scope {
     Details {
         /// The Stacks.
         stacks: BTreeSet<StackId>,
-        /// What a census found of them: see [`Census::of`].
+        /// What a census found of them: see [`Census::split`].
         census: Census,
     },
     /// These Stacks from the beginning: after a call of theirs failed or got lost, and to look for
@@ -76,6 +76,8 @@ pub struct Census {
     pub load_balancers: BTreeMap<LoadBalancerArn, LoadBalancerDescription>,
     /// Target groups of the account and region.
     pub target_groups: BTreeMap<TargetGroupArn, TargetGroupDescription>,
+    /// Whether the index of tags was told: then the tags of listeners and rules are here, too.
+    pub has_index: bool,
 }
 
 impl Census {
@@ -91,38 +93,83 @@ impl Census {
             .collect()
     }
 
-    /// The part of some Stacks, with the tags of whatever they might have.
+    /// The part of each Stack. What is nobody's is left out.
     #[must_use]
-    pub fn of(&self, stacks: &BTreeSet<StackId>, cluster_name: &str) -> Self {
-        let is_theirs =
-            |tags: &Tags| owner(tags, cluster_name).is_some_and(|stack| stacks.contains(&stack));
-        let arn_is_theirs = |arn: &str| self.tags.get(arn).is_some_and(is_theirs);
-        Self {
-            tags: self
-                .tags
-                .iter()
-                .filter(|(_, tags)| is_theirs(tags))
-                .map(|(arn, tags)| (arn.clone(), tags.clone()))
-                .collect(),
-            security_groups: self
-                .security_groups
-                .iter()
-                .filter(|group| is_theirs(&group.tags))
-                .cloned()
-                .collect(),
-            load_balancers: self
-                .load_balancers
-                .iter()
-                .filter(|(arn, _)| arn_is_theirs(arn.as_str()))
-                .map(|(arn, lb)| (arn.clone(), lb.clone()))
-                .collect(),
-            target_groups: self
-                .target_groups
-                .iter()
-                .filter(|(arn, _)| arn_is_theirs(arn.as_str()))
-                .map(|(arn, group)| (arn.clone(), group.clone()))
-                .collect(),
+    pub fn split(self, cluster_name: &str) -> BTreeMap<StackId, Self> {
+        let mut parts: BTreeMap<StackId, Self> = BTreeMap::new();
+        let has_index = self.has_index;
+        let part =
+            |stack: StackId, parts: &mut BTreeMap<StackId, Self>, put: &dyn Fn(&mut Self)| {
+                let part = parts.entry(stack).or_default();
+                part.has_index = has_index;
+                put(part);
+            };
+        for group in self.security_groups {
+            if let Some(stack) = owner(&group.tags, cluster_name) {
+                part(stack, &mut parts, &|part| {
+                    part.security_groups.push(group.clone());
+                });
+            }
         }
+        for (arn, tags) in self.tags {
+            let Some(stack) = owner(&tags, cluster_name) else {
+                continue;
+            };
+            let lb = self
+                .load_balancers
+                .get_key_value(&LoadBalancerArn::new(arn.clone()));
+            let group = self
+                .target_groups
+                .get_key_value(&TargetGroupArn::new(arn.clone()));
+            part(stack, &mut parts, &|part| {
+                part.tags.insert(arn.clone(), tags.clone());
+                let lb = lb.map(|(arn, lb)| (arn.clone(), lb.clone()));
+                part.load_balancers.extend(lb);
+                let group = group.map(|(arn, group)| (arn.clone(), group.clone()));
+                part.target_groups.extend(group);
+            });
+        }
+        parts
+    }
+
+    /// Takes in another part.
+    pub fn merge(&mut self, other: Self) {
+        self.tags.extend(other.tags);
+        self.security_groups.extend(other.security_groups);
+        self.load_balancers.extend(other.load_balancers);
+        self.target_groups.extend(other.target_groups);
+        self.has_index |= other.has_index;
+    }
+
+    /// What lists tell of a Stack: its resources without their details.
+    pub(crate) fn listed(
+        &self,
+        stack: &StackId,
+        cluster_name: &str,
+        vpc_id: &VpcId,
+    ) -> ObservedStack {
+        let observation = Observation {
+            cluster_name: cluster_name.to_owned(),
+            vpc_id: vpc_id.clone(),
+            scope: Scope::Details {
+                stacks: BTreeSet::from([stack.clone()]),
+                census: Self::default(),
+            },
+            stage: Stage::Done,
+            outstanding: 0,
+            census: self.clone(),
+            details: Details::default(),
+        };
+        let mut observed = observation.finish().observed.stacks;
+        observed.remove(stack).unwrap_or_default()
+    }
+
+    /// The tags of listeners and rules by ARN, as far as the index told them.
+    pub(crate) fn children(&self) -> BTreeMap<&str, &Tags> {
+        let tags = self.tags.iter();
+        let children =
+            tags.filter(|(arn, _)| arn.contains(":listener/") || arn.contains(":listener-rule/"));
+        children.map(|(arn, tags)| (arn.as_str(), tags)).collect()
     }
 
     /// Whether a load balancer or target group of this ARN is there.
@@ -453,6 +500,7 @@ impl Observation {
                 more(&page, |marker| self.security_groups(marker))
             }
             (AwsCall::GetResources { .. }, AwsAnswer::TagsByArn(page)) => {
+                self.census.has_index = true;
                 self.census.tags.extend(page.items.iter().cloned());
                 more(&page, |marker| self.index(marker))
             }
@@ -543,6 +591,7 @@ impl Observation {
             // Without the index every resource is asked for its tags; that is all.
             (AwsCall::GetResources { .. }, ErrorClass::Denied) => {
                 self.census.tags.clear();
+                self.census.has_index = false;
                 Ok(Vec::new())
             }
             // One ARN that is gone fails the whole call: halve it until only that one is left.

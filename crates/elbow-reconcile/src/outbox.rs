@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use elbow_model::{AwsCall, AwsError, ErrorClass};
 use serde::{Deserialize, Serialize};
 
-use crate::budget::{Budget, CallClass, Limits};
+use crate::budget::{Budget, CallClass, Limits, Urgency};
 use crate::time::Timestamp;
 
 /// Identifies one call that is out.
@@ -31,6 +31,16 @@ pub enum Priority {
     Retry,
     /// A look for drift.
     Drift,
+}
+
+impl Priority {
+    /// Whether calls of this urgency may take what budgets keep for urgent ones.
+    fn urgency(self) -> Urgency {
+        match self {
+            Self::Targets | Self::Fresh => Urgency::Now,
+            Self::Initial | Self::Retry | Self::Drift => Urgency::Later,
+        }
+    }
 }
 
 /// Calls that wait and calls that are out.
@@ -134,7 +144,7 @@ impl<O: Clone + PartialEq> Outbox<O> {
             let Some((key, class)) = heads.min() else {
                 break;
             };
-            if let Err(at) = self.budget.take(class, now) {
+            if let Err(at) = self.budget.take(class, key.0.urgency(), now) {
                 exhausted.insert(class);
                 wake = Some(wake.map_or(at, |wake| wake.min(at)));
                 continue;

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use elbow_api::Snapshot;
 use elbow_model::observed::{LoadBalancerState, TargetState};
 use elbow_model::rule::Action;
-use elbow_model::{Observed, ObservedStack, Stack, StackId, Tags};
+use elbow_model::{Observed, ObservedStack, Port, Stack, StackId, Tags};
 use elbow_reconcile::{Timestamp, Unit, drive};
 
 use crate::account::Account;
@@ -88,12 +88,22 @@ pub(crate) fn compare(
     Ok(())
 }
 
-/// Compares what the machine remembers with what is there.
-pub(crate) fn compare_memory(known: &Observed, observed: &Observed) -> Result<(), String> {
+/// Compares what the machine remembers with what is there. Of what it only believes it knows no
+/// details.
+pub(crate) fn compare_memory(
+    known: &Observed,
+    observed: &Observed,
+    is_believed: impl Fn(&StackId) -> bool,
+) -> Result<(), String> {
     let ids: BTreeSet<&StackId> = known.stacks.keys().chain(observed.stacks.keys()).collect();
     for id in ids {
         let [remembered, mut is] = [known, observed].map(|from| from.stacks.get(id).map(still));
         if let (Some(remembered), Some(is)) = (&remembered, &mut is) {
+            if is_believed(id) {
+                for balancer in &mut is.load_balancers {
+                    balancer.listeners.clear();
+                }
+            }
             forget_attributes(is, remembered);
         }
         if remembered != is {
@@ -213,6 +223,9 @@ fn describe(id: &StackId, observed: &Observed, wanted: Option<&Stack>) -> String
         balancer.name.clear();
         groups_used.extend(std::mem::take(&mut balancer.security_groups));
         for listener in &mut balancer.listeners {
+            for rule in &mut listener.rules {
+                place_in_tag(&tag, listener.port, rule.priority, &mut rule.tags);
+            }
             let declared = wanted.and_then(|stack| stack.listeners.get(&listener.port));
             listener.attributes.retain(|key, _| {
                 declared.is_some_and(|listener| listener.attributes.contains_key(key))
@@ -234,6 +247,15 @@ fn describe(id: &StackId, observed: &Observed, wanted: Option<&Stack>) -> String
         "{text}\nuses {} groups, of ours {used:?}",
         groups_used.len()
     )
+}
+
+/// Puts the place of a rule into its resource tag: one that has moved keeps the place at which it was
+/// tagged until somebody looks for drift.
+fn place_in_tag(key: &str, port: Port, priority: u16, tags: &mut Tags) {
+    let place = tags.get_mut(key).filter(|id| !id.contains("warm-up"));
+    if let Some(place) = place {
+        *place = format!("{port}:{priority}");
+    }
 }
 
 /// Labels of generated ids, the longest id first.
@@ -258,7 +280,9 @@ fn labels(observed: &Observed) -> Vec<(String, String)> {
             for listener in &balancer.listeners {
                 labels.insert(listener.arn.to_string(), of("listener", &listener.tags));
                 for rule in &listener.rules {
-                    labels.insert(rule.arn.to_string(), of("rule", &rule.tags));
+                    let mut tags = rule.tags.clone();
+                    place_in_tag(&tag, listener.port, rule.priority, &mut tags);
+                    labels.insert(rule.arn.to_string(), of("rule", &tags));
                 }
             }
         }

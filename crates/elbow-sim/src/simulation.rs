@@ -11,8 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use elbow_api::{Kind, Snapshot};
 use elbow_emulator::Latencies;
-use elbow_model::{AwsAnswer, AwsCall, AwsError, ErrorClass};
-use elbow_reconcile::{CallId, Effect, Input, Reconciler, RoundResult, Settings, Timestamp, Unit};
+use elbow_model::{AwsAnswer, AwsCall, AwsError, ErrorClass, StackId};
+use elbow_reconcile::{
+    CallId, Effect, Input, Reconciler, Record, RoundResult, Settings, Timestamp, Unit,
+};
 
 use crate::account::{Account, CLUSTER};
 use crate::cluster::{self, Cluster};
@@ -83,6 +85,8 @@ pub(crate) struct Simulation {
     snapshot: Snapshot,
     delivered_until: BTreeMap<Kind, u64>,
     machine: Option<Reconciler>,
+    /// What machines asked to keep for the next one.
+    records: BTreeMap<StackId, Record>,
     is_stopping: bool,
     /// Counts machines: what was meant for an earlier one is dropped.
     life: u32,
@@ -169,6 +173,7 @@ impl Simulation {
             objects,
             delivered_until: BTreeMap::new(),
             machine: None,
+            records: BTreeMap::new(),
             is_stopping: false,
             life: 0,
             account: Account::new(latencies),
@@ -496,6 +501,7 @@ impl Simulation {
         self.delivered_until.clear();
         self.show();
         self.machine = Some(Reconciler::new(self.settings.clone()));
+        self.send(Input::Records(self.records.clone()))?;
         self.send(Input::Start)
     }
 
@@ -576,8 +582,14 @@ impl Simulation {
     fn take(&mut self, effect: Effect) -> Result<(), String> {
         match effect {
             Effect::Aws { id, call } => {
+                // Targets change beside whatever else is done to their Stack.
+                let is_lane = matches!(
+                    call,
+                    AwsCall::RegisterTargets { .. } | AwsCall::DeregisterTargets { .. }
+                );
                 if call.is_mutating()
                     && let Some(stack) = self.account.guard(&call)?
+                    && !is_lane
                 {
                     if let Some((other, _)) = self.changes_out.iter().find(|(_, s)| **s == stack) {
                         return Err(format!("{id:?} and {other:?} change {stack} at once"));
@@ -638,6 +650,14 @@ impl Simulation {
                     self.end_life();
                 }
             }
+            Effect::Record { stack, record } => match record {
+                Some(record) => {
+                    self.records.insert(stack, record);
+                }
+                None => {
+                    self.records.remove(&stack);
+                }
+            },
             Effect::Report { .. } | Effect::Progress { .. } | Effect::Protect { .. } => {}
         }
         Ok(())

@@ -39,6 +39,7 @@ impl Reconciler {
             Owner::Census => self.census_answered(sent, result, snapshot, now),
             Owner::Facts => self.facts_answered(sent, result, now),
             Owner::Provisioning => self.provisioning_answered(&sent.call, &result, now),
+            Owner::Targets(unit) => self.lane_answered(unit, &sent.call, &result, now),
             Owner::Unit(unit) => {
                 let is_executing = self
                     .units
@@ -245,7 +246,7 @@ impl Reconciler {
         }
     }
 
-    fn remember(&mut self, stack: &StackId, call: &AwsCall, answer: &AwsAnswer) {
+    pub(super) fn remember(&mut self, stack: &StackId, call: &AwsCall, answer: &AwsAnswer) {
         let known = self.known.stacks.entry(stack.clone()).or_default();
         remember(known, call, answer);
         if *known == ObservedStack::default() {

@@ -5,6 +5,7 @@
 //! Gateway that needs the shared security group waits for it; a Gateway that cannot be translated as a
 //! whole keeps what it has.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use elbow_api::Snapshot;
@@ -14,7 +15,7 @@ use elbow_model::{
     AwsError, ErrorClass, ObservedStack, ResourceId, ResourceKey, ResourceKind, SecurityGroupId,
     Stack, StackId,
 };
-use elbow_plan::policy::Mode;
+use elbow_plan::policy::{Mode, MovedRules};
 use elbow_plan::{Plan, Provided};
 
 use super::unit::{Knowledge, Phase, Unit, Work};
@@ -22,7 +23,7 @@ use super::units::Trait;
 use super::{CensusState, Effect, Owner, Reconciler, RoundResult};
 use crate::execute::{Execution, Next, Outcome};
 use crate::front::{self, Translation};
-use crate::observe::{Observation, Scope, Sighting};
+use crate::observe::{Census, Observation, Scope, Sighting};
 use crate::outbox::Priority;
 use crate::settings::Protection;
 use crate::time::Timestamp;
@@ -45,8 +46,14 @@ impl Reconciler {
         work.priority = work.wanted.take();
         work.queued = None;
         work.retry_at = None;
-        match work.knowledge {
-            Knowledge::Trusted => self.translate_and_plan(unit, snapshot, now),
+        let knowledge = work.knowledge;
+        match knowledge {
+            Knowledge::Trusted | Knowledge::Believed => {
+                self.translate_and_plan(unit, snapshot, now);
+            }
+            Knowledge::Census if self.believe(unit, now) => {
+                self.translate_and_plan(unit, snapshot, now);
+            }
             Knowledge::Census | Knowledge::Doubtful => self.observe(unit, snapshot, now),
         }
     }
@@ -62,10 +69,13 @@ impl Reconciler {
             .get(unit)
             .is_some_and(|w| w.knowledge == Knowledge::Census);
         let scope = match &self.census {
-            CensusState::Done(census) if is_first => Scope::Details {
-                census: census.of(&stacks, &cluster_name),
-                stacks,
-            },
+            CensusState::Done(parts) if is_first => {
+                let mut census = Census::default();
+                for part in stacks.iter().filter_map(|stack| parts.get(stack)) {
+                    census.merge(part.clone());
+                }
+                Scope::Details { census, stacks }
+            }
             _ => Scope::Stacks {
                 stacks,
                 known_tags: self.known_tags.clone(),
@@ -95,6 +105,12 @@ impl Reconciler {
         self.known.stacks.extend(sighting.observed.stacks);
         for stack in unit.stacks() {
             self.note_provisioning(&stack);
+            if let CensusState::Done(parts) = &mut self.census {
+                parts.remove(&stack);
+            }
+            if !self.known.stacks.contains_key(&stack) {
+                self.drop_record(&stack);
+            }
         }
         let tags = sighting.census.known_tags();
         if sighting.lists_everything {
@@ -104,6 +120,7 @@ impl Reconciler {
         self.known_tags.extend(tags);
         if let Some(work) = self.units.get_mut(unit) {
             work.knowledge = Knowledge::Trusted;
+            work.believed = None;
             work.observed_at = now;
             // What was seen may differ from what the last plan left: compare all of it.
             work.applied = None;
@@ -161,9 +178,49 @@ impl Reconciler {
                     });
                     return;
                 }
-                self.plan_gateway(unit, done.stack.as_ref(), &done.unwanted, now);
+                match self.confirm(unit, done.stack.as_ref(), &done.unwanted) {
+                    Some(true) => {
+                        let outcome = Outcome::default();
+                        self.finish(unit, &RoundResult::Converged { outcome }, now);
+                    }
+                    // What the lists and the record tell is not what is wanted: look at all of it. That
+                    // is few enough calls, and each round begins with the knowledge that it needs.
+                    Some(false) => self.look_again(unit, Knowledge::Census, snapshot, now),
+                    None if self.must_look(unit, done.stack.as_ref()) => {
+                        self.look_again(unit, Knowledge::Doubtful, snapshot, now);
+                    }
+                    None => {
+                        self.plan_gateway(unit, done.stack.as_ref(), &done.unwanted, now);
+                    }
+                }
             }
         }
+    }
+
+    /// Whether more changes than targets, of something that is only believed.
+    fn must_look(&self, unit: &Unit, stack: Option<&Stack>) -> bool {
+        let Some(work) = self.units.get(unit) else {
+            return false;
+        };
+        let is_alike = match (&work.applied, stack) {
+            (Some(applied), Some(stack)) => front::differ_in_targets_only(applied, stack),
+            _ => false,
+        };
+        work.knowledge == Knowledge::Believed && !is_alike
+    }
+
+    fn look_again(
+        &mut self,
+        unit: &Unit,
+        knowledge: Knowledge,
+        snapshot: &Snapshot,
+        now: Timestamp,
+    ) {
+        if let Some(work) = self.units.get_mut(unit) {
+            work.knowledge = knowledge;
+            work.applied = None;
+        }
+        self.observe(unit, snapshot, now);
     }
 
     /// Plans what the Gateway asks for, and then the end of what it does not ask for any more: a load
@@ -211,15 +268,20 @@ impl Reconciler {
             applied.is_some_and(|applied| front::differ_in_targets_only(applied, stack));
         let nothing = ObservedStack::default();
         let observed = self.known.stacks.get(&stack.id).unwrap_or(&nothing);
-        let policy = &self.settings.policy;
+        let mut policy = Cow::Borrowed(&self.settings.policy);
+        let priority = self.units.get(unit).and_then(|work| work.priority);
+        if priority == Some(Priority::Drift) {
+            // There is time now for what nobody waits for.
+            policy.to_mut().moved_rules = MovedRules::Retag;
+        }
         if only_targets {
-            let plan = front::plan_targets(stack, observed, policy);
+            let plan = front::plan_targets(stack, observed, &policy);
             if let Some(work) = self.units.get_mut(unit) {
                 work.targets_at = Some(now);
             }
             plan
         } else {
-            front::plan_stack(stack, observed, &self.known, policy)
+            front::plan_stack(stack, observed, &self.known, &policy)
         }
     }
 
@@ -317,6 +379,10 @@ impl Reconciler {
             unit: unit.clone(),
             plan: plan.clone(),
         });
+        self.drop_records(&plan);
+        if let Some(work) = self.units.get_mut(unit) {
+            work.record_at = None;
+        }
         let group = self.backend_group().map(ToString::to_string);
         let provided: Provided = group
             .map(|id| (backend_group_key(), id))
@@ -390,7 +456,13 @@ impl Reconciler {
             }
             let is_reached = outcome.is_complete() && outcome.held == 0;
             work.applied = if is_reached { work.stack.clone() } else { None };
+            if is_reached {
+                self.plan_record(unit, now);
+            }
         }
+        let Some(work) = self.units.get_mut(unit) else {
+            return;
+        };
         match failed_with {
             Some(class) => {
                 work.failures = work.failures.saturating_add(1);

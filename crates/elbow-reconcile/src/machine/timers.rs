@@ -3,6 +3,7 @@
 //! In: the time. Out: repeated look-ups, retried rounds, waits that look again, looks for drift. What
 //! always holds: [`Reconciler::next_timer`] is the earliest moment at which anything here is due.
 
+use elbow_api::Snapshot;
 use elbow_model::observed::LoadBalancerState;
 use elbow_model::{AwsCall, ErrorClass};
 
@@ -17,7 +18,7 @@ const ARNS_PER_DESCRIBE: usize = 20;
 
 impl Reconciler {
     /// Does what is due.
-    pub(super) fn timers(&mut self, now: Timestamp) {
+    pub(super) fn timers(&mut self, snapshot: &Snapshot, now: Timestamp) {
         if self.is_stopping {
             return;
         }
@@ -26,7 +27,7 @@ impl Reconciler {
             self.start_census();
         }
         self.poll_provisioning(now);
-        self.wake_units(now);
+        self.wake_units(snapshot, now);
     }
 
     /// When something is due next.
@@ -81,10 +82,18 @@ impl Reconciler {
         self.send_all(&Owner::Provisioning, Priority::Fresh, calls);
     }
 
-    fn wake_units(&mut self, now: Timestamp) {
+    fn wake_units(&mut self, snapshot: &Snapshot, now: Timestamp) {
         self.units.settle(&self.settings);
         let due = self.units.due(now);
         for unit in due {
+            self.wake_lane(&unit, snapshot, now);
+            if self
+                .units
+                .get(&unit)
+                .is_some_and(|work| work.record_at.is_some_and(|at| at <= now))
+            {
+                self.keep_record(&unit);
+            }
             let drift_at = self
                 .units
                 .get(&unit)
@@ -92,15 +101,19 @@ impl Reconciler {
             let Some(work) = self.units.get_mut(&unit) else {
                 continue;
             };
-            if matches!(work.phase, Phase::Executing(_)) {
-                self.pump(&unit, now);
+            if let Phase::Executing(execution) = &work.phase {
+                if execution.again_at().is_some_and(|at| at <= now) {
+                    self.pump(&unit, now);
+                }
+            } else if !matches!(work.phase, Phase::Idle) {
+                // It goes on when it is answered.
             } else if work.retry_at.take_if(|at| *at <= now).is_some() {
                 let priority = work.wanted.unwrap_or(Priority::Retry);
                 self.enqueue(&unit, priority, now);
             } else if drift_at.is_some_and(|at| at <= now) {
                 work.knowledge = Knowledge::Doubtful;
                 self.enqueue(&unit, Priority::Drift, now);
-            } else {
+            } else if recheck_at(&self.settings, work).is_some_and(|at| at <= now) {
                 // What is there is as it was; what is known of AWS besides may not be.
                 self.enqueue(&unit, Priority::Drift, now);
             }
@@ -110,11 +123,12 @@ impl Reconciler {
 
 /// When a unit wants to be looked at by itself.
 pub(super) fn alarm(settings: &Settings, unit: &Unit, work: &Work) -> Option<Timestamp> {
-    match &work.phase {
+    let round = match &work.phase {
         Phase::Executing(execution) => execution.again_at(),
         Phase::Idle => {
             let timers = [
                 work.retry_at,
+                work.record_at,
                 drift_at(settings, unit, work),
                 recheck_at(settings, work),
             ];
@@ -124,7 +138,9 @@ pub(super) fn alarm(settings: &Settings, unit: &Unit, work: &Work) -> Option<Tim
         | Phase::AwaitingFacts
         | Phase::AwaitingCluster
         | Phase::AwaitingProtection => None,
-    }
+    };
+    let lane = work.lane.as_ref().and_then(|lane| lane.again_at());
+    round.into_iter().chain(lane).chain(work.lane_at).min()
 }
 
 /// When a unit whose objects have mistakes is translated again with fresh facts.
@@ -138,15 +154,27 @@ fn recheck_at(settings: &Settings, work: &Work) -> Option<Timestamp> {
 /// what was observed together at a start is not observed together ever after.
 fn drift_at(settings: &Settings, unit: &Unit, work: &Work) -> Option<Timestamp> {
     let interval = settings.drift_interval_ms?;
-    if !work.is_settled() || work.knowledge != Knowledge::Trusted {
+    let is_believed = work.knowledge == Knowledge::Believed;
+    if !work.is_settled() || !(is_believed || work.knowledge == Knowledge::Trusted) {
         return None;
     }
     let asker = unit.to_string();
-    let spread = crate::backoff::Backoff {
+    let spread_by = crate::backoff::Backoff {
         first_ms: interval / 10,
         max_ms: interval,
         ..settings.backoff
     };
-    let spread = spread.wait_ms(ErrorClass::Conflict, 1, &asker);
+    if is_believed {
+        // What is believed at a restart is looked at in full within the interval, each at its time.
+        let quarter = interval / 4;
+        let wait = crate::backoff::Backoff {
+            first_ms: interval,
+            ..spread_by
+        };
+        let wait = wait.wait_ms(ErrorClass::Conflict, 1, &asker);
+        let part = wait.saturating_sub(interval - quarter).saturating_mul(4);
+        return Some(work.observed_at.plus_millis(part.min(interval)));
+    }
+    let spread = spread_by.wait_ms(ErrorClass::Conflict, 1, &asker);
     Some(work.observed_at.plus_millis(interval).plus_millis(spread))
 }

@@ -11,6 +11,7 @@ use crate::execute::Execution;
 use crate::front::Report;
 use crate::observe::Observation;
 use crate::outbox::Priority;
+use crate::record::Record;
 use crate::settings::Settings;
 use crate::time::Timestamp;
 
@@ -85,6 +86,14 @@ pub(super) struct Work {
     pub(super) retry_at: Option<Timestamp>,
     /// When targets were last changed.
     pub(super) targets_at: Option<Timestamp>,
+    /// Targets that change while a round is under way.
+    pub(super) lane: Option<Box<Execution>>,
+    /// When targets that have changed again are looked at while a round is under way.
+    pub(super) lane_at: Option<Timestamp>,
+    /// The record on the strength of which what is there is believed.
+    pub(super) believed: Option<Record>,
+    /// When a record is kept of what was brought about.
+    pub(super) record_at: Option<Timestamp>,
     /// What the last translation read.
     pub(super) reads: BTreeSet<Read>,
     /// What the last translation asks for; `None` before the first one, or when it is blocked.
@@ -123,6 +132,8 @@ pub(super) enum Knowledge {
     /// Nothing but the census.
     #[default]
     Census,
+    /// What lists tell; a record vouches for the rest.
+    Believed,
     /// Observed, and kept up since.
     Trusted,
     /// Something may have happened that is not known: observe again.
@@ -132,7 +143,10 @@ pub(super) enum Knowledge {
 impl Work {
     /// Whether it needs nothing but time.
     pub(super) fn is_settled(&self) -> bool {
-        matches!(self.phase, Phase::Idle) && self.wanted.is_none() && self.retry_at.is_none()
+        matches!(self.phase, Phase::Idle)
+            && self.wanted.is_none()
+            && self.retry_at.is_none()
+            && self.lane.is_none()
     }
 
     /// When the next round for changed targets may begin.

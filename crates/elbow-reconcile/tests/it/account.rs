@@ -6,9 +6,9 @@ use elbow_api::{ObjectRef, Snapshot};
 use elbow_cluster::Input as Source;
 use elbow_emulator::{Config, Emulator, HealthMode};
 use elbow_loopback::world::{self, Reach, Wanted, WantedCertificate, WantedNode, WantedSubnet};
-use elbow_model::{AwsAnswer, AwsCall, AwsError, CertificateArn, VpcId};
+use elbow_model::{AwsAnswer, AwsCall, AwsError, CertificateArn, StackId, VpcId};
 use elbow_reconcile::drive::Driver;
-use elbow_reconcile::{Effect, Input, Reconciler, RoundResult, Settings, Timestamp, Unit};
+use elbow_reconcile::{Effect, Input, Reconciler, Record, RoundResult, Settings, Timestamp, Unit};
 
 /// The certificate that manifests of tests name.
 pub(crate) const CERTIFICATE: &str =
@@ -123,12 +123,23 @@ pub(crate) struct Run {
 impl Run {
     /// A machine that has just been started.
     pub(crate) fn start(account: &Account, snapshot: Snapshot, settings: Settings) -> Self {
+        Self::start_with(account, snapshot, settings, BTreeMap::new())
+    }
+
+    /// One that is given the records of an earlier machine.
+    pub(crate) fn start_with(
+        account: &Account,
+        snapshot: Snapshot,
+        settings: Settings,
+        records: BTreeMap<StackId, Record>,
+    ) -> Self {
         let mut run = Self {
             reconciler: Reconciler::new(settings),
             snapshot,
             driver: Driver::new(account.now),
             effects: Vec::new(),
         };
+        run.send(Input::Records(records));
         run.send(Input::Start);
         run
     }

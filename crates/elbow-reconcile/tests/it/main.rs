@@ -10,3 +10,4 @@ mod crash;
 mod faults;
 mod protection;
 mod rounds;
+mod table;

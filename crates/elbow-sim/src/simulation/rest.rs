@@ -60,7 +60,8 @@ impl Simulation {
             .collect();
         settled::compare(&observed, ideal, &self.snapshot, &gateways)?;
         if let Some(machine) = &self.machine {
-            settled::compare_memory(machine.known(), &observed)?;
+            let is_believed = |stack: &_| machine.is_believed(stack);
+            settled::compare_memory(machine.known(), &observed, is_believed)?;
         }
         let counted = self.account.count_ours();
         let stacks = observed.stacks.values();
