@@ -40,6 +40,7 @@ pub mod render;
 mod rules;
 mod security_group;
 mod stack;
+mod switch;
 mod tags;
 mod target_group;
 mod targets;
@@ -51,4 +52,5 @@ pub use plan::{Action, Change, Held, Plan, Step, StepId, StepKind, Unowned, Wait
 pub use policy::Policy;
 pub use refs::{Provided, resolve};
 pub use stack::{ClusterView, Input, certificates_in_use, merge, plan, plan_stack};
+pub use switch::plan_switch;
 pub use targets::{are_drained, are_healthy, plan_targets};

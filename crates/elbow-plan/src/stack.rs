@@ -126,6 +126,28 @@ pub struct Input<'a> {
 
 /// Plans one Stack.
 pub fn plan_stack(input: Input<'_>) -> Plan {
+    plan_parts(input, Predecessor::None).plan
+}
+
+/// A plan, and the steps after which it serves.
+pub(crate) struct Successor {
+    pub(crate) plan: Plan,
+    pub(crate) serving: Vec<StepId>,
+}
+
+/// Plans a Stack that takes the place of another one: ends with waiting until it serves.
+pub(crate) fn plan_successor(input: Input<'_>) -> Successor {
+    plan_parts(input, Predecessor::OtherStack)
+}
+
+/// Whether a load balancer of another Stack serves until this one does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Predecessor {
+    None,
+    OtherStack,
+}
+
+fn plan_parts(input: Input<'_>, predecessor: Predecessor) -> Successor {
     let mut ctx = Context::new(input);
 
     security_group::widen(&mut ctx);
@@ -152,6 +174,12 @@ pub fn plan_stack(input: Input<'_>) -> Plan {
         ctx.released_security_groups.extend(steps);
     } else {
         ctx.released_security_groups.extend(deleted);
+        if predecessor == Predecessor::OtherStack
+            && let Some(balancer) = &balancer
+        {
+            serving.extend(load_balancer::wait_active(&mut ctx, balancer));
+            serving.extend(listener::wait_healthy(&mut ctx));
+        }
     }
     target_group::delete_old(&mut ctx);
 
@@ -161,7 +189,10 @@ pub fn plan_stack(input: Input<'_>) -> Plan {
     certificate::delete_old(&mut ctx);
 
     let unowned = std::mem::take(&mut ctx.pairing.unowned);
-    input.policy.apply(ctx.draft.finish(unowned))
+    Successor {
+        plan: input.policy.apply(ctx.draft.finish(unowned)),
+        serving,
+    }
 }
 
 /// Plans Stacks together: what all share is created first and deleted last.

@@ -304,6 +304,24 @@ pub(crate) fn plan_stack(
     })
 }
 
+/// Plans one Stack in the place of others, of which nothing is wanted any more.
+pub(crate) fn plan_switch(
+    desired: &Stack,
+    observed: &ObservedStack,
+    old: &[(&Stack, &ObservedStack)],
+    known: &Observed,
+    policy: &Policy,
+) -> Plan {
+    let cluster = ClusterView::of(known);
+    let input = Input {
+        desired,
+        observed,
+        cluster: &cluster,
+        policy,
+    };
+    elbow_plan::plan_switch(input, old)
+}
+
 /// Plans the targets of one Stack, and nothing else.
 pub(crate) fn plan_targets(stack: &Stack, observed: &ObservedStack, policy: &Policy) -> Plan {
     elbow_plan::plan_targets(stack, observed, policy)

@@ -224,7 +224,7 @@ impl Reconciler {
     }
 
     /// Plans what the Gateway asks for, and then the end of what it does not ask for any more: a load
-    /// balancer of its other controller goes when the new one stands.
+    /// balancer of its other controller goes when the new one serves.
     fn plan_gateway(
         &mut self,
         unit: &Unit,
@@ -232,7 +232,6 @@ impl Reconciler {
         unwanted: &BTreeSet<StackId>,
         now: Timestamp,
     ) {
-        let mut plan = Plan::default();
         if let Some(stack) = stack {
             let lacks_group = stack.uses_backend_security_group()
                 && self.backend_group().is_none()
@@ -242,18 +241,31 @@ impl Reconciler {
                 self.enqueue(&Unit::Cluster, priority, now);
                 return;
             }
-            plan = self.plan_wanted(unit, stack, now);
         }
-        let mut has_unwanted = false;
-        for id in unwanted {
-            if let Some(observed) = self.known.stacks.get(id) {
-                has_unwanted = true;
-                let name = self.settings.translate.cluster_name.clone();
-                let nothing = Stack::empty(id.clone(), name);
-                let policy = &self.settings.policy;
-                plan.append(front::plan_stack(&nothing, observed, &self.known, policy));
+        let name = &self.settings.translate.cluster_name;
+        let left = unwanted.iter().filter_map(|id| {
+            let observed = self.known.stacks.get(id)?;
+            Some((Stack::empty(id.clone(), name.clone()), observed))
+        });
+        let left: Vec<_> = left.collect();
+        let has_unwanted = !left.is_empty();
+        let policy = &self.settings.policy;
+        let plan = match stack {
+            Some(stack) if has_unwanted => {
+                let old: Vec<_> = left.iter().map(|(empty, is)| (empty, *is)).collect();
+                let nothing = ObservedStack::default();
+                let observed = self.known.stacks.get(&stack.id).unwrap_or(&nothing);
+                front::plan_switch(stack, observed, &old, &self.known, policy)
             }
-        }
+            Some(stack) => self.plan_wanted(unit, stack, now),
+            None => {
+                let mut plan = Plan::default();
+                for (empty, observed) in &left {
+                    plan.append(front::plan_stack(empty, observed, &self.known, policy));
+                }
+                plan
+            }
+        };
         let is_gone = unwanted.len() == unit.stacks().len();
         if stack.is_none() && !has_unwanted && !is_gone {
             self.finish(unit, &RoundResult::Blocked, now);
