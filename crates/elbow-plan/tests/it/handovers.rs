@@ -169,8 +169,6 @@ fn part_of_a_path_moves_to_a_new_group() {
     wait targets-healthy k8s-default-c-0123456789
     CreateRule HTTP:80 /a/new/*
     SetRulePriorities HTTP:80
-    AddTags HTTP:80 /a/*
-    AddTags HTTP:80 /b/*
     DeleteRule HTTP:80 (warm-up)
     "###);
 }

@@ -3,8 +3,8 @@
 
 use elbow_model::stack::{Protocol, Scheme, SubnetMapping};
 use elbow_model::{CertificateArn, Stack, StackId, SubnetId};
-use elbow_plan::policy::{DeletionProtection, Mode};
-use elbow_plan::{Policy, plan_targets};
+use elbow_plan::policy::{DeletionProtection, Mode, MovedRules};
+use elbow_plan::{ClusterView, Input, Policy, StepKind, plan_switch, plan_targets};
 use insta::assert_snapshot;
 
 use crate::apply::World;
@@ -149,12 +149,12 @@ fn in_place() {
         (
             "rule inserted",
             |s| set_rules(s, 80, &[("/c/*", "a"), ("/a/*", "a"), ("/b/*", "b")]),
-            "CreateRule HTTP:80 /c/*\nSetRulePriorities HTTP:80\nAddTags HTTP:80 /a/*\nAddTags HTTP:80 /b/*",
+            "CreateRule HTTP:80 /c/*\nSetRulePriorities HTTP:80",
         ),
         (
             "rules swapped",
             |s| set_rules(s, 80, &[("/b/*", "b"), ("/a/*", "a")]),
-            "SetRulePriorities HTTP:80\nAddTags HTTP:80 /b/*\nAddTags HTTP:80 /a/*",
+            "SetRulePriorities HTTP:80",
         ),
         (
             "rule removed",
@@ -284,6 +284,94 @@ fn deletion_protection() {
         world.stack(&stack.id),
         elbow_model::ObservedStack::default()
     );
+}
+
+#[test]
+fn rules_that_have_moved_are_tagged_when_there_is_time() {
+    let mut stack = web();
+    let mut world = applied(&stack);
+    set_rules(&mut stack, 80, &[("/b/*", "b"), ("/a/*", "a")]);
+    let _moved = converge(&mut world, &stack);
+    let policy = Policy {
+        moved_rules: MovedRules::Retag,
+        ..Policy::default()
+    };
+    let plan = plan_in(&world, &stack, &policy);
+    assert_eq!(outline(&plan), "AddTags HTTP:80 /b/*\nAddTags HTTP:80 /a/*");
+    assert_eq!(world.apply(&plan).failed, []);
+    assert_eq!(outline(&plan_in(&world, &stack, &policy)), "");
+}
+
+/// A Gateway that was an ALB becomes an NLB: two Stacks, one after the other.
+#[test]
+fn a_stack_in_the_place_of_another() {
+    for (name, other_name, expected) in [
+        (
+            "k8s-default-web-0123456789",
+            "k8s-default-web-0123456789",
+            &[
+                "CreateLoadBalancer",
+                "wait load-balancer-active",
+                "DeleteLoadBalancer",
+            ][..],
+        ),
+        (
+            "chosen",
+            "chosen",
+            &["DeleteLoadBalancer", "CreateLoadBalancer"],
+        ),
+        (
+            "chosen",
+            "other",
+            &[
+                "CreateLoadBalancer",
+                "wait load-balancer-active",
+                "DeleteLoadBalancer",
+            ],
+        ),
+    ] {
+        let mut old = web();
+        lb(&mut old).name = name.to_owned();
+        let world = applied(&old);
+        let mut new = tcp();
+        lb(&mut new).name = other_name.to_owned();
+        let empty = Stack::empty(old.id.clone(), CLUSTER);
+        let there = world.stack(&old.id);
+        let plan = plan_switch(
+            Input {
+                desired: &new,
+                observed: &elbow_model::ObservedStack::default(),
+                cluster: &ClusterView::default(),
+                policy: &Policy::default(),
+            },
+            &[(&empty, &there)],
+        );
+        assert_eq!(
+            elbow_plan::lint(&plan, &world.observed, CLUSTER),
+            [],
+            "{name}"
+        );
+        let text = outline(&plan);
+        let place = |what: &&str| text.find(*what).unwrap_or_else(|| panic!("{what}: {text}"));
+        let places: Vec<usize> = expected.iter().map(place).collect();
+        assert!(places.is_sorted(), "{name}, {other_name}: {text}");
+        let last = plan.steps.iter().find(|step| match &step.kind {
+            StepKind::Call(call) => call.operation() == *expected.last().unwrap(),
+            StepKind::Wait(_) => false,
+        });
+        assert!(
+            !last.unwrap().after.is_empty(),
+            "it depends on the other: {text}"
+        );
+        let created = plan.steps.iter().find_map(|step| match &step.kind {
+            StepKind::Call(elbow_model::AwsCall::CreateLoadBalancer { name, .. }) => Some(name),
+            _ => None,
+        });
+        assert_eq!(
+            created.unwrap() == name,
+            name == "chosen" && other_name == name
+        );
+    }
 }
 
 #[test]
