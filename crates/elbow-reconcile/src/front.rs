@@ -345,6 +345,7 @@ pub(crate) fn differ_in_targets_only(a: &Stack, b: &Stack) -> bool {
         && a.id == b.id
         && a.cluster_name == b.cluster_name
         && a.security_groups == b.security_groups
+        && a.certificates == b.certificates
         && a.load_balancer == b.load_balancer
         && a.listeners == b.listeners
         && a.undecided_listeners == b.undecided_listeners
