@@ -64,10 +64,12 @@ impl Emulator {
                 continue;
             };
             let taken = self.ec2.all_addresses_in_use(&subnet.id);
+            // AWS takes any; from the far end, so that load balancers stay clear of nodes and pods, whose
+            // addresses are counted from the near one.
             let free = || {
                 subnet
                     .usable_addresses()
-                    .find(|address| !taken.contains(address))
+                    .rfind(|address| !taken.contains(address))
             };
             if let Some(private_ip) = chosen.or_else(free) {
                 self.ec2

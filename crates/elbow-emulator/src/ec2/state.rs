@@ -187,7 +187,7 @@ pub(crate) enum Peer {
 
 impl Subnet {
     /// Its addresses without those that AWS keeps: the first four and the last one.
-    pub(crate) fn usable_addresses(&self) -> impl Iterator<Item = Ipv4Addr> + use<> {
+    pub(crate) fn usable_addresses(&self) -> impl DoubleEndedIterator<Item = Ipv4Addr> + use<> {
         let (first, last) = (
             u32::from(self.cidr.network()),
             u32::from(self.cidr.broadcast()),
