@@ -74,7 +74,12 @@ pub(crate) async fn untag(
 ) -> Answer {
     let tags: Result<Vec<Tag>, _> = keys
         .iter()
-        .map(|key| Tag::builder().key(key).build().map_err(unbuilt))
+        .map(|key| {
+            Tag::builder()
+                .key(key)
+                .build()
+                .map_err(|error| unbuilt(&error))
+        })
         .collect();
     acm.remove_tags_from_certificate()
         .certificate_arn(certificate.as_str())
@@ -101,12 +106,12 @@ fn to_tags(tags: &Tags) -> Result<Vec<Tag>, AwsError> {
     tags.iter()
         .map(|(key, value)| {
             let tag = Tag::builder().key(key).value(value);
-            tag.build().map_err(unbuilt)
+            tag.build().map_err(|error| unbuilt(&error))
         })
         .collect()
 }
 
-fn unbuilt(error: BuildError) -> AwsError {
+fn unbuilt(error: &BuildError) -> AwsError {
     AwsError::unexpected(error.to_string())
 }
 

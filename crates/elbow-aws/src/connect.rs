@@ -6,16 +6,19 @@
 
 use std::time::Duration;
 
+use aws_config::imds;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_config::{AppName, BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Builder as HttpClients, Connector};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use elbow_model::{AwsError, Tags};
 
 use crate::config::Config;
@@ -25,7 +28,7 @@ use crate::{Aws, Clients, vpc};
 /// How long one request may take, from connecting to the last byte. The slowest answers in elbow's
 /// set, to `CreateLoadBalancer`, take a few seconds; ten times that is no slow answer but a lost one.
 /// It bounds how long a lost answer holds up a Gateway, and is half of what the AWS CLI waits.
-pub(crate) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long connecting may take; the SDKs' own default (3.1 s) in whole seconds. An endpoint that is
 /// not reachable, for want of a VPC endpoint for example, is known soon.
@@ -84,7 +87,18 @@ pub enum ConnectError {
 
 pub(crate) async fn connect(config: &Config) -> Result<Aws, ConnectError> {
     let http = http_client();
-    let sdk = load(config, http.clone()).await?;
+    let provider = ProviderConfig::without_region().with_http_client(http.clone());
+    let metadata = imds::Client::builder().configure(&provider).build();
+    connect_by(config, loader(http), &metadata).await
+}
+
+/// The same with sources of the caller's.
+pub(crate) async fn connect_by(
+    config: &Config,
+    loader: ConfigLoader,
+    metadata: &imds::Client,
+) -> Result<Aws, ConnectError> {
+    let sdk = load(config, loader).await?;
     let region = sdk.region().ok_or(ConnectError::NoRegion)?.to_string();
     // Asked for once at the start, so that what is missing is said at the start.
     if let Some(credentials) = sdk.credentials_provider() {
@@ -92,7 +106,7 @@ pub(crate) async fn connect(config: &Config) -> Result<Aws, ConnectError> {
         given.map_err(|source| ConnectError::NoCredentials { source })?;
     }
     let clients = clients(config, &sdk)?;
-    let vpc_id = vpc::find(config, &clients.ec2, http).await?;
+    let vpc_id = vpc::find(config, &clients.ec2, metadata).await?;
     Ok(Aws {
         region,
         vpc_id,
@@ -100,19 +114,24 @@ pub(crate) async fn connect(config: &Config) -> Result<Aws, ConnectError> {
     })
 }
 
-async fn load(config: &Config, http: SharedHttpClient) -> Result<SdkConfig, ConnectError> {
+/// What does not depend on the configuration.
+pub(crate) fn loader(http: SharedHttpClient) -> ConfigLoader {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .operation_attempt_timeout(ATTEMPT_TIMEOUT)
         .build();
-    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+    let loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http)
         .timeout_config(timeouts)
         // Answers are small and read whole; the attempt's time limits them.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-    if let Ok(name) = AppName::new(concat!("elbow-", env!("CARGO_PKG_VERSION"))) {
-        loader = loader.app_name(name);
+    match AppName::new(concat!("elbow-", env!("CARGO_PKG_VERSION"))) {
+        Ok(name) => loader.app_name(name),
+        Err(_) => loader,
     }
+}
+
+async fn load(config: &Config, mut loader: ConfigLoader) -> Result<SdkConfig, ConnectError> {
     if let Some(region) = &config.region {
         loader = loader.region(Region::new(region.clone()));
     }
@@ -156,11 +175,11 @@ fn checked(url: &str) -> Result<&str, ConnectError> {
 }
 
 /// The one pool of connections that all services share.
-fn http_client() -> SharedHttpClient {
+pub(crate) fn http_client() -> SharedHttpClient {
     HttpClients::new().build_with_connector_fn(|settings, components| {
         let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
         connector.set_connector_settings(settings.cloned());
-        connector.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
+        connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
         connector
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
             .build()

@@ -15,8 +15,6 @@ use elbow_model::aws_call::Operation;
 use elbow_model::classify::{refusal, refusal_of};
 use elbow_model::{AwsCall, AwsError, ErrorClass, Remedy};
 
-use crate::connect::ATTEMPT_TIMEOUT;
-
 /// A failure before it is known which call it belongs to, so that `?` makes it.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -99,7 +97,7 @@ fn on_the_way<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> AwsError
         SdkError::TimeoutError(_) => AwsError::new(
             ErrorClass::Transient,
             "RequestTimeout",
-            format!("no answer within {} s", ATTEMPT_TIMEOUT.as_secs()),
+            format!("no answer in time: {root}"),
         ),
         SdkError::ResponseError(_) => AwsError::new(
             ErrorClass::Transient,

@@ -6,7 +6,7 @@
 //! [`Aws::call`].
 //!
 //! A call that is added to the model gets an arm in `call` and a short function in the module of its
-//! service; without the arm nothing compiles. `tests/it/equality.rs` holds the answers to those of
+//! service; without the arm nothing compiles. `tests::equality` holds the answers to those of
 //! `elbow-loopback`.
 
 mod acm;
@@ -18,6 +18,8 @@ mod ec2;
 mod elbv2;
 mod failure;
 mod tagging;
+#[cfg(test)]
+mod tests;
 mod vpc;
 
 use elbow_model::{AwsAnswer, AwsCall, AwsError, CertificateMaterial, VpcId};

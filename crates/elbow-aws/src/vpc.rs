@@ -4,9 +4,7 @@
 //! source is only asked when the one before says nothing.
 
 use aws_config::imds;
-use aws_config::provider_config::ProviderConfig;
 use aws_sdk_ec2::Client;
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use elbow_model::aws_call::Operation;
 use elbow_model::{Tags, VpcId};
 
@@ -19,7 +17,7 @@ use crate::failure::Failure;
 pub(crate) async fn find(
     config: &Config,
     ec2: &Client,
-    http: SharedHttpClient,
+    metadata: &imds::Client,
 ) -> Result<VpcId, ConnectError> {
     if let Some(vpc_id) = &config.vpc_id {
         return Ok(vpc_id.clone());
@@ -27,7 +25,7 @@ pub(crate) async fn find(
     if !config.vpc_tags.is_empty() {
         return by_tags(ec2, &config.vpc_tags).await;
     }
-    let why = match from_metadata(http).await {
+    let why = match from_metadata(metadata).await {
         Ok(vpc_id) => return Ok(vpc_id),
         Err(error) => reason(&error),
     };
@@ -58,9 +56,7 @@ async fn by_tags(ec2: &Client, tags: &Tags) -> Result<VpcId, ConnectError> {
 }
 
 /// The VPC of the instance's first network interface.
-async fn from_metadata(http: SharedHttpClient) -> Result<VpcId, imds::client::error::ImdsError> {
-    let provider = ProviderConfig::without_region().with_http_client(http);
-    let metadata = imds::Client::builder().configure(&provider).build();
+async fn from_metadata(metadata: &imds::Client) -> Result<VpcId, imds::client::error::ImdsError> {
     let mac = metadata.get("/latest/meta-data/mac").await?;
     let path = format!(
         "/latest/meta-data/network/interfaces/macs/{}/vpc-id",

@@ -328,7 +328,17 @@ macro_rules! operations {
             $(Operation { service: $service, name: $operation },)*
         ];
 
+        /// The name of every kind of call, for tests that go through all of them.
+        pub const CALLS: &[&str] = &[$(stringify!($variant),)*];
+
         impl AwsCall {
+            /// The name of this kind of call: the operation's, but where one operation serves several.
+            pub const fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$variant { .. } => stringify!($variant),)*
+                }
+            }
+
             /// The AWS service: `ec2`, `elasticloadbalancing`, `acm` or `tagging`.
             pub const fn service(&self) -> &'static str {
                 match self {
