@@ -28,9 +28,10 @@ sim *args:
 update-golden:
     ELBOW_UPDATE_GOLDEN=1 cargo test --workspace
 
-# Rewrite the files that are generated from our own types: custom resources
+# Rewrite the files that are generated from our own types: custom resources, the IAM policy
 generate:
     cargo xtask crds
+    cargo xtask iam-policy
 
 # Translate and plan 100 Gateways with 100 routes each, cold and after one change
 bench:

@@ -8,6 +8,7 @@ mod ci;
 mod command;
 mod crds;
 mod docs_emulator;
+mod iam_policy;
 mod schemas;
 mod tidy;
 
@@ -38,6 +39,8 @@ enum Command {
     DocsEmulator,
     /// Write the definitions of the custom resources to deploy/crds
     Crds,
+    /// Write the IAM policy of the role that elbow runs as to deploy/iam-policy.json
+    IamPolicy,
     /// Write the schemas that manifests are validated against; needs `go` and the network
     Schemas,
 }
@@ -61,6 +64,7 @@ fn run(command: &Command) -> anyhow::Result<()> {
         Command::AwsModels(args) => awsmodels::run(args),
         Command::DocsEmulator => docs_emulator::run(&workspace_root()?),
         Command::Crds => crds::run(&workspace_root()?),
+        Command::IamPolicy => iam_policy::run(&workspace_root()?),
         Command::Schemas => schemas::run(&workspace_root()?),
     }
 }

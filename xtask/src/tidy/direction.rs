@@ -82,7 +82,7 @@ const RULES: &[Rule] = &[
     // It writes files that are made from these.
     Rule {
         name: "xtask",
-        may_use: &["elbow-cluster", "elbow-emulator-server"],
+        may_use: &["elbow-cluster", "elbow-emulator-server", "elbow-model"],
     },
 ];
 
