@@ -25,6 +25,8 @@ func TestMain(m *testing.M) {
 	switch {
 	case role == "":
 		os.Exit(m.Run())
+	case role == "limit":
+		os.Exit(limit())
 	case !sandbox.Inside():
 		status, err := sandbox.Run(context.Background(), sandbox.Options{Env: []string{"ELBOW_E2E_TEST_EXTRA=given"}})
 		if err != nil {
@@ -69,6 +71,53 @@ func inside(role string) int {
 		select {}
 	default:
 		return 2
+	}
+}
+
+// limit runs this program as a user who may make no more namespaces.
+func limit() int {
+	// One user namespace: the one in which the user is not root.
+	if err := os.WriteFile("/proc/sys/user/max_user_namespaces", []byte("1"), 0); err != nil {
+		fmt.Println(err)
+		return 2
+	}
+	program := exec.Command("/proc/self/exe")
+	program.Env = append(os.Environ(), roleVariable+"=look")
+	program.Stdout, program.Stderr = os.Stdout, os.Stderr
+	program.SysProcAttr = inUserNamespace(1000)
+	_ = program.Run()
+	return program.ProcessState.ExitCode()
+}
+
+// inUserNamespace starts a program in a user namespace in which it has the given user.
+func inUserNamespace(user int) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: user, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: user, HostID: os.Getgid(), Size: 1}},
+	}
+}
+
+func TestRefusalSaysWhatToDo(t *testing.T) {
+	program := enter(t, "limit")
+	program.SysProcAttr = inUserNamespace(0)
+	output, err := program.CombinedOutput()
+	if program.ProcessState == nil || program.ProcessState.ExitCode() != 1 {
+		t.Fatalf("it ended with %v:\n%s", err, output)
+	}
+	for _, wanted := range []string{sandbox.ErrNotAllowed.Error(), "run it as root", "allow user namespaces"} {
+		if !strings.Contains(string(output), wanted) {
+			t.Errorf("it does not say %q, but\n%s", wanted, output)
+		}
+	}
+}
+
+func TestUserWithoutRightsIsRootInside(t *testing.T) {
+	program := enter(t, "look")
+	program.SysProcAttr = inUserNamespace(1000)
+	output, err := program.CombinedOutput()
+	if program.ProcessState.ExitCode() != 42 {
+		t.Errorf("it ended with %v:\n%s", err, output)
 	}
 }
 
