@@ -21,7 +21,7 @@ use kube::core::discovery::v2::{ACCEPT_AGGREGATED_DISCOVERY_V2, APIGroupDiscover
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
-use super::error::chain;
+use super::error::{chain, unreachable};
 use super::kinds;
 
 /// How long an answer may take. The document is made ahead of time, so a second is a long time.
@@ -84,10 +84,9 @@ impl Last {
             request = request.header(IF_NONE_MATCH, etag);
         }
         let request = request.body(Body::empty()).map_err(|e| e.to_string())?;
-        let response = client
-            .send(request)
-            .await
-            .map_err(|error| format!("discovery: {}", chain(&error)))?;
+        let response = client.send(request).await.map_err(|error| {
+            unreachable(&error).unwrap_or_else(|| format!("discovery: {}", chain(&error)))
+        })?;
         match response.status() {
             StatusCode::NOT_MODIFIED => return Ok(()),
             StatusCode::OK => {}

@@ -189,6 +189,20 @@ fn is_rbac(status: &Status) -> bool {
     status.message.contains("cannot ")
 }
 
+/// What to say of an API server that was not reached; none if it was. It is one sentence whoever asked
+/// for what, so that it is said once.
+pub(super) fn unreachable(error: &kube::Error) -> Option<String> {
+    let (kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::ReadEvents(_)) = error
+    else {
+        return None;
+    };
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    Some(format!("the API server does not answer: {cause}"))
+}
+
 /// An error with its sources, on one line.
 pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();

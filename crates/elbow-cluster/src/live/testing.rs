@@ -184,6 +184,12 @@ impl Asked {
         self.reply.send_response(response);
     }
 
+    /// Answers by closing the connection.
+    pub(super) fn hang_up(self) {
+        let closed = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        self.reply.send_error(closed);
+    }
+
     /// Answers with an error as the API server words it.
     pub(super) fn refuse(self, code: u16, reason: &str, message: &str) {
         self.answer(code, &status(code, reason, message));

@@ -28,7 +28,7 @@ use tokio::time::Instant;
 use tokio_stream::StreamMap;
 
 use super::discovery::{self, Versions};
-use super::error::chain;
+use super::error::{chain, unreachable};
 use super::kinds::{self, Served};
 use super::objects::Unread;
 
@@ -145,8 +145,8 @@ const CHUNK: usize = 256;
 /// How often the same trouble is said.
 const TROUBLE_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Failures in a row after which a watch is begun anew with a list. A resource version that an API
-/// server cannot serve any more fails for ever if it says so other than by 410.
+/// Refusals in a row after which a watch is begun anew with a list. A resource version that an API
+/// server cannot serve any more is refused for ever if it says so other than by 410.
 const FAILURES_MAX: u32 = 5;
 
 /// Watches until the receiver is dropped.
@@ -207,7 +207,7 @@ struct Source {
     said: Said,
     /// The resource answered that it does not exist.
     not_found: bool,
-    /// Failures since the last success.
+    /// Refusals since the last success.
     failures: u32,
 }
 
@@ -236,8 +236,8 @@ struct Watches {
     nudge: Arc<Notify>,
     sources: BTreeMap<Key, Source>,
     streams: StreamMap<Key, BoxStream<'static, Vec<Item>>>,
-    /// When which trouble was said.
-    said: BTreeMap<Option<Kind>, (Instant, String)>,
+    /// When which trouble was said, for as long as it is not said again.
+    said: BTreeMap<(Option<Kind>, String), Instant>,
     synced: Progress,
 }
 
@@ -298,13 +298,13 @@ impl Watches {
     /// Says what does not work, unless it was said lately.
     async fn trouble(&mut self, kind: Option<Kind>, message: String) -> Result<(), Closed> {
         let now = Instant::now();
-        if let Some((when, said)) = self.said.get(&kind)
-            && *said == message
-            && now.duration_since(*when) < TROUBLE_INTERVAL
-        {
+        self.said
+            .retain(|_, when| now.duration_since(*when) < TROUBLE_INTERVAL);
+        let key = (kind, message.clone());
+        if self.said.contains_key(&key) {
             return Ok(());
         }
-        self.said.insert(kind, (now, message.clone()));
+        self.said.insert(key, now);
         self.say(Event::Trouble { kind, message }).await
     }
 
@@ -469,7 +469,11 @@ impl Watches {
         let Some(source) = self.sources.get_mut(key) else {
             return Ok(());
         };
-        source.failures += 1;
+        // An API server that is away or busy will know the resource version when it is back, and a list
+        // of everything by every watch is not what it needs then.
+        if !matches!(code, 0 | 401 | 429 | 503) {
+            source.failures += 1;
+        }
         match (code, status) {
             (403, Some(status)) => {
                 let why = Absence::Forbidden {
@@ -497,7 +501,10 @@ impl Watches {
         if code == 410 {
             return Ok(()); // A gap, which the list that follows closes.
         }
-        self.trouble(Some(kind), chain(error)).await
+        match request_error(error).and_then(unreachable) {
+            Some(message) => self.trouble(None, message).await,
+            None => self.trouble(Some(kind), chain(error)).await,
+        }
     }
 
     /// Says that a source cannot be read, once.
@@ -615,11 +622,20 @@ fn reference(kind: Kind, name: NamespacedName) -> ObjectRef {
 
 /// The API server's answer in an error, if there was one.
 fn status_of(error: &watcher::Error) -> Option<&kube::core::Status> {
+    match (error, request_error(error)) {
+        (watcher::Error::WatchError(status), _) | (_, Some(kube::Error::Api(status))) => {
+            Some(status)
+        }
+        _ => None,
+    }
+}
+
+/// The failed request behind an error of a watch, if there was one.
+fn request_error(error: &watcher::Error) -> Option<&kube::Error> {
     match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
-        | watcher::Error::WatchFailed(kube::Error::Api(status))
-        | watcher::Error::WatchError(status) => Some(status),
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => Some(error),
         _ => None,
     }
 }

@@ -35,7 +35,8 @@ pub use events::{EventNote, EventType};
 ///
 /// LBC writes as `controller`, by updates and merge patches. Its name would not make its fields ours:
 /// an owner is a name together with an operation, and ours is Apply. What an update of LBC's left in a
-/// list that is keyed, as a listener that is gone, is therefore removed by name (`remove_listeners`).
+/// list that is keyed, as a listener that is gone, is therefore removed by its place
+/// (`remove_listeners`).
 pub const FIELD_MANAGER: &str = "elbow";
 
 /// How long a write may take. An API server that has not answered by then is starting, or gone.
@@ -102,12 +103,32 @@ impl Writer {
         }
     }
 
-    /// Applies a status as [`merge_status`](super::merge_status) or
-    /// [`merge_parents`](super::merge_parents) made it, and answers with the object as it is then.
+    /// Writes a status as [`merge_status`](super::merge_status) or
+    /// [`merge_parents`](super::merge_parents) made it of `current`, and answers with the object as it
+    /// is then.
     ///
-    /// Fields that elbow applied before and that are not in it go away; those of others stay. For
-    /// `parents` of a route, which are one value, the resource version must be among the preconditions:
-    /// after a [`Conflict`](WriteError::Conflict), merge again with the new state.
+    /// Fields that elbow applied before and that are not in it go away; those of others stay. `parents`
+    /// of a route are one value, so they are written only to the state given: after a
+    /// [`Conflict`](WriteError::Conflict), merge again with the new one.
+    pub async fn write_status(
+        &self,
+        current: &Object,
+        status: &Value,
+    ) -> Result<Object, WriteError> {
+        let stale = super::merge::stale_listeners(current, status);
+        if !stale.is_empty() {
+            self.remove_listeners(current, &stale).await?;
+        }
+        let preconditions = if status.get("parents").is_some() {
+            Preconditions::unchanged(current)
+        } else {
+            Preconditions::same(current)
+        };
+        let reference = current.object_ref();
+        self.apply_status(&reference, status, &preconditions).await
+    }
+
+    /// Applies a status. Who knows the object's state uses [`write_status`](Self::write_status).
     pub async fn apply_status(
         &self,
         object: &ObjectRef,
@@ -136,42 +157,42 @@ impl Writer {
             api.patch_status(&object.name, &parameters, &patch),
         )
         .await?;
-        let applied = read(object, &request, &applied)?;
-        let stale = super::merge::stale_listeners(&applied, status);
-        if stale.is_empty() {
-            return Ok(applied);
-        }
-        self.remove_listeners(object, &api, &request, &applied, &stale)
-            .await
+        read(object, &request, &applied)
     }
 
-    /// Removes from a status the listeners that another manager, as LBC, had put there.
-    async fn remove_listeners(
-        &self,
-        object: &ObjectRef,
-        api: &Api<Unread>,
-        request: &Request,
-        applied: &Object,
-        stale: &[usize],
-    ) -> Result<Object, WriteError> {
-        // From the end, so that the places of those before do not move.
+    /// Removes listeners from a status, by their places in the state given.
+    ///
+    /// An apply that leaves a listener out takes away only what elbow applied of it. Where somebody else
+    /// wrote a part, as LBC did or who set a condition of their own, the rest stays, or is refused for
+    /// lack of a required field.
+    async fn remove_listeners(&self, current: &Object, stale: &[usize]) -> Result<(), WriteError> {
+        let object = current.object_ref();
+        let request = Request::on("patch", &object, "status");
+        let (api, _) = self.api(&object, &request)?;
         let mut operations = vec![json!({
             "op": "test",
             "path": "/metadata/resourceVersion",
-            "value": applied.metadata().resource_version,
+            "value": current.metadata().resource_version,
         })];
+        // From the end, so that the places of those before do not move.
         operations.extend(
             stale.iter().rev().map(
                 |place| json!({ "op": "remove", "path": format!("/status/listeners/{place}") }),
             ),
         );
         let Ok(patch) = serde_json::from_value(Value::Array(operations)) else {
-            return Ok(applied.clone());
+            return Ok(()); // Not reached: the operations are written above.
         };
-        let patch = Patch::Json::<()>(patch);
-        let parameters = manager();
+        let (parameters, patch) = (manager(), Patch::Json::<()>(patch));
         let patched = api.patch_status(&object.name, &parameters, &patch);
-        read(object, request, &within(request, patched).await?)
+        match within(&request, patched).await {
+            Ok(_) => Ok(()),
+            // How an API server says that a test failed, or that there is no such place.
+            Err(WriteError::Refused { verb, object, .. }) => {
+                Err(WriteError::Conflict { verb, object })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Adds a finalizer. The object must be in the state given.

@@ -261,7 +261,7 @@ async fn an_api_server_that_restarts_removes_nothing() {
     // It knows no custom resources at first, in discovery, and says 503 to who asks for them.
     setup.server.serve(&[]);
     drop(stream);
-    for _ in 0..3 {
+    for _ in 0..2 * FAILURES_MAX {
         let asked = setup.server.expect(ROUTES).await;
         asked.refuse(503, "ServiceUnavailable", "the server is starting");
     }
@@ -539,4 +539,21 @@ async fn everything_ends_when_nobody_listens() {
     drop(events);
     secrets.closed().await;
     server.expect_silence().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_is_away_is_said_once_and_resumed() {
+    let mut setup = setup(&[HTTP_V1], &[Kind::HttpRoute]);
+    setup.server.expect(ROUTES).await.list("5", "", &[]);
+    setup.expect(&["HTTPRoute v1", "synced"]).await;
+    for _ in 0..2 * FAILURES_MAX {
+        let asked = setup.server.expect(ROUTES).await;
+        assert_eq!(starts_at(&asked), "resourceVersion=5");
+        asked.hang_up();
+    }
+    let asked = setup.server.expect(ROUTES).await;
+    assert_eq!(starts_at(&asked), "resourceVersion=5");
+    asked.stream().event("ADDED", &route("a", 6));
+    let words = "trouble: the API server does not answer: connection refused";
+    setup.expect(&[words, "+HTTPRoute app/a"]).await;
 }

@@ -122,35 +122,74 @@ async fn a_status_goes_to_the_version_that_is_served() {
     assert_eq!(done.unwrap_err().remedy(), Remedy::Drop);
 }
 
+fn listener(name: &str) -> Value {
+    json!({ "name": name, "attachedRoutes": 0, "supportedKinds": [], "conditions": [] })
+}
+
 #[tokio::test(start_paused = true)]
-async fn listeners_of_another_manager_are_removed_by_name() {
+async fn listeners_that_are_gone_are_removed_before_the_rest_is_applied() {
     let (mut server, writer) = setup();
-    let listener = |name: &str| json!({ "name": name, "attachedRoutes": 0, "supportedKinds": [], "conditions": [] });
-    let reference = ObjectRef::new(Kind::Gateway, "app", "web");
+    let left = json!([listener("old"), listener("kept"), listener("older")]);
+    let current = read_gateway(&gateway(&[], &left));
     let status = json!({ "listeners": [listener("kept")] });
-    let applied = run!(
-        writer.apply_status(&reference, &status, &Preconditions::default()),
-        async {
-            let asked = server.expect(GATEWAY_STATUS).await;
-            assert_applied(&asked);
-            let left = json!([listener("old"), listener("kept"), listener("older")]);
-            asked.answer(200, &gateway(&[], &left));
-            let asked = server.expect(GATEWAY_STATUS).await;
-            assert_eq!(asked.content_type, "application/json-patch+json");
-            let expected = json!([
-                { "op": "test", "path": "/metadata/resourceVersion", "value": "7" },
-                { "op": "remove", "path": "/status/listeners/2" },
-                { "op": "remove", "path": "/status/listeners/0" },
-            ]);
-            assert_eq!(asked.body, expected);
-            asked.answer(200, &gateway(&[], &json!([listener("kept")])));
-        }
-    );
+    let applied = run!(writer.write_status(&current, &status), async {
+        let asked = server.expect(GATEWAY_STATUS).await;
+        assert_eq!(asked.content_type, "application/json-patch+json");
+        let expected = json!([
+            { "op": "test", "path": "/metadata/resourceVersion", "value": "7" },
+            { "op": "remove", "path": "/status/listeners/2" },
+            { "op": "remove", "path": "/status/listeners/0" },
+        ]);
+        assert_eq!(asked.body, expected);
+        let kept = gateway(&[], &json!([listener("kept")]));
+        asked.answer(200, &kept);
+        let asked = server.expect(GATEWAY_STATUS).await;
+        assert_applied(&asked);
+        assert_eq!(
+            asked.body["metadata"],
+            json!({ "name": "web", "uid": "u-1" })
+        );
+        asked.answer(200, &kept);
+    });
     let Ok(Object::Gateway(applied)) = applied else {
         panic!("the Gateway should come back");
     };
     let listeners = applied.status.as_ref().and_then(|s| s.listeners.as_ref());
     assert_eq!(listeners.map(Vec::len), Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_that_has_passed_is_a_conflict() {
+    let (mut server, writer) = setup();
+    let current = read_gateway(&gateway(&[], &json!([listener("old")])));
+    let failed = run!(
+        writer.write_status(&current, &json!({ "listeners": [] })),
+        async {
+            let message = "the server rejected our request due to an error in our request";
+            server.next().await.refuse(422, "Invalid", message);
+        }
+    );
+    assert_eq!(failed.unwrap_err().remedy(), Remedy::ReadAgain);
+}
+
+#[tokio::test(start_paused = true)]
+async fn parents_of_a_route_are_written_to_the_state_they_were_worked_out_from() {
+    let (mut server, writer) = setup();
+    let route = json!({
+        "metadata": { "name": "a", "namespace": "app", "uid": "u-4", "resourceVersion": "9" },
+        "spec": {},
+    });
+    let current = objects::read(Kind::HttpRoute, &route.to_string()).unwrap();
+    let failed = run!(
+        writer.write_status(&current, &json!({ "parents": [] })),
+        async {
+            let asked = server.expect(ROUTE_STATUS).await;
+            let expected = json!({ "name": "a", "uid": "u-4", "resourceVersion": "9" });
+            assert_eq!(asked.body["metadata"], expected);
+            asked.refuse(409, "Conflict", "the object has been modified");
+        }
+    );
+    assert_eq!(failed.unwrap_err().remedy(), Remedy::ReadAgain);
 }
 
 #[tokio::test(start_paused = true)]
