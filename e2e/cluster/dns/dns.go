@@ -8,6 +8,7 @@ package dns
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 	"time"
@@ -15,14 +16,19 @@ import (
 	"github.com/miekg/dns"
 )
 
-// clusterDomain is what the names of Services end in, as in every cluster.
-const clusterDomain = "svc.cluster.local."
+const (
+	// clusterDomain is what all names of the cluster end in, as in every cluster.
+	clusterDomain = ".cluster.local."
+	// serviceDomain is what the names of Services end in.
+	serviceDomain = ".svc" + clusterDomain
+)
 
 // answerSeconds is for how long an answer may be kept: hardly, as tests move fast.
 const answerSeconds = 1
 
 // Server answers until it is stopped.
 type Server struct {
+	address netip.AddrPort
 	servers []*dns.Server
 }
 
@@ -37,35 +43,41 @@ func Start(address, balancers netip.AddrPort, lookup func(namespace, name string
 		// Who asked has gone, or asks again.
 		_ = w.WriteMsg(answer)
 	})
-	server := &Server{}
-	for _, network := range []string{"udp", "tcp"} {
-		started := make(chan error, 1)
-		one := &dns.Server{
-			Addr: address.String(), Net: network, Handler: handler,
-			NotifyStartedFunc: func() { started <- nil },
-		}
-		go func() {
-			if err := one.ListenAndServe(); err != nil {
-				started <- err
-			}
-		}()
-		if err := <-started; err != nil {
-			server.Stop()
-			return nil, fmt.Errorf("cannot answer questions for names on %s: %w", address, err)
-		}
+	datagrams, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(address))
+	if err != nil {
+		return nil, fmt.Errorf("cannot answer questions for names on %s: %w", address, err)
+	}
+	// The same port, also where the system chose it.
+	server := &Server{address: datagrams.LocalAddr().(*net.UDPAddr).AddrPort()}
+	connections, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(server.address))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot answer questions for names on %s: %w", address, err), datagrams.Close())
+	}
+	for _, one := range []*dns.Server{
+		{PacketConn: datagrams, Handler: handler},
+		{Listener: connections, Handler: handler},
+	} {
+		started := make(chan struct{})
+		one.NotifyStartedFunc = func() { close(started) }
+		// It ends with an error only when it is stopped.
+		go func() { _ = one.ActivateAndServe() }()
+		<-started
 		server.servers = append(server.servers, one)
 	}
 	return server, nil
 }
 
+// Address is where it answers.
+func (s *Server) Address() netip.AddrPort {
+	return s.address
+}
+
 // Stop ends it.
 func (s *Server) Stop() {
-	var failures []error
 	for _, server := range s.servers {
-		failures = append(failures, server.Shutdown())
+		// It fails only for a server that does not run, which is well.
+		_ = server.Shutdown()
 	}
-	// A server that has ended already cannot be ended, which is well.
-	_ = errors.Join(failures...)
 }
 
 // answerOf answers questions for names of the cluster. Of other names it says nothing.
@@ -74,17 +86,15 @@ func answerOf(question *dns.Msg, lookup func(namespace, name string) (netip.Addr
 		return new(dns.Msg).SetRcode(question, dns.RcodeFormatError)
 	}
 	asked := question.Question[0]
-	service, ok := strings.CutSuffix(strings.ToLower(asked.Name), "."+clusterDomain)
-	if !ok {
+	asLower := strings.ToLower(asked.Name)
+	if !strings.HasSuffix(asLower, clusterDomain) {
 		return nil
 	}
 	answer := new(dns.Msg).SetReply(question)
 	answer.Authoritative = true
-	name, namespace, ok := strings.Cut(service, ".")
-	var address netip.Addr
-	if ok {
-		address, ok = lookup(namespace, name)
-	}
+	service, _ := strings.CutSuffix(asLower, serviceDomain)
+	name, namespace, _ := strings.Cut(service, ".")
+	address, ok := lookup(namespace, name)
 	if !ok {
 		answer.Rcode = dns.RcodeNameError
 		return answer

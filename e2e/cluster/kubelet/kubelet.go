@@ -62,6 +62,8 @@ type Options struct {
 type Kubelet struct {
 	options Options
 	client  kubernetes.Interface
+	// version of Kubernetes, which nodes say is theirs.
+	version string
 	events  record.EventRecorder
 	cancel  context.CancelFunc
 	// running ends with the kubelet.
@@ -82,12 +84,17 @@ func Start(ctx context.Context, options Options) (*Kubelet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a client: %w", err)
 	}
+	version, err := client.Discovery().ServerVersion()
+	if err != nil {
+		return nil, fmt.Errorf("cannot ask the API server for its version: %w", err)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
 	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: client.CoreV1().Events("")})
 	k := &Kubelet{
 		options: options,
 		client:  client,
+		version: version.GitVersion,
 		events:  broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "kubelet"}),
 		cancel:  cancel,
 		running: ctx,

@@ -129,7 +129,7 @@ func (k *Kubelet) nodeObject(name string, node vpc.Node) *corev1.Node {
 				condition(corev1.NodePIDPressure, corev1.ConditionFalse, "KubeletHasSufficientPID"),
 			},
 			NodeInfo: corev1.NodeSystemInfo{
-				KubeletVersion: "v1.36.3", OperatingSystem: "linux", Architecture: architecture(),
+				KubeletVersion: k.version, OperatingSystem: "linux", Architecture: architecture(),
 				OSImage: "processes in namespaces", ContainerRuntimeVersion: "elbow-e2e://1",
 			},
 			DaemonEndpoints: corev1.NodeDaemonEndpoints{KubeletEndpoint: corev1.DaemonEndpoint{Port: logsPort}},

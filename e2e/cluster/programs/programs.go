@@ -21,9 +21,6 @@ import (
 	"time"
 )
 
-// kubernetesVersion is said by the programs. That they are of this version is said by go.mod.
-const kubernetesVersion = "v1.36.3"
-
 // Folder is where the programs are, each under its name: etcd, kube-apiserver,
 // kube-controller-manager, kube-scheduler, kubectl, echo-basic and coredns.
 type Folder string
@@ -48,19 +45,40 @@ type target struct {
 }
 
 // targets in the order in which they are built.
-func targets() []target {
-	major, minor, _ := strings.Cut(strings.TrimPrefix(kubernetesVersion, "v"), ".")
-	minor, _, _ = strings.Cut(minor, ".")
-	const version = "k8s.io/component-base/version"
+func targets(source string) ([]target, error) {
+	version, err := required(filepath.Join(source, "binaries", "go.mod"), "k8s.io/kubernetes")
+	if err != nil {
+		return nil, err
+	}
+	numbers := strings.SplitN(strings.TrimPrefix(version, "v"), ".", 3)
+	if len(numbers) < 3 {
+		return nil, fmt.Errorf("%s is no version of Kubernetes", version)
+	}
+	// What Kubernetes' own build sets. Programs of other modules do not know which version they are.
+	const variable = "k8s.io/component-base/version"
+	flags := fmt.Sprintf("-X %[1]s.gitVersion=%[2]s -X %[1]s.gitMajor=%[3]s -X %[1]s.gitMinor=%[4]s", variable, version, numbers[0], numbers[1])
 	return []target{
 		{
-			name: "kubernetes", module: "binaries", pkg: ".",
-			flags: fmt.Sprintf("-X %[1]s.gitVersion=%[2]s -X %[1]s.gitMajor=%[3]s -X %[1]s.gitMinor=%[4]s", version, kubernetesVersion, major, minor),
+			name: "kubernetes", module: "binaries", pkg: ".", flags: flags,
 			links: []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"},
 		},
 		{name: "coredns", module: "binaries", pkg: "./coredns"},
 		{name: "echo-basic", module: ".", pkg: "sigs.k8s.io/gateway-api/conformance/echo-basic"},
+	}, nil
+}
+
+// required is the version of a module that a go.mod requires.
+func required(file, module string) (string, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("cannot read which versions to build: %w", err)
 	}
+	for line := range strings.Lines(string(text)) {
+		if words := strings.Fields(line); len(words) >= 2 && words[0] == module {
+			return words[1], nil
+		}
+	}
+	return "", fmt.Errorf("%s does not require %s", file, module)
 }
 
 // Build makes sure that all programs are there, and says on progress what takes long.
@@ -75,7 +93,11 @@ func Build(ctx context.Context, source, cache string, progress io.Writer) (Folde
 	if err != nil {
 		return "", fmt.Errorf("cannot run go, which builds Kubernetes; Go 1.26 or newer is needed: %w", err)
 	}
-	for _, wanted := range targets() {
+	all, err := targets(source)
+	if err != nil {
+		return "", err
+	}
+	for _, wanted := range all {
 		stamp, err := wanted.stamp(source, compiler)
 		if err != nil {
 			return "", err
@@ -170,7 +192,7 @@ func (t target) build(ctx context.Context, source, folder string, progress io.Wr
 // description is what a person knows the program as.
 func (t target) description() string {
 	if len(t.links) > 0 {
-		return strings.Join(t.links, ", ") + " " + kubernetesVersion
+		return strings.Join(t.links, ", ")
 	}
 	return t.name
 }
