@@ -20,6 +20,14 @@ check:
 test:
     cargo xtask ci test doctest
 
+# A real API server and what runs on it, in namespaces of its own; needs Go
+e2e:
+    cargo xtask ci cluster
+
+# A Kubernetes cluster around a command, or until an interrupt
+cluster *command:
+    cd e2e && go run ./cluster up {{ if command == "" { "" } else { "-- " + command } }}
+
 # Simulate 2000 seeds of edits, crashes and faults; `--seed N --trace` replays one
 sim *args:
     cargo run --locked --quiet --release -p elbow-sim --example sim -- {{ args }}

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 
-use crate::command::{cargo, succeed};
+use crate::command::{self, cargo, succeed};
 use crate::tidy;
 
 /// Runs all checks, or the named ones.
@@ -45,6 +45,8 @@ enum Stage {
     /// The programs as their users meet them: boto3 and the AWS command line against the emulator,
     /// sockets against its load balancers
     E2e,
+    /// The Go module in `e2e/`: a Kubernetes cluster in a process, and what is tested on it
+    Cluster,
 }
 
 /// How a stage ended.
@@ -117,6 +119,7 @@ fn run_stage(root: &Path, stage: Stage) -> anyhow::Result<()> {
             )
         }
         Stage::E2e => end_to_end(root),
+        Stage::Cluster => cluster(root),
     }
 }
 
@@ -145,6 +148,32 @@ fn end_to_end(root: &Path) -> anyhow::Result<()> {
         .collect();
     ensure!(failures.is_empty(), "{}", failures.join("; "));
     Ok(())
+}
+
+/// Checks and tests the Go module. Its tests start a cluster each, so they run one after the other.
+fn cluster(root: &Path) -> anyhow::Result<()> {
+    let folder = root.join("e2e");
+    let target = target_folder(root)?;
+    let go = |arguments: &[&str]| {
+        let mut go = within(&folder, "go".into());
+        go.args(arguments).env("CARGO_TARGET_DIR", &target);
+        go
+    };
+    let unformatted = command::output(within(&folder, "gofmt".into()).args(["-l", "."]))?;
+    ensure!(
+        unformatted.is_empty(),
+        "not as gofmt has it, in e2e/:\n{unformatted}"
+    );
+    succeed(&mut go(&["vet", "./..."]))?;
+    // Before the tests, as it takes minutes the first time and says how far it is.
+    succeed(&mut go(&["run", "./cluster", "build"]))?;
+    succeed(&mut go(&[
+        "test",
+        "-count=1",
+        "-p=1",
+        "-timeout=20m",
+        "./...",
+    ]))
 }
 
 /// Folders directly below `folder` that hold a Python test, in the order of their names.
@@ -187,10 +216,10 @@ fn name(stage: Stage) -> String {
         .unwrap_or_default()
 }
 
-/// A command that runs at the top of the repository.
-fn within(root: &Path, program: PathBuf) -> Command {
+/// A command that runs in a folder.
+fn within(folder: &Path, program: PathBuf) -> Command {
     let mut command = Command::new(program);
-    command.current_dir(root);
+    command.current_dir(folder);
     command
 }
 
