@@ -200,6 +200,9 @@ pub(super) fn unreachable(error: &kube::Error) -> Option<String> {
     while let Some(source) = cause.source() {
         cause = source;
     }
+    let cause = cause.to_string();
+    // rustls adds the address of its manual.
+    let cause = cause.split(": https://").next().unwrap_or(&cause);
     Some(format!("the API server does not answer: {cause}"))
 }
 

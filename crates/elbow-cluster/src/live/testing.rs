@@ -184,6 +184,15 @@ impl Asked {
         self.reply.send_response(response);
     }
 
+    /// Answers as an API server does that does not know the path.
+    pub(super) fn unknown_path(self) {
+        let response = Response::builder()
+            .status(StatusCode::NOT_FOUND)
+            .body(text("404 page not found\n"))
+            .unwrap();
+        self.reply.send_response(response);
+    }
+
     /// Answers by closing the connection.
     pub(super) fn hang_up(self) {
         let closed = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use elbow_api::{Kind, NamespacedName, Object, ObjectRef};
 use futures::StreamExt as _;
-use futures::stream::BoxStream;
+use futures::stream::{self, BoxStream};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, watcher};
 use kube::{Api, Client};
@@ -209,6 +209,8 @@ struct Source {
     not_found: bool,
     /// Refusals since the last success.
     failures: u32,
+    /// How long to wait before beginning anew.
+    restarts: Backoff,
 }
 
 /// What was said of a source.
@@ -308,8 +310,19 @@ impl Watches {
         self.say(Event::Trouble { kind, message }).await
     }
 
-    /// Begins to watch, or begins anew.
+    /// Begins anew with a list, after a while that grows.
+    fn restart(&mut self, key: Key, version: &'static str) {
+        let source = self.sources.entry(key.clone()).or_default();
+        let pause = source.restarts.next().unwrap_or_default();
+        self.start_after(pause, key, version);
+    }
+
+    /// Begins to watch.
     fn start(&mut self, key: Key, version: &'static str) {
+        self.start_after(Duration::ZERO, key, version);
+    }
+
+    fn start_after(&mut self, pause: Duration, key: Key, version: &'static str) {
         let kind = key.kind();
         let resource = kinds::resource(kind, version);
         let config = watcher::Config::default().page_size(self.settings.page_size);
@@ -326,8 +339,12 @@ impl Watches {
             Key::Secret(name) => config.fields(&format!("metadata.name={}", name.name)),
             Key::Kind(_) => config,
         };
-        let stream = watcher(api, config)
-            .backoff(Backoff::default())
+        let stream = stream::once(tokio::time::sleep(pause))
+            .flat_map(move |()| {
+                watcher(api.clone(), config.clone())
+                    .backoff(Backoff::default())
+                    .boxed()
+            })
             .ready_chunks(CHUNK)
             .boxed();
         let source = self.sources.entry(key.clone()).or_default();
@@ -492,17 +509,25 @@ impl Watches {
             }
             _ => {}
         }
+        // The watcher itself lists again only if a watch that is open says so. One that is refused by 410
+        // it repeats for ever, and by 404 as well, which it takes for an event that it cannot read.
+        let is_unread = matches!(request_error(error), Some(kube::Error::SerdeError(_)));
         let is_expired = code == 410 && !matches!(error, watcher::Error::WatchError(_));
-        if (is_expired || source.failures >= FAILURES_MAX)
+        if (is_expired || is_unread || source.failures >= FAILURES_MAX)
             && let Some(version) = source.version
         {
-            self.start(key.clone(), version);
+            self.restart(key.clone(), version);
         }
         if code == 410 {
             return Ok(()); // A gap, which the list that follows closes.
         }
         match request_error(error).and_then(unreachable) {
             Some(message) => self.trouble(None, message).await,
+            None if is_unread => {
+                let message =
+                    "a watch was answered by what is no event; it begins anew with a list";
+                self.trouble(Some(kind), message.to_owned()).await
+            }
             None => self.trouble(Some(kind), chain(error)).await,
         }
     }

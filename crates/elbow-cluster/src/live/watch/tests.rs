@@ -354,8 +354,14 @@ async fn a_kind_that_goes_away_takes_its_objects_with_it() {
     setup.server.serve(&[]);
     setup.silence().await; // Discovery alone says nothing.
     drop(stream);
-    let asked = setup.server.expect(ROUTES).await;
-    asked.refuse(404, "NotFound", "404 page not found");
+    let watch = setup.server.expect(ROUTES).await;
+    assert_eq!(starts_at(&watch), "resourceVersion=5");
+    watch.unknown_path();
+    let trouble = setup.event().await;
+    assert!(trouble.starts_with("trouble with HTTPRoute: "), "{trouble}");
+    let list = setup.server.expect(ROUTES).await;
+    assert_eq!(starts_at(&list), "none");
+    list.unknown_path();
     setup
         .expect(&[
             "-HTTPRoute app/a",
@@ -370,7 +376,7 @@ async fn a_kind_that_goes_away_takes_its_objects_with_it() {
             asked.list("70", "", &[route("a", 66)]);
             break;
         }
-        asked.refuse(404, "NotFound", "404 page not found");
+        asked.unknown_path();
     }
     setup.expect(&["+HTTPRoute app/a", "HTTPRoute v1"]).await;
 }
