@@ -201,9 +201,7 @@ impl Server {
         let Some(path) = &args.state else {
             return Ok(());
         };
-        let known = self
-            .shared
-            .with(|emulator, now| emulator.load_balancers(now));
+        let known = self.shared.with(Emulator::load_balancers);
         let state = State::new(&self.place, &known, &self.bindings.borrow());
         if self.written.as_ref() != Some(&state) {
             state_file::write(&state, path)
