@@ -60,7 +60,8 @@ pub enum Event {
         /// The version in which it is read and written.
         version: &'static str,
     },
-    /// A kind cannot be read. Said once, until it is served again.
+    /// A kind cannot be read. Said once, until it is served again. A kind that is forbidden is not an
+    /// empty one: nothing may be deleted for want of its objects.
     Missing {
         /// The kind.
         kind: Kind,
@@ -377,6 +378,13 @@ impl Watches {
                 continue;
             };
             match (source.version, wanted) {
+                // The first time, the resource itself is asked: an API server that has just started
+                // does not know it yet, and whoever takes it for absent sees an empty cluster.
+                (None, None) if source.said == Said::Nothing => {
+                    if let Some(version) = kinds::versions(kind).first() {
+                        self.start(key, version);
+                    }
+                }
                 (None, None) => self.missing(&key, Absence::NotServed).await?,
                 (Some(_), None) if source.not_found => {
                     self.stop(&key);
@@ -463,6 +471,9 @@ impl Watches {
         };
         if source.said != Said::Served(version) {
             source.said = Said::Served(version);
+            if let Key::Kind(kind) = key {
+                self.served.set(*kind, Some(version));
+            }
             self.say(match key {
                 Key::Kind(kind) => Event::Served {
                     kind: *kind,

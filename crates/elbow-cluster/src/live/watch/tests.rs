@@ -290,7 +290,18 @@ async fn what_fails_again_and_again_begins_anew() {
 #[tokio::test(start_paused = true)]
 async fn a_kind_installed_later_is_picked_up() {
     let mut setup = setup(&[HTTP_V1], &[Kind::HttpRoute, Kind::TcpRoute]);
-    setup.server.expect(ROUTES).await.list("5", "", &[]);
+    for _ in 0..2 {
+        let asked = setup.server.next().await;
+        if asked.what == ROUTES {
+            asked.list("5", "", &[]);
+        } else {
+            assert_eq!(
+                asked.what,
+                "GET /apis/gateway.networking.k8s.io/v1/tcproutes"
+            );
+            asked.unknown_path();
+        }
+    }
     let mut events = BTreeSet::new();
     for _ in 0..2 {
         events.insert(setup.event().await);
@@ -562,4 +573,25 @@ async fn an_api_server_that_is_away_is_said_once_and_resumed() {
     asked.stream().event("ADDED", &route("a", 6));
     let words = "trouble: the API server does not answer: connection refused";
     setup.expect(&[words, "+HTTPRoute app/a"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_has_just_started_is_not_taken_for_an_empty_one() {
+    let mut setup = setup(&[], &[Kind::HttpRoute]);
+    for _ in 0..3 {
+        let asked = setup.server.expect(ROUTES).await;
+        asked.refuse(503, "ServiceUnavailable", "not all paths are installed yet");
+    }
+    let trouble = setup.event().await;
+    assert!(trouble.starts_with("trouble with HTTPRoute: "), "{trouble}");
+    setup.server.serve(&[HTTP_V1]);
+    setup
+        .server
+        .expect(ROUTES)
+        .await
+        .list("5", "", &[route("a", 1)]);
+    setup
+        .expect(&["+HTTPRoute app/a", "HTTPRoute v1", "synced"])
+        .await;
+    assert_eq!(setup.served.version(Kind::HttpRoute), Some("v1"));
 }
