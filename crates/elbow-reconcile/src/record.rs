@@ -185,11 +185,9 @@ fn target_group(group: &ObservedTargetGroup) -> serde_json::Value {
 fn digest(of: &impl Serialize) -> String {
     // Plain values of strings, numbers and ordered maps always have a JSON.
     let json = serde_json::to_vec(of).unwrap_or_default();
-    let hash = Sha256::digest(json);
-    hash.iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let mut text = hex::encode(Sha256::digest(json));
+    text.truncate(32);
+    text
 }
 
 #[cfg(test)]
