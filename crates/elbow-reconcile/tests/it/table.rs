@@ -152,7 +152,8 @@ fn records_are_kept(run: &Run) -> bool {
 
 #[test]
 fn what_changed_while_nobody_looked_is_found_at_a_restart() {
-    let rows: [(&str, fn(&mut Vec<String>), usize); 3] = [
+    type Edit = fn(&mut Vec<String>);
+    let rows: [(&str, Edit, usize); 3] = [
         ("a route", |c| c[5] = gateway(4, FIRST, ADDRESS), 1),
         ("endpoints", |c| c[5] = gateway(4, "", "192.168.96.11"), 1),
         ("a Gateway", |c| c.truncate(5), 1),
