@@ -6,9 +6,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use elbow_api::{Diagnostic, Object, ObjectRef, Snapshot, SourceLocation};
+use elbow_api::{
+    Diagnostic, Kind, NamespacedName, Object, ObjectRef, Snapshot, SourceLocation, TlsMaterial,
+};
 
 use crate::node::Node;
+use crate::object;
 use crate::text::Text;
 
 /// What came of loading manifests.
@@ -40,6 +43,23 @@ impl Loaded {
         let origin = self.origins.get(object)?;
         let text = self.texts.get(&origin.source)?;
         Some(text.locate(origin.root.find(field.unwrap_or_default())))
+    }
+
+    /// What an import takes from a Secret, read from its text at this moment; `None` if it is not there
+    /// or cannot be imported.
+    pub fn tls_material(&self, secret: &NamespacedName) -> Option<TlsMaterial> {
+        let object = ObjectRef::new(Kind::Secret, &secret.namespace, &secret.name);
+        object::tls_material(&self.origins.get(&object)?.root)
+    }
+
+    /// Puts the objects of another reading over these, as if they were applied later.
+    pub fn apply(&mut self, other: Self) {
+        for object in other.snapshot.objects() {
+            self.snapshot.apply(&object);
+        }
+        self.texts.extend(other.texts);
+        self.origins.extend(other.origins);
+        self.diagnostics.extend(other.diagnostics);
     }
 
     /// The name of the text that an object is in, or was in when it was last read.

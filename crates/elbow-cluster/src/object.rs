@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use elbow_api::{ByteSpan, Kind, Object, ObjectRef, Severity};
+use elbow_api::{ByteSpan, Kind, Object, ObjectRef, Secret, Severity, TlsMaterial};
 use k8s_openapi::api::core::v1 as core;
 use regex::Regex;
 use serde::de::DeserializeOwned;
@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::node::{Data, Node, push_key};
-use crate::schema::Schema;
+use crate::schema::{self, Schema};
 use crate::validate::{self, Violation};
 
 /// Namespace of an object that names none, as `kubectl` has it.
@@ -22,6 +22,14 @@ const DEFAULT_NAMESPACE: &str = "default";
 
 /// Label by which an API server makes every Namespace selectable.
 const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
+
+/// What an import takes from a Secret's document.
+pub(crate) fn tls_material(root: &Node) -> Option<TlsMaterial> {
+    let (_, schema) = schema::find(Kind::Secret).version("v1")?;
+    let (value, _) = validate::check(schema, root);
+    let secret = serde_json::from_value::<core::Secret>(encode_string_data(value)).ok()?;
+    Secret::read(secret).1
+}
 
 /// The kind, namespace and name of a document, even if it is otherwise wrong.
 pub(crate) fn identify(kind: Kind, root: &Node) -> Option<ObjectRef> {

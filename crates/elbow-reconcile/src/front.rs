@@ -13,14 +13,14 @@ use elbow_api::{
 };
 use elbow_model::observed::ObservedLoadBalancer;
 use elbow_model::{
-    ErrorClass, FactQuery, Facts, Observed, ObservedStack, Ref, SecurityGroupId, Stack, StackId,
-    StackKind, Tags, TargetGroupArn,
+    CertificateArn, ErrorClass, FactQuery, Facts, Observed, ObservedStack, Ref, SecurityGroupId,
+    Stack, StackId, StackKind, Tags, TargetGroupArn,
 };
 use elbow_plan::{ClusterView, Input, Plan, Policy};
-use elbow_translate::Settings;
 use elbow_translate::status::{
     self, GatewayStatus, ListenerSetStatus, LoadBalancerReport, RouteParentStatus,
 };
+use elbow_translate::{Settings, SharedUse};
 
 use crate::execute::Failure;
 use crate::machine::RoundResult;
@@ -281,11 +281,30 @@ pub(crate) fn translate(
 }
 
 /// What all Gateways share, given what each asks for.
-pub(crate) fn cluster_stack<'a>(
-    stacks: impl IntoIterator<Item = &'a Stack>,
+pub(crate) fn cluster_stack(
+    shared_use: &SharedUse,
+    snapshot: &Snapshot,
+    now_seconds: i64,
     settings: &Settings,
-) -> Stack {
-    elbow_translate::translate_cluster(stacks, settings)
+) -> (Stack, BTreeSet<Read>) {
+    elbow_translate::translate_cluster(shared_use, snapshot, Some(now_seconds), settings)
+}
+
+/// Plans what all Gateways share; the certificates in `kept` are not deleted.
+pub(crate) fn plan_cluster(
+    desired: &Stack,
+    observed: &ObservedStack,
+    known: &Observed,
+    kept: BTreeSet<CertificateArn>,
+    policy: &Policy,
+) -> Plan {
+    let cluster = ClusterView::of(known).keeping(kept);
+    elbow_plan::plan_stack(Input {
+        desired,
+        observed,
+        cluster: &cluster,
+        policy,
+    })
 }
 
 /// Plans one Stack.

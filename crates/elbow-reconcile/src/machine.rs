@@ -11,10 +11,10 @@
 //! ```text
 //! census ─> units ─> observe ─> translate ─> plan ─> execute ─> remember
 //!              ^         ^          │ facts                │
-//!              │ changed reads      └ of the shared group ─┘ failures: wait, observe, again
+//!              │ changed reads      └ of what is shared ───┘ failures: wait, observe, again
 //! ```
 //!
-//! A unit is a Gateway, or the security group that all share. Start at [`Reconciler::step`]; a round
+//! A unit is a Gateway, or what all share. Start at [`Reconciler::step`]; a round
 //! is in [`rounds`], what becomes of answers in [`answers`].
 
 mod answers;
@@ -22,6 +22,7 @@ mod facts_book;
 mod lane;
 mod records;
 mod rounds;
+mod shared;
 mod timers;
 mod unit;
 mod units;
@@ -45,6 +46,7 @@ use crate::record::Record;
 use crate::settings::Settings;
 use crate::time::Timestamp;
 use facts_book::FactsBook;
+use shared::Shared;
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -209,6 +211,7 @@ pub struct Reconciler {
     /// The records that are kept.
     records: BTreeMap<StackId, Record>,
     facts: FactsBook,
+    shared: Shared,
     units: Units,
     /// Units by what their last translation read.
     readers: BTreeMap<Read, BTreeSet<Unit>>,
@@ -236,6 +239,7 @@ impl Reconciler {
             known_tags: BTreeMap::new(),
             records: BTreeMap::new(),
             facts: FactsBook::default(),
+            shared: Shared::default(),
             units: Units::default(),
             readers: BTreeMap::new(),
             ready: BTreeSet::new(),

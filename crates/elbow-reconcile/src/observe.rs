@@ -25,8 +25,8 @@ use elbow_model::aws_call::{
 use elbow_model::observed::{ObservedRule, ObservedSecurityGroup, ObservedTarget};
 use elbow_model::stack::{CLUSTER_TAG, LoadBalancerType};
 use elbow_model::{
-    Attributes, AwsAnswer, AwsCall, AwsError, ErrorClass, ListenerArn, LoadBalancerArn, Observed,
-    ObservedStack, StackId, Tags, TargetGroupArn, VpcId,
+    Attributes, AwsAnswer, AwsCall, AwsError, CertificateArn, ErrorClass, ListenerArn,
+    LoadBalancerArn, Observed, ObservedStack, StackId, Tags, TargetGroupArn, VpcId,
 };
 
 use crate::ownership::owner;
@@ -35,11 +35,12 @@ use crate::ownership::owner;
 const ARNS_PER_DESCRIBE_TAGS: usize = 20;
 
 /// What the tagging API calls the resources whose tags elbow looks for.
-const RESOURCE_TYPES: [&str; 4] = [
+const RESOURCE_TYPES: [&str; 5] = [
     "elasticloadbalancing:loadbalancer",
     "elasticloadbalancing:targetgroup",
     "elasticloadbalancing:listener",
     "elasticloadbalancing:listener-rule",
+    "acm:certificate",
 ];
 
 /// How much to look at.
@@ -174,18 +175,27 @@ impl Census {
 
     /// Whether a load balancer or target group of this ARN is there.
     pub fn lists(&self, arn: &str) -> bool {
-        self.load_balancers.contains_key(&LoadBalancerArn::new(arn))
+        // Certificates are in no list that is read for other Stacks.
+        is_certificate(arn)
+            || self.load_balancers.contains_key(&LoadBalancerArn::new(arn))
             || self.target_groups.contains_key(&TargetGroupArn::new(arn))
     }
 
-    /// Tags by ARN of listed load balancers and target groups, others' too: a later observation of
+    /// Tags by ARN of listed load balancers, target groups and certificates, others' too: a later observation of
     /// single Stacks need not ask for these again.
     pub fn known_tags(&self) -> BTreeMap<String, Tags> {
         let load_balancers = self.load_balancers.keys().map(ToString::to_string);
         let arns = load_balancers.chain(self.target_groups.keys().map(ToString::to_string));
-        arns.filter_map(|arn| self.tags.get(&arn).cloned().map(|tags| (arn, tags)))
+        let certificates = self.tags.keys().filter(|arn| is_certificate(arn)).cloned();
+        arns.chain(certificates)
+            .filter_map(|arn| self.tags.get(&arn).cloned().map(|tags| (arn, tags)))
             .collect()
     }
+}
+
+/// Whether an ARN is one of ACM.
+fn is_certificate(arn: &str) -> bool {
+    arn.split(':').nth(2) == Some("acm")
 }
 
 /// One observation under way.
@@ -318,6 +328,11 @@ impl Observation {
     // --- the stages ---
 
     fn lists(&self) -> Vec<AwsCall> {
+        if self.is_of_cluster_alone() {
+            // ACM is asked itself: the index may lag behind what was imported a moment ago.
+            let certificates = AwsCall::ListImportedCertificates { marker: None };
+            return vec![self.security_groups(None), certificates];
+        }
         let mut calls = vec![
             AwsCall::DescribeLoadBalancers {
                 arns: Vec::new(),
@@ -333,6 +348,30 @@ impl Observation {
             calls.push(self.index(None));
         }
         calls
+    }
+
+    /// What all Stacks share has neither load balancers nor target groups.
+    fn is_of_cluster_alone(&self) -> bool {
+        match &self.scope {
+            Scope::Stacks { stacks, .. } => stacks.iter().eq([&StackId::CLUSTER]),
+            Scope::Census | Scope::Details { .. } => false,
+        }
+    }
+
+    /// Asks for the tags of imported certificates, but for those that are known to be somebody else's.
+    fn certificate_tags(&self, page: &[CertificateArn]) -> Vec<AwsCall> {
+        let Scope::Stacks { known_tags, .. } = &self.scope else {
+            return Vec::new();
+        };
+        let is_ours = |tags: &Tags| owner(tags, &self.cluster_name) == Some(StackId::CLUSTER);
+        let asked = page
+            .iter()
+            .filter(|arn| known_tags.get(arn.as_str()).is_none_or(is_ours));
+        asked
+            .map(|arn| AwsCall::ListTagsForCertificate {
+                certificate: arn.clone(),
+            })
+            .collect()
     }
 
     fn security_groups(&self, marker: Option<String>) -> AwsCall {
@@ -504,6 +543,17 @@ impl Observation {
                 self.census.tags.extend(page.items.iter().cloned());
                 more(&page, |marker| self.index(marker))
             }
+            (AwsCall::ListImportedCertificates { .. }, AwsAnswer::CertificateArns(page)) => {
+                let mut next = self.certificate_tags(&page.items);
+                next.extend(more(&page, |marker| AwsCall::ListImportedCertificates {
+                    marker,
+                }));
+                next
+            }
+            (AwsCall::ListTagsForCertificate { certificate }, AwsAnswer::CertificateTags(tags)) => {
+                self.census.tags.insert(certificate.to_string(), tags);
+                Vec::new()
+            }
             (AwsCall::DescribeTags { .. }, AwsAnswer::TagsByArn(page)) => {
                 self.census.tags.extend(page.items);
                 Vec::new()
@@ -594,6 +644,7 @@ impl Observation {
                 self.census.has_index = false;
                 Ok(Vec::new())
             }
+            (AwsCall::ListTagsForCertificate { .. }, ErrorClass::NotFound) => Ok(Vec::new()),
             // One ARN that is gone fails the whole call: halve it until only that one is left.
             (AwsCall::DescribeTags { arns }, ErrorClass::NotFound) => {
                 if arns.len() < 2 {

@@ -1,8 +1,9 @@
 //! Ownership: the tags of a resource in, the Stack that they prove it to belong to out.
 //!
 //! What always holds: without the tag of this cluster and the tag of a Stack (or, for the group that
-//! all Stacks share, its resource tag) nothing is ours, whatever its name says.
+//! all Stacks share, their resource tag) nothing is ours, whatever its name says.
 
+use elbow_model::certificate::IMPORTED_PREFIX;
 use elbow_model::stack::{BACKEND_SECURITY_GROUP, CLUSTER_TAG};
 use elbow_model::{StackId, StackKind, Tags};
 
@@ -20,7 +21,8 @@ pub(crate) fn owner(tags: &Tags, cluster_name: &str) -> Option<StackId> {
         });
     let shared = || {
         let resource = tags.get(&StackId::CLUSTER.resource_tag())?;
-        (resource == BACKEND_SECURITY_GROUP).then_some(StackId::CLUSTER)
+        let is_shared = resource == BACKEND_SECURITY_GROUP || resource.starts_with(IMPORTED_PREFIX);
+        is_shared.then_some(StackId::CLUSTER)
     };
     gateway.or_else(shared)
 }
@@ -51,6 +53,11 @@ mod tests {
             (
                 "shared",
                 vec![cluster, ("elbv2.k8s.aws/resource", "backend-sg")],
+                Some(StackId::CLUSTER),
+            ),
+            (
+                "a certificate",
+                vec![cluster, ("elbv2.k8s.aws/resource", "secret/shop/tls")],
                 Some(StackId::CLUSTER),
             ),
             (

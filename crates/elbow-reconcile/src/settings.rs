@@ -6,6 +6,7 @@ use elbow_plan::policy::Quotas;
 use crate::backoff::Backoff;
 use crate::budget::Limits;
 use crate::execute::Polls;
+use crate::time::Timestamp;
 
 /// Whether Gateways are kept from disappearing before their AWS resources are gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,9 @@ pub enum Protection {
 /// What a driver decides about rounds.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// The moment from which timestamps count, in milliseconds since 1970: certificates are judged by
+    /// the time of day. Zero where timestamps are that themselves.
+    pub epoch_ms: u64,
     /// What translation needs; the cluster's name and VPC are in it.
     pub translate: elbow_translate::Settings,
     /// Which steps are carried out.
@@ -62,6 +66,7 @@ impl Settings {
             ..Policy::default()
         };
         Self {
+            epoch_ms: 0,
             translate,
             policy,
             protection: Protection::None,
@@ -77,6 +82,12 @@ impl Settings {
             facts_age_max_ms: 60_000,
             targets_interval_ms: 250,
         }
+    }
+
+    /// A moment as certificates have it: in seconds since 1970.
+    pub(crate) fn seconds(&self, now: Timestamp) -> i64 {
+        let seconds = now.plus_millis(self.epoch_ms).as_millis() / 1000;
+        i64::try_from(seconds).unwrap_or(i64::MAX)
     }
 
     /// The same against the emulator: no budgets, and nobody else changes anything.

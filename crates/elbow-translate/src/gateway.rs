@@ -33,6 +33,7 @@ mod ports;
 mod precedence;
 mod routes;
 mod rules;
+mod secrets;
 mod security_groups;
 mod subnets;
 mod tags;
@@ -364,10 +365,11 @@ fn build(frame: &Frame<'_, '_>, gateway: &Gateway, unwanted: BTreeSet<StackId>) 
     let own = std::iter::once((frame.object(), gateway.spec.listeners.as_slice()));
     let of_sets = sets.iter().map(|s| (s.object(), s.listeners.as_slice()));
     let mut listeners = listeners::read(frame.controller, own.chain(of_sets));
+    secrets::resolve(frame, &mut listeners);
     report_listeners(frame, &listeners);
     let names = sets.iter().map(|s| &s.name);
     let routes = routes::of_gateway(ctx, frame.controller, &frame.gateway, names);
-    unsupported::report(frame, &gateway.spec, &listeners, &routes);
+    unsupported::report(frame, &gateway.spec, &routes);
     // Difference (rejected-set-says-so): LBC says nothing to the routes of a ListenerSet that is not let in.
     let owners = std::iter::once(frame.object()).chain(sets.iter().map(ListenerSet::object));
     let attachments = attachment::attach(ctx, &owners.collect(), &listeners, &routes);
@@ -424,6 +426,7 @@ fn build(frame: &Frame<'_, '_>, gateway: &Gateway, unwanted: BTreeSet<StackId>) 
         }
         stack.load_balancer = Some(load_balancer);
     }
+    secrets::settle(&mut listeners);
     let verdict = if blocked {
         Verdict::Blocked
     } else {
@@ -491,7 +494,9 @@ fn report_listeners(frame: &Frame<'_, '_>, listeners: &[listeners::Listener]) {
                 "hostname",
                 "an earlier listener has this port and hostname; remove one of the two",
             ),
-            ListenerProblemKind::InvalidCertificateRef | ListenerProblemKind::Invalid => continue,
+            ListenerProblemKind::InvalidCertificateRef
+            | ListenerProblemKind::RefNotPermitted
+            | ListenerProblemKind::Invalid => continue,
         };
         frame.ctx.report(
             Diagnostic::error(code, problem.message.clone())

@@ -16,7 +16,7 @@ mod selector;
 mod settings;
 pub mod status;
 
-pub use cluster::translate_cluster;
+pub use cluster::{SharedUse, translate_cluster};
 pub use gateway::{
     Addresses, BindingTemplate, ClassProblem, ListenerProblem, ListenerProblemKind, NetworkingRule,
     ParentRef, Peer, RouteConditionType, RouteFailure, Translated, Translation, stack_id,

@@ -407,8 +407,12 @@ fn listener(draft: &ListenerDraft, is_active: bool, generation: i64) -> Listener
     let is = |kinds: &[Kind]| problem.filter(|p| kinds.contains(&p.kind));
     let conflict = is(&[Kind::ProtocolConflict, Kind::HostnameConflict]);
     let refused = problem.filter(|p| p.kind.is_refusal());
-    let unresolved =
-        is(&[Kind::InvalidRouteKinds, Kind::InvalidCertificateRef]).or(draft.unresolved.as_ref());
+    let unresolved = is(&[
+        Kind::InvalidRouteKinds,
+        Kind::InvalidCertificateRef,
+        Kind::RefNotPermitted,
+    ])
+    .or(draft.unresolved.as_ref());
     let accepted = match refused {
         Some(p) => condition("Accepted", "False", p.kind.reason(), &p.message),
         None => condition("Accepted", "True", "Accepted", "Listener is accepted."),
@@ -423,8 +427,15 @@ fn listener(draft: &ListenerDraft, is_active: bool, generation: i64) -> Listener
         ),
     };
     let programmed = match problem {
-        Some(p) if p.kind == Kind::Invalid => {
-            condition("Programmed", "False", p.kind.reason(), &p.message)
+        Some(p)
+            if [
+                Kind::Invalid,
+                Kind::InvalidCertificateRef,
+                Kind::RefNotPermitted,
+            ]
+            .contains(&p.kind) =>
+        {
+            condition("Programmed", "False", "Invalid", &p.message)
         }
         Some(p) => condition(
             "Programmed",

@@ -7,8 +7,9 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use elbow_api::{Diagnostic, Severity};
+use elbow_api::{Diagnostic, NamespacedName, Severity};
 use elbow_cluster::{Input, Loaded};
+use elbow_model::{AwsCall, CertificateMaterial};
 use elbow_translate::Settings;
 
 use crate::args::SettingsArgs;
@@ -104,6 +105,11 @@ impl Project {
         }
     }
 
+    /// What an import takes from the Secret that it names, if the Secret holds that.
+    pub fn material(&self, call: &AwsCall) -> Option<CertificateMaterial> {
+        material(&self.loaded, call)
+    }
+
     /// Whether something could not be read or is not valid, so that an answer is not about all of it.
     pub fn is_incomplete(&self) -> bool {
         self.loaded
@@ -120,6 +126,20 @@ impl Project {
         all.dedup();
         all
     }
+}
+
+/// What an import takes from the Secret that it names, if the Secret holds that.
+pub(crate) fn material(loaded: &Loaded, call: &AwsCall) -> Option<CertificateMaterial> {
+    let AwsCall::ImportCertificate { content, .. } = call else {
+        return None;
+    };
+    let secret = NamespacedName::new(content.namespace.clone(), content.name.clone());
+    let material = loaded.tls_material(&secret)?;
+    (material.digest == content.digest).then_some(CertificateMaterial {
+        certificate: material.certificate,
+        chain: material.chain,
+        private_key: material.private_key,
+    })
 }
 
 impl Sources for Loaded {

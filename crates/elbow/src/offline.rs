@@ -5,13 +5,14 @@
 //! planned against a base is planned against a base that works.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use elbow_api::crds::TargetGroupBinding;
 use elbow_api::{NamespacedName, Snapshot};
 use elbow_emulator::{Config, Emulator, HealthMode, Quotas};
 use elbow_loopback::world::{self, World};
-use elbow_model::{AwsAnswer, AwsCall, AwsError};
+use elbow_model::{AwsAnswer, AwsCall, AwsError, CertificateMaterial};
 use elbow_plan::Plan;
 use elbow_reconcile::drive::{self, PlanReport};
 use elbow_reconcile::time::Timestamp;
@@ -65,9 +66,15 @@ impl Account {
             emulator,
             authority,
             world,
-            now: Timestamp::from_millis(1),
+            now: wall_clock(),
             kept: VecDeque::new(),
         })
+    }
+
+    /// The same at another time than now: certificates are judged by it.
+    #[must_use]
+    pub fn at(self, now: Timestamp) -> Self {
+        Self { now, ..self }
     }
 
     /// Adds what another project takes for granted.
@@ -84,11 +91,14 @@ impl Account {
 
     /// What would be done for a project.
     pub fn plan(&mut self, project: &Project) -> PlanReport {
-        let settings = elbow_reconcile::Settings::new(project.settings.clone());
         let start = self.now;
+        let settings = elbow_reconcile::Settings {
+            epoch_ms: start.as_millis(),
+            ..elbow_reconcile::Settings::new(project.settings.clone())
+        };
         let emulator = &mut self.emulator;
         drive::plan_once(&project.loaded.snapshot, &settings, &mut |now, call| {
-            answer(emulator, start.plus_millis(now.as_millis()), call)
+            answer(emulator, start.plus_millis(now.as_millis()), call, None)
         })
     }
 
@@ -112,7 +122,8 @@ impl Account {
             &project.loaded.snapshot,
             &settings,
             &mut |now, call| {
-                let result = answer(emulator, now, call);
+                let material = project.material(call);
+                let result = answer(emulator, now, call, material.as_ref());
                 after_call(emulator, now, call);
                 result
             },
@@ -176,7 +187,7 @@ impl Account {
 
     /// Asks the account something that is no part of a round.
     pub fn call(&mut self, call: &AwsCall) -> Result<AwsAnswer, AwsError> {
-        answer(&mut self.emulator, self.now, call)
+        answer(&mut self.emulator, self.now, call, None)
     }
 
     /// The time in the account.
@@ -202,10 +213,23 @@ impl Done {
     }
 }
 
-fn answer(emulator: &mut Emulator, now: Timestamp, call: &AwsCall) -> Result<AwsAnswer, AwsError> {
-    elbow_loopback::answer(
+/// The time of day, by which certificates of Secrets are judged.
+fn wall_clock() -> Timestamp {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+    let millis = since_1970.map_or(0, |elapsed| elapsed.as_millis());
+    Timestamp::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
+}
+
+fn answer(
+    emulator: &mut Emulator,
+    now: Timestamp,
+    call: &AwsCall,
+    material: Option<&CertificateMaterial>,
+) -> Result<AwsAnswer, AwsError> {
+    elbow_loopback::answer_with(
         emulator,
         elbow_emulator::Timestamp::from_millis(now.as_millis()),
         call,
+        material,
     )
 }

@@ -211,11 +211,17 @@ fn discovers_certificates(snapshot: &Snapshot) -> bool {
     objects.iter().any(|object| match object {
         Object::Gateway(gateway) => {
             let mut listeners = gateway.spec.listeners.iter();
-            listeners.any(|l| discovers(&l.protocol, l.port))
+            listeners.any(|l| {
+                let refs = l.tls.as_ref().and_then(|tls| tls.certificate_refs.as_ref());
+                refs.is_none_or(Vec::is_empty) && discovers(&l.protocol, l.port)
+            })
         }
         Object::ListenerSet(set) => {
             let mut listeners = set.spec.listeners.iter();
-            listeners.any(|l| discovers(&l.protocol, l.port))
+            listeners.any(|l| {
+                let refs = l.tls.as_ref().and_then(|tls| tls.certificate_refs.as_ref());
+                refs.is_none_or(Vec::is_empty) && discovers(&l.protocol, l.port)
+            })
         }
         _ => false,
     })

@@ -45,6 +45,7 @@ impl Reconciler {
             return;
         }
         let Unit::Gateway(name) = unit else { return };
+        self.tell_facts(now);
         let (facts, settings) = (self.facts.facts(), &self.settings.translate);
         let Translation::Done(done) = front::translate(snapshot, facts, settings, name) else {
             return;

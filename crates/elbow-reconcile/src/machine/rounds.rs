@@ -2,7 +2,7 @@
 //!
 //! In: a unit whose turn it is. Out: calls, reports, and in the end a [`RoundResult`]. What always
 //! holds: translation comes after observation, so that it knows the load balancer that is there; a
-//! Gateway that needs the shared security group waits for it; a Gateway that cannot be translated as a
+//! Gateway that needs something shared waits for it ([`super::shared`]); a Gateway that cannot be translated as a
 //! whole keeps what it has.
 
 use std::borrow::Cow;
@@ -10,16 +10,11 @@ use std::collections::BTreeSet;
 
 use elbow_api::Snapshot;
 use elbow_model::observed::{LoadBalancerState, ObservedLoadBalancer};
-use elbow_model::stack::BACKEND_SECURITY_GROUP;
-use elbow_model::{
-    AwsError, ErrorClass, ObservedStack, ResourceId, ResourceKey, ResourceKind, SecurityGroupId,
-    Stack, StackId,
-};
-use elbow_plan::policy::{Mode, MovedRules};
-use elbow_plan::{Plan, Provided};
+use elbow_model::{AwsError, ErrorClass, ObservedStack, Stack, StackId};
+use elbow_plan::Plan;
+use elbow_plan::policy::MovedRules;
 
 use super::unit::{Knowledge, Phase, Unit, Work};
-use super::units::Trait;
 use super::{CensusState, Effect, Owner, Reconciler, RoundResult};
 use crate::execute::{Execution, Next, Outcome};
 use crate::front::{self, Translation};
@@ -60,7 +55,7 @@ impl Reconciler {
 
     // --- observing ---
 
-    fn observe(&mut self, unit: &Unit, snapshot: &Snapshot, now: Timestamp) {
+    pub(super) fn observe(&mut self, unit: &Unit, snapshot: &Snapshot, now: Timestamp) {
         let translate = &self.settings.translate;
         let cluster_name = translate.cluster_name.clone();
         let stacks = unit.stacks();
@@ -132,7 +127,7 @@ impl Reconciler {
 
     pub(super) fn translate_and_plan(&mut self, unit: &Unit, snapshot: &Snapshot, now: Timestamp) {
         match unit {
-            Unit::Cluster => self.plan_cluster(now),
+            Unit::Cluster => self.plan_cluster(snapshot, now),
             Unit::Gateway(_) => self.translate_gateway(unit, snapshot, now),
         }
     }
@@ -152,6 +147,7 @@ impl Reconciler {
                 .load_balancers
                 .insert(stack, existing);
         }
+        self.tell_facts(now);
         let translation =
             front::translate(snapshot, self.facts.facts(), &self.settings.translate, name);
         match translation {
@@ -232,16 +228,14 @@ impl Reconciler {
         unwanted: &BTreeSet<StackId>,
         now: Timestamp,
     ) {
-        if let Some(stack) = stack {
-            let lacks_group = stack.uses_backend_security_group()
-                && self.backend_group().is_none()
-                && self.settings.policy.mode != Mode::DryRun;
-            if lacks_group {
-                let priority = self.set_phase(unit, Phase::AwaitingCluster);
-                self.enqueue(&Unit::Cluster, priority, now);
-                return;
-            }
+        if stack.is_some_and(|stack| self.must_await_cluster(stack)) {
+            let priority = self.set_phase(unit, Phase::AwaitingCluster);
+            self.enqueue(&Unit::Cluster, priority, now);
+            return;
         }
+        let rest = stack.and_then(|stack| self.without_unavailable(stack));
+        self.note_lacking(unit, rest.as_ref());
+        let stack = rest.as_ref().map(|rest| &rest.stack).or(stack);
         let name = &self.settings.translate.cluster_name;
         let left = unwanted.iter().filter_map(|id| {
             let observed = self.known.stacks.get(id)?;
@@ -297,86 +291,9 @@ impl Reconciler {
         }
     }
 
-    // --- the shared security group ---
-
-    /// The id of the shared security group, if it is there.
-    pub(super) fn backend_group(&self) -> Option<&SecurityGroupId> {
-        let cluster = self.known.stacks.get(&StackId::CLUSTER)?;
-        cluster.security_groups.first().map(|group| &group.id)
-    }
-
-    fn plan_cluster(&mut self, now: Timestamp) {
-        let unit = Unit::Cluster;
-        let stack = match self.use_of_group() {
-            UseOfGroup::InUse => {
-                let stacks = self
-                    .units
-                    .iter()
-                    .filter_map(|(_, work)| work.stack.as_ref());
-                front::cluster_stack(stacks, &self.settings.translate)
-            }
-            UseOfGroup::Unused => Stack::empty(
-                StackId::CLUSTER,
-                self.settings.translate.cluster_name.clone(),
-            ),
-            // Somebody may still turn out to need it: each Gateway's round asks again.
-            UseOfGroup::Unknown => {
-                self.set_phase(&unit, Phase::Idle);
-                return;
-            }
-        };
-        if let Some(work) = self.units.get_mut(&unit) {
-            work.is_translated = true;
-            work.stack = Some(stack.clone());
-        }
-        let empty = ObservedStack::default();
-        let observed = self.known.stacks.get(&StackId::CLUSTER).unwrap_or(&empty);
-        let plan = front::plan_stack(&stack, observed, &self.known, &self.settings.policy);
-        self.execute(&unit, plan, now);
-    }
-
-    fn use_of_group(&mut self) -> UseOfGroup {
-        self.units.settle(&self.settings);
-        if self.units.any(Trait::UsesGroup) {
-            return UseOfGroup::InUse;
-        }
-        if self.units.any(Trait::Undecided) {
-            return UseOfGroup::Unknown;
-        }
-        let Some(group) = self.backend_group() else {
-            return UseOfGroup::Unused;
-        };
-        // A blocked Gateway keeps the load balancer that it has, and that one its groups.
-        let mut balancers = self.known.stacks.values().flat_map(|s| &s.load_balancers);
-        if balancers.any(|lb| lb.security_groups.contains(group)) {
-            return UseOfGroup::Unknown;
-        }
-        UseOfGroup::Unused
-    }
-
-    /// Looks whether the shared group has to be made or can go, now that a Gateway's round is over.
-    fn review_cluster(&mut self, now: Timestamp) {
-        let is_dry_run = self.settings.policy.mode == Mode::DryRun;
-        let Some(work) = self.units.get(&Unit::Cluster) else {
-            return;
-        };
-        let is_translated = work.is_translated;
-        if !work.is_settled() || (is_dry_run && is_translated) {
-            return;
-        }
-        let is_due = match self.use_of_group() {
-            UseOfGroup::InUse => self.backend_group().is_none() || !is_translated,
-            UseOfGroup::Unused => self.backend_group().is_some(),
-            UseOfGroup::Unknown => false,
-        };
-        if is_due {
-            self.enqueue(&Unit::Cluster, Priority::Fresh, now);
-        }
-    }
-
     // --- carrying out ---
 
-    fn execute(&mut self, unit: &Unit, plan: Plan, now: Timestamp) {
+    pub(super) fn execute(&mut self, unit: &Unit, plan: Plan, now: Timestamp) {
         if plan.is_empty() {
             self.finish(
                 unit,
@@ -395,11 +312,7 @@ impl Reconciler {
         if let Some(work) = self.units.get_mut(unit) {
             work.record_at = None;
         }
-        let group = self.backend_group().map(ToString::to_string);
-        let provided: Provided = group
-            .map(|id| (backend_group_key(), id))
-            .into_iter()
-            .collect();
+        let provided = self.provided();
         let (backoff, polls) = (self.settings.backoff, self.settings.polls);
         let execution = Execution::new(plan, provided, backoff, polls);
         self.set_phase(unit, Phase::Executing(Box::new(execution)));
@@ -461,12 +374,13 @@ impl Reconciler {
         };
         work.phase = Phase::Idle;
         work.finished_at = now;
+        let result = &work.with_shared_failures(result.clone());
         let failed_with = failure_class(result);
         if let RoundResult::Converged { outcome } | RoundResult::Incomplete { outcome } = result {
             if outcome.must_observe {
                 work.knowledge = Knowledge::Doubtful;
             }
-            let is_reached = outcome.is_complete() && outcome.held == 0;
+            let is_reached = outcome.is_complete() && outcome.held == 0 && work.lacking.is_empty();
             work.applied = if is_reached { work.stack.clone() } else { None };
             if is_reached {
                 self.plan_record(unit, now);
@@ -497,8 +411,7 @@ impl Reconciler {
         }
         match unit {
             Unit::Cluster => {
-                self.tell_waiters(result, retry_at);
-                self.release_waiters(now);
+                self.cluster_finished(result, retry_at, now);
             }
             Unit::Gateway(_) => {
                 self.watch_provisioning(unit, now);
@@ -506,37 +419,6 @@ impl Reconciler {
                 self.review_cluster(now);
             }
         }
-    }
-
-    /// The Gateways that wait for the shared group share its failure.
-    fn tell_waiters(&mut self, result: &RoundResult, retry_at: Option<Timestamp>) {
-        if failure_class(result).is_none() {
-            return;
-        }
-        for unit in self.awaiting_cluster() {
-            self.report_outcome(&unit, result);
-            self.effects.push(Effect::RoundFinished {
-                unit,
-                result: result.clone(),
-                retry_at,
-            });
-        }
-    }
-
-    /// The Gateways that waited for the shared group go on once it is there.
-    fn release_waiters(&mut self, now: Timestamp) {
-        if self.backend_group().is_none() {
-            return;
-        }
-        for unit in self.awaiting_cluster() {
-            let priority = self.set_phase(&unit, Phase::Idle);
-            self.enqueue(&unit, priority, now);
-        }
-    }
-
-    fn awaiting_cluster(&mut self) -> Vec<Unit> {
-        self.units.settle(&self.settings);
-        self.units.with(Trait::AwaitsCluster).cloned().collect()
     }
 
     /// Goes on looking at a load balancer that is being set up.
@@ -595,7 +477,7 @@ impl Reconciler {
         work.priority.unwrap_or(Priority::Retry)
     }
 
-    fn note_reads(&mut self, unit: &Unit, reads: BTreeSet<elbow_api::Read>) {
+    pub(super) fn note_reads(&mut self, unit: &Unit, reads: BTreeSet<elbow_api::Read>) {
         let Some(work) = self.units.get_mut(unit) else {
             return;
         };
@@ -650,24 +532,8 @@ impl Reconciler {
     }
 }
 
-/// Whether any Gateway needs the shared security group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum UseOfGroup {
-    InUse,
-    Unused,
-    Unknown,
-}
-
-/// The key under which plans refer to the shared security group.
-fn backend_group_key() -> ResourceKey {
-    ResourceKey {
-        stack: StackId::CLUSTER,
-        kind: ResourceKind::SecurityGroup,
-        id: ResourceId::new(BACKEND_SECURITY_GROUP),
-    }
-}
-
-fn failure_class(result: &RoundResult) -> Option<ErrorClass> {
+/// The class by which a round that failed is tried again.
+pub(super) fn failure_class(result: &RoundResult) -> Option<ErrorClass> {
     match result {
         RoundResult::Converged { .. } | RoundResult::Superseded | RoundResult::Blocked => None,
         RoundResult::Incomplete { outcome } => {

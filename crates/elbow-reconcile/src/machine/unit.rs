@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use elbow_api::{NamespacedName, Read};
-use elbow_model::{Stack, StackId, StackKind};
+use elbow_model::{ResourceId, Stack, StackId, StackKind};
 use serde::{Deserialize, Serialize};
 
-use crate::execute::Execution;
+use crate::execute::{Execution, Failure};
 use crate::front::Report;
 use crate::observe::Observation;
 use crate::outbox::Priority;
@@ -19,7 +19,7 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Unit {
-    /// What all Gateways share: the backend security group.
+    /// What all Gateways share: the backend security group, imported certificates.
     Cluster,
     /// A Gateway, with all the Stacks that it has or had: two while it changes its controller.
     Gateway(NamespacedName),
@@ -102,6 +102,10 @@ pub(super) struct Work {
     pub(super) applied: Option<Stack>,
     /// What was last reported.
     pub(super) reported: Option<Report>,
+    /// Certificates that the Stack refers to and that could not be had.
+    pub(super) lacking: BTreeSet<ResourceId>,
+    /// Why, as far as calls of the cluster's round failed for it: its next result has these failures.
+    pub(super) shared_failures: Vec<Failure>,
     /// Whether the objects were translated at least once, blocked or not.
     pub(super) is_translated: bool,
     /// Whether the last translation found mistakes.
@@ -118,7 +122,7 @@ pub(super) enum Phase {
     Observing(Box<Observation>),
     /// Facts are being looked up, for this unit and others.
     AwaitingFacts,
-    /// The shared security group is being made.
+    /// What it shares with others is being made.
     AwaitingCluster,
     /// The Gateway's finalizer is being set.
     AwaitingProtection,

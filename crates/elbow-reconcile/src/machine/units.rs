@@ -35,21 +35,27 @@ pub(super) enum Trait {
     AtWork,
     /// It waits for facts.
     AwaitsFacts,
-    /// It waits for the shared security group.
+    /// It waits for what it shares with others.
     AwaitsCluster,
     /// It is a Gateway whose Stack uses the shared security group.
     UsesGroup,
+    /// It is a Gateway whose Stack refers to imported certificates.
+    UsesCertificates,
+    /// It goes on without a certificate that could not be had.
+    LacksCertificates,
     /// It is a Gateway that was not translated yet.
     Undecided,
 }
 
 impl Trait {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 8] = [
         Self::Unsettled,
         Self::AtWork,
         Self::AwaitsFacts,
         Self::AwaitsCluster,
         Self::UsesGroup,
+        Self::UsesCertificates,
+        Self::LacksCertificates,
         Self::Undecided,
     ];
 
@@ -63,9 +69,19 @@ impl Trait {
                 let stack = work.stack.as_ref();
                 unit.gateway().is_some() && stack.is_some_and(Stack::uses_backend_security_group)
             }
+            Self::UsesCertificates => {
+                let stack = work.stack.as_ref();
+                unit.gateway().is_some() && stack.is_some_and(uses_certificates)
+            }
+            Self::LacksCertificates => !work.lacking.is_empty(),
             Self::Undecided => unit.gateway().is_some() && !work.is_translated,
         }
     }
+}
+
+fn uses_certificates(stack: &Stack) -> bool {
+    let mut certificates = stack.listeners.values().flat_map(|l| &l.certificates);
+    certificates.any(|certificate| certificate.known().is_none())
 }
 
 impl Units {

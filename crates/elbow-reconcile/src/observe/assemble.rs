@@ -3,21 +3,23 @@
 
 use elbow_model::aws_call::{ListenerDescription, LoadBalancerDescription, TargetGroupDescription};
 use elbow_model::observed::{
-    ObservedListener, ObservedLoadBalancer, ObservedRule, ObservedTargetGroup,
+    ObservedCertificate, ObservedListener, ObservedLoadBalancer, ObservedRule, ObservedTargetGroup,
 };
 use elbow_model::stack::Scheme;
-use elbow_model::{Observed, StackId, Tags};
+use elbow_model::{CertificateArn, Observed, StackId, Tags};
 
-use super::{Observation, Scope, Sighting};
+use super::{Observation, Scope, Sighting, is_certificate};
 use crate::ownership::owner;
 
 pub(super) fn sighting(observation: Observation) -> Sighting {
     let mut observed = Observed::default();
     add_security_groups(&observation, &mut observed);
+    add_certificates(&observation, &mut observed);
     add_load_balancers(&observation, &mut observed);
     add_target_groups(&observation, &mut observed);
     Sighting {
-        lists_everything: !matches!(observation.scope, Scope::Details { .. }),
+        lists_everything: !matches!(observation.scope, Scope::Details { .. })
+            && !observation.is_of_cluster_alone(),
         observed,
         census: observation.census,
     }
@@ -39,6 +41,26 @@ fn add_security_groups(observation: &Observation, observed: &mut Observed) {
     }
     for stack in observed.stacks.values_mut() {
         stack.security_groups.sort_by(|a, b| a.id.cmp(&b.id));
+    }
+}
+
+fn add_certificates(observation: &Observation, observed: &mut Observed) {
+    if !observation.is_in_scope(&StackId::CLUSTER) {
+        return;
+    }
+    let tags = observation.census.tags.iter();
+    let certificates = tags.filter(|(arn, tags)| {
+        is_certificate(arn) && owner(tags, &observation.cluster_name) == Some(StackId::CLUSTER)
+    });
+    let certificates: Vec<_> = certificates
+        .map(|(arn, tags)| ObservedCertificate {
+            arn: CertificateArn::new(arn.clone()),
+            tags: tags.clone(),
+        })
+        .collect();
+    if !certificates.is_empty() {
+        let shared = observed.stacks.entry(StackId::CLUSTER).or_default();
+        shared.certificates = certificates;
     }
 }
 

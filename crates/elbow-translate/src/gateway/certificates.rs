@@ -38,6 +38,11 @@ pub(crate) fn discover(
         return Ok(Vec::new());
     };
     let authorities = &ctx.settings.allowed_certificate_authority_arns;
+    // What a Secret was imported as is for those who may refer to the Secret.
+    let is_imported = |arn: &CertificateArn| {
+        let mut imported = ctx.facts.imported_certificates.values();
+        imported.any(|own| own == arn)
+    };
     let is_allowed = |certificate: &Certificate| {
         authorities.is_empty()
             || certificate
@@ -49,7 +54,8 @@ pub(crate) fn discover(
     for hostname in hostnames {
         let mut has_one = false;
         for (arn, certificate) in all.iter().filter(|(_, c)| is_allowed(c)) {
-            if certificate.domains.iter().any(|d| covers(d, hostname)) {
+            let covers = |domain: &String| covers(domain, hostname);
+            if certificate.domains.iter().any(covers) && !is_imported(arn) {
                 has_one = true;
                 found.insert(arn.clone());
             }

@@ -12,6 +12,7 @@ use gateway_api::apis::experimental::gateways as gw;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::routes::RouteKind;
+use super::secrets::{CertificateRef, FromSecrets};
 use crate::selector::label_selector;
 
 /// A listener of a Gateway or of a ListenerSet.
@@ -26,7 +27,9 @@ pub(crate) struct Listener {
     pub(crate) protocol: String,
     pub(crate) hostname: Option<String>,
     pub(crate) is_passthrough: bool,
-    pub(crate) has_certificate_refs: bool,
+    pub(crate) certificate_refs: Vec<CertificateRef>,
+    /// What those come to.
+    pub(crate) from_secrets: FromSecrets,
     /// Route kinds that `allowedRoutes` names; empty for the protocol's own.
     pub(crate) kinds: Vec<String>,
     pub(crate) namespaces: AllowedNamespaces,
@@ -82,8 +85,10 @@ pub enum ListenerProblemKind {
     UnsupportedProtocol,
     ProtocolConflict,
     HostnameConflict,
-    /// No certificate is found.
+    /// No certificate is found, or one that is named cannot be used.
     InvalidCertificateRef,
+    /// A certificate of another namespace is named, and no ReferenceGrant permits that.
+    RefNotPermitted,
     /// It cannot be built for another reason.
     Invalid,
 }
@@ -109,6 +114,7 @@ impl ListenerProblemKind {
             Self::ProtocolConflict => "ProtocolConflict",
             Self::HostnameConflict => "HostnameConflict",
             Self::InvalidCertificateRef => "InvalidCertificateRef",
+            Self::RefNotPermitted => "RefNotPermitted",
             Self::Invalid => "Invalid",
         }
     }
@@ -201,8 +207,21 @@ fn normalise(owner: ObjectRef, place: usize, listener: &gw::GatewayListeners) ->
         hostname: listener.hostname.clone().filter(|h| !h.is_empty()),
         is_passthrough: tls
             .is_some_and(|t| t.mode == Some(gw::GatewayListenersTlsMode::Passthrough)),
-        has_certificate_refs: tls
-            .is_some_and(|t| t.certificate_refs.as_ref().is_some_and(|c| !c.is_empty())),
+        certificate_refs: tls
+            .and_then(|t| t.certificate_refs.as_ref())
+            .into_iter()
+            .flatten()
+            .map(|reference| CertificateRef {
+                group: reference.group.clone().unwrap_or_default(),
+                kind: reference
+                    .kind
+                    .clone()
+                    .unwrap_or_else(|| "Secret".to_owned()),
+                namespace: reference.namespace.clone(),
+                name: reference.name.clone(),
+            })
+            .collect(),
+        from_secrets: FromSecrets::default(),
         kinds: allowed
             .and_then(|a| a.kinds.as_ref())
             .into_iter()

@@ -18,6 +18,7 @@ use super::failures::RouteFailure;
 use super::listeners::{Listener, ListenerProblem, ListenerProblemKind};
 use super::routes::{Route, RouteKind};
 use super::rules::{self, DraftRule};
+use super::secrets::FromSecrets;
 use super::target_groups::TargetGroups;
 use super::{Frame, RouteFailures, actions, attributes, certificates, tags};
 use crate::settings::ListenerIsolation;
@@ -52,9 +53,19 @@ pub(crate) fn build<'a>(
             .iter()
             .filter(|l| l.is_valid() && l.port == *number)
             .collect();
-        let (Some(port), false) = (Port::new(*number), valid.is_empty()) else {
+        let Some(port) = Port::new(*number) else {
             continue;
         };
+        // A listener without a certificate cannot be served, and does not hold up others of its port.
+        let (without, valid): (Vec<_>, Vec<_>) = valid
+            .into_iter()
+            .partition(|l| matches!(l.from_secrets, FromSecrets::Nothing(_)));
+        if valid.is_empty() {
+            if !without.is_empty() {
+                ports.undecided.insert(port);
+            }
+            continue;
+        }
         let built = Builder {
             frame,
             port,
@@ -154,9 +165,6 @@ impl<'a> Builder<'_, '_, 'a> {
             default_action,
             certificates: if secure {
                 self.certificates(protocol, configured)?
-                    .into_iter()
-                    .map(Ref::Known)
-                    .collect()
             } else {
                 Vec::new()
             },
@@ -371,11 +379,65 @@ impl<'a> Builder<'_, '_, 'a> {
         &self,
         protocol: Protocol,
         configured: Option<&ListenerConfiguration>,
-    ) -> Result<Vec<CertificateArn>, ListenerProblem> {
+    ) -> Result<Vec<Ref<CertificateArn>>, ListenerProblem> {
         let explicit = certificates::explicit(configured);
         if !explicit.is_empty() {
-            return Ok(explicit);
+            return Ok(explicit.into_iter().map(Ref::Known).collect());
         }
+        let from_secrets = self.from_secrets();
+        if !from_secrets.is_empty() {
+            return Ok(from_secrets);
+        }
+        let discovered = self.discovered(protocol)?;
+        Ok(discovered.into_iter().map(Ref::Known).collect())
+    }
+
+    /// The certificates of Secrets that the listeners of the port name, in their order; after them those
+    /// that are discovered for the listeners beside them which name none.
+    fn from_secrets(&self) -> Vec<Ref<CertificateArn>> {
+        let mut found: Vec<Ref<CertificateArn>> = Vec::new();
+        let named = self.listeners.iter().filter_map(|l| match &l.from_secrets {
+            FromSecrets::Found(certificates) => Some(certificates),
+            FromSecrets::NotAsked | FromSecrets::Nothing(_) => None,
+        });
+        for certificate in named.flatten() {
+            if !found.contains(certificate) {
+                found.push(certificate.clone());
+            }
+        }
+        if found.is_empty() {
+            return found;
+        }
+        let others = self
+            .listeners
+            .iter()
+            .filter(|l| matches!(l.from_secrets, FromSecrets::NotAsked));
+        for listener in others {
+            let Some(hostname) = &listener.hostname else {
+                continue;
+            };
+            let hostnames = BTreeSet::from([hostname.clone()]);
+            match certificates::discover(self.frame.ctx, &hostnames) {
+                Ok(discovered) => {
+                    let discovered = discovered.into_iter().map(Ref::Known);
+                    let new: Vec<_> = discovered.filter(|c| !found.contains(c)).collect();
+                    found.extend(new);
+                }
+                Err(hostname) => {
+                    let finding = Diagnostic::error(
+                        "no-certificate",
+                        format!("no certificate found for host: {hostname}"),
+                    )
+                    .hint("name a Secret in its tls.certificateRefs, or have ACM issue a certificate for it");
+                    let finding = finding.on(listener.owner.clone()).at(listener.field());
+                    self.frame.ctx.report(finding);
+                }
+            }
+        }
+        found
+    }
+
+    fn discovered(&self, protocol: Protocol) -> Result<Vec<CertificateArn>, ListenerProblem> {
         let mut hostnames: BTreeSet<String> = self
             .listeners
             .iter()
@@ -384,7 +446,7 @@ impl<'a> Builder<'_, '_, 'a> {
         let of_routes = self.routes.values().flatten();
         hostnames.extend(of_routes.filter(|h| !h.is_empty()).cloned());
         let hint = format!(
-            "name a certificate in listenerConfigurations of a LoadBalancerConfiguration, for {protocol}:{}",
+            "name a Secret in tls.certificateRefs, or a certificate in listenerConfigurations of a LoadBalancerConfiguration, for {protocol}:{}",
             self.port
         );
         if hostnames.is_empty() {

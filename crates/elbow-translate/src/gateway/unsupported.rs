@@ -6,18 +6,12 @@ use elbow_api::{Diagnostic, Kind, ObjectRef};
 use gateway_api::apis::experimental::gateways::GatewaySpec;
 
 use super::Frame;
-use super::listeners::Listener;
 use super::routes::{Filter, Route};
 
 /// Reports what is not translated of a Gateway, its configuration and its routes.
-pub(crate) fn report(
-    frame: &Frame<'_, '_>,
-    spec: &GatewaySpec,
-    listeners: &[Listener],
-    routes: &[Route],
-) {
+pub(crate) fn report(frame: &Frame<'_, '_>, spec: &GatewaySpec, routes: &[Route]) {
     configuration(frame);
-    gateway(frame, spec, listeners);
+    gateway(frame, spec);
     for route in routes {
         self::route(frame, route);
     }
@@ -63,22 +57,11 @@ fn configuration(frame: &Frame<'_, '_>) {
     }
 }
 
-fn gateway(frame: &Frame<'_, '_>, spec: &GatewaySpec, listeners: &[Listener]) {
+fn gateway(frame: &Frame<'_, '_>, spec: &GatewaySpec) {
     let ignored = |field: String, message: &str, hint: &str| {
         let finding = Diagnostic::warning("ignored-field", message).hint(hint);
         frame.ctx.report(finding.on(frame.object()).at(field));
     };
-    for listener in listeners.iter().filter(|l| l.has_certificate_refs) {
-        let finding = Diagnostic::warning(
-            "not-supported-yet",
-            "certificates from Secrets are not translated yet; those of ACM are used",
-        )
-        .hint("name the ACM certificate in listenerConfigurations of a LoadBalancerConfiguration");
-        let field = format!("{}.tls.certificateRefs", listener.field());
-        frame
-            .ctx
-            .report(finding.on(listener.owner.clone()).at(field));
-    }
     if spec.addresses.as_ref().is_some_and(|a| !a.is_empty()) {
         let message = "AWS gives a load balancer its addresses";
         let hint = "choose addresses in loadBalancerSubnets of a LoadBalancerConfiguration";

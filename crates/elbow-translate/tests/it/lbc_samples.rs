@@ -8,7 +8,7 @@ use elbow_api::{Kind, NamespacedName, Object, ObjectRef, Snapshot};
 use elbow_cluster::{Input, load};
 use elbow_model::observed::LoadBalancerState;
 use elbow_model::{LoadBalancerArn, Ref, SecurityGroupId, TargetGroupArn};
-use elbow_translate::{Translation, status, translate_class, translate_cluster};
+use elbow_translate::{SharedUse, Translation, status, translate_class, translate_cluster};
 use serde_json::{Value, json};
 
 use crate::{lbc, lbc_plan, support};
@@ -184,7 +184,8 @@ fn stacks_equal_what_lbc_planned() {
 #[test]
 fn the_shared_security_group_is_lbcs() {
     each_case(|_, aws, _, _, translation| {
-        let shared = translate_cluster(&translation.stack, &support::settings());
+        let used = SharedUse::of(&translation.stack);
+        let (shared, _) = translate_cluster(&used, &Snapshot::new(), None, &support::settings());
         let group = shared.security_groups.values().next().unwrap();
         let recorded = aws["securityGroups"].as_array().unwrap().iter();
         let recorded = recorded.filter(|g| g["GroupName"] == json!(group.name));

@@ -233,6 +233,7 @@ impl Runtime {
         let Self {
             session,
             snapshot,
+            project,
             display,
             plans,
             is_applying,
@@ -240,26 +241,33 @@ impl Runtime {
             ..
         } = self;
         let mut shown = Ok(());
-        session.send(input, snapshot, &mut |effect| match effect {
-            // A round that is tried again comes to the same plan, which was shown.
-            Effect::PlanReady { unit, plan } if plans.get(unit) != Some(plan) && shown.is_ok() => {
-                shown = display.print(&format!("{}\n", render::text::render(plan)));
-                plans.insert(unit.clone(), plan.clone());
-                *is_applying = true;
-            }
-            Effect::Progress {
-                unit,
-                step,
-                state: StepState::Failed { error },
-            } => failed_steps
-                .entry(unit.clone())
-                .or_default()
-                .push(failed_step(step, error) + hint(error, *stand_ins)),
-            Effect::RoundFinished { unit, result, .. } => {
-                results.push((unit.clone(), result.clone()));
-            }
-            _ => {}
-        });
+        session.send(
+            input,
+            snapshot,
+            &project.loaded,
+            &mut |effect| match effect {
+                // A round that is tried again comes to the same plan, which was shown.
+                Effect::PlanReady { unit, plan }
+                    if plans.get(unit) != Some(plan) && shown.is_ok() =>
+                {
+                    shown = display.print(&format!("{}\n", render::text::render(plan)));
+                    plans.insert(unit.clone(), plan.clone());
+                    *is_applying = true;
+                }
+                Effect::Progress {
+                    unit,
+                    step,
+                    state: StepState::Failed { error },
+                } => failed_steps
+                    .entry(unit.clone())
+                    .or_default()
+                    .push(failed_step(step, error) + hint(error, *stand_ins)),
+                Effect::RoundFinished { unit, result, .. } => {
+                    results.push((unit.clone(), result.clone()));
+                }
+                _ => {}
+            },
+        );
         shown?;
         for (unit, result) in results {
             match result {

@@ -6,10 +6,13 @@
 use std::collections::VecDeque;
 
 use elbow_api::Snapshot;
+use elbow_cluster::Loaded;
 use elbow_emulator_server::SharedEmulator;
 use elbow_model::{AwsAnswer, AwsCall, AwsError};
 use elbow_reconcile::time::Timestamp;
 use elbow_reconcile::{Effect, Input, Reconciler, Settings};
+
+use crate::input;
 
 /// The machine and its emulator.
 pub(crate) struct Session {
@@ -39,6 +42,7 @@ impl Session {
         &mut self,
         input: Input,
         snapshot: &Snapshot,
+        secrets: &Loaded,
         on_effect: &mut dyn FnMut(&Effect),
     ) {
         let mut effects = VecDeque::new();
@@ -46,7 +50,10 @@ impl Session {
         while let Some(effect) = effects.pop_front() {
             on_effect(&effect);
             if let Effect::Aws { id, call } = effect {
-                let result = self.call(&call);
+                let material = input::material(secrets, &call);
+                let result = self.shared.with(|emulator, now| {
+                    elbow_loopback::answer_with(emulator, now, &call, material.as_ref())
+                });
                 self.step(Input::AwsAnswered { id, result }, snapshot, &mut effects);
             }
         }

@@ -26,10 +26,14 @@ use elbow_api::{Kind, Object, ObjectRef, Severity, Snapshot};
 use elbow_cluster::Input;
 use elbow_plan::{Plan, lint};
 use elbow_reconcile::PlanReport;
+use elbow_reconcile::time::Timestamp;
 use elbow_testkit::golden::{self, Case};
 
 /// The cluster's name in every case.
 const CLUSTER: &str = "golden";
+
+/// The time in every case, by which certificates are judged: 2026-01-01.
+const NOW_MS: u64 = 1_767_225_600_000;
 
 fn main() -> ExitCode {
     let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/golden");
@@ -40,7 +44,8 @@ fn main() -> ExitCode {
 
 fn run(case: &Case) -> Result<(), String> {
     let input = load(case, &[case.read("input.yaml")?])?;
-    let mut account = Account::for_project(&input).map_err(|e| format!("{e:#}"))?;
+    let account = Account::for_project(&input).map_err(|e| format!("{e:#}"))?;
+    let mut account = account.at(Timestamp::from_millis(NOW_MS));
     let foreign = foreign::Foreign::create(&mut account)?;
 
     let creation = plan(&mut account, &input)?;
@@ -150,9 +155,7 @@ fn change(case: &Case, input: &Project) -> Result<Option<Project>, String> {
         {
             return Err(format!("update.yaml: {}", error.message));
         }
-        for object in updated.snapshot.objects() {
-            changed.loaded.snapshot.apply(&object);
-        }
+        changed.loaded.apply(updated);
     }
     for line in delete.unwrap_or_default().lines() {
         let object = object_ref(line).ok_or_else(|| format!("delete.txt: what is `{line}`?"))?;
