@@ -504,7 +504,8 @@ fn acm_answer(call: &AwsCall, response: acm::Response) -> Option<AwsAnswer> {
                 certificate_authority_arn: detail.certificate_authority_arn,
             }))
         }
-        _ => None,
+        // No call asks for a certificate itself.
+        acm::Response::GetCertificate(_) => None,
     }
 }
 

@@ -384,7 +384,7 @@ impl<'a> Builder<'_, '_, 'a> {
         if !explicit.is_empty() {
             return Ok(explicit.into_iter().map(Ref::Known).collect());
         }
-        let from_secrets = self.from_secrets();
+        let from_secrets = self.certificates_of_secrets();
         if !from_secrets.is_empty() {
             return Ok(from_secrets);
         }
@@ -394,7 +394,7 @@ impl<'a> Builder<'_, '_, 'a> {
 
     /// The certificates of Secrets that the listeners of the port name, in their order; after them those
     /// that are discovered for the listeners beside them which name none.
-    fn from_secrets(&self) -> Vec<Ref<CertificateArn>> {
+    fn certificates_of_secrets(&self) -> Vec<Ref<CertificateArn>> {
         let mut found: Vec<Ref<CertificateArn>> = Vec::new();
         let named = self.listeners.iter().filter_map(|l| match &l.from_secrets {
             FromSecrets::Found(certificates) => Some(certificates),
