@@ -81,7 +81,7 @@ fn routes_of_connections() {
     use Protocol::{Tcp, TcpUdp, Tls, Udp};
     let tls = format!("hostnames: [a.example.com], {RULES}");
     let pass = "{name: l, protocol: TLS, port: 443, tls: {mode: Passthrough}}";
-    let end = "{name: l, protocol: TLS, port: 443, hostname: a.example.com, tls: {mode: Terminate, certificateRefs: [{name: c}]}}";
+    let end = "{name: l, protocol: TLS, port: 443, hostname: a.example.com, tls: {mode: Terminate}}";
     let udp = "{name: u, protocol: UDP, port: 53}";
     let tcp = "{name: t, protocol: TCP, port: 53}";
     let rows = [
@@ -149,7 +149,7 @@ fn hostnames_of_tls_routes_are_not_told_apart() {
 
 #[test]
 fn rpcs_are_paths() {
-    let https = "{name: l, protocol: HTTPS, port: 443, hostname: a.example.com, tls: {certificateRefs: [{name: c}]}}";
+    let https = "{name: l, protocol: HTTPS, port: 443, hostname: a.example.com}";
     let spec = "rules: [
         {matches: [{method: {service: pkg.Greeter, method: Hello}}], backendRefs: [{name: s, port: 80}]},
         {matches: [{method: {service: pkg.Greeter}, headers: [{name: version, value: one}]}], backendRefs: [{name: s, port: 80}]},
