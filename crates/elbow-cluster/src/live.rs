@@ -11,6 +11,7 @@ mod connect;
 mod discovery;
 mod error;
 mod kinds;
+mod lease;
 mod merge;
 mod objects;
 mod pods;
@@ -25,6 +26,7 @@ mod write;
 pub use connect::{Cluster, ConnectError, ConnectSettings};
 pub use error::{Remedy, WriteError};
 pub use kinds::Served;
+pub use lease::{Leadership, LeaseSettings, elect};
 pub use merge::{merge_parents, merge_status};
 pub use readiness::{
     Attention, GATE_PREFIX, Gates, TargetHealth, Verdict, gate, has_gate, inject, verdict,
