@@ -500,10 +500,22 @@ impl Reconciler {
 
     pub(super) fn report(&mut self, unit: &Unit, report: front::Report) {
         let Unit::Gateway(gateway) = unit else { return };
-        let report = report.with_known(&self.known);
+        let mut report = report.with_known(&self.known);
         let Some(work) = self.units.get_mut(unit) else {
             return;
         };
+        // What failed counts as failing until a round has ended better, or conditions would flip with
+        // each try.
+        let before = work
+            .reported
+            .as_ref()
+            .and_then(|before| before.result.as_ref());
+        if let (None, Some(failed)) = (
+            &report.result,
+            before.filter(|r| failure_class(r).is_some()),
+        ) {
+            report.result = Some(failed.clone());
+        }
         if work.reported.as_ref() == Some(&report) {
             return;
         }
