@@ -50,6 +50,7 @@ pub(crate) fn run(root: &Path, args: &Args) -> anyhow::Result<()> {
             "--offline",
             "--package",
             "elbow",
+            "--no-default-features",
         ])
         .env("CARGO_TARGET_DIR", &folder);
     if let Some(jobs) = args.jobs {

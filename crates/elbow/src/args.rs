@@ -3,11 +3,17 @@
 //! In: the arguments. Out: [`Cli`], plain data; nothing is read or resolved here. Flags that the AWS
 //! Load Balancer Controller (LBC) has keep its names, so that a chart's values carry over.
 
+#[cfg(feature = "controller")]
+mod controller;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+#[cfg(feature = "controller")]
+pub use controller::{ControllerArgs, LbcFlags, LogFormat, LogLevel};
 
 /// Kubernetes Gateway API objects in, AWS load balancers out.
 #[derive(Debug, Parser)]
@@ -36,6 +42,8 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Local(Box<LocalArgs>),
+    #[cfg(feature = "controller")]
+    Controller(Box<ControllerArgs>),
     Plan(Box<PlanArgs>),
     Lint(Box<LintArgs>),
     Render(Box<RenderArgs>),
@@ -276,14 +284,17 @@ pub struct SourceArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Controller settings")]
 pub struct SettingsArgs {
-    /// Name of the cluster; part of names and tags.
-    #[arg(long, default_value = "my-cluster", value_name = "NAME")]
-    pub cluster_name: String,
+    /// Name of the cluster; part of names and tags. The controller needs it; elsewhere it is
+    /// my-cluster if not given.
+    #[arg(long, value_name = "NAME")]
+    pub cluster_name: Option<String>,
     /// Region of the load balancers; taken from the certificates that the manifests name, else from
-    /// the environment (`AWS_REGION`), else us-east-1.
+    /// the environment (`AWS_REGION`), else us-east-1. The controller takes it from the environment,
+    /// else from the instance metadata.
     #[arg(long, value_name = "REGION")]
     pub aws_region: Option<String>,
-    /// The cluster's VPC; made up if not given.
+    /// The cluster's VPC; made up if not given. The controller finds it by `--aws-vpc-tags`, else by
+    /// the instance metadata.
     #[arg(long, value_name = "VPC")]
     pub aws_vpc_id: Option<String>,
     /// Target type of Services whose TargetGroupConfiguration names none.

@@ -7,6 +7,8 @@
 mod addresses;
 pub mod args;
 pub mod certificates;
+#[cfg(feature = "controller")]
+mod controller;
 mod crds;
 mod emulator;
 mod exit_code;
@@ -60,6 +62,8 @@ pub fn main() -> std::process::ExitCode {
 fn run(command: &Command, terminal: Terminal) -> anyhow::Result<ExitCode> {
     match command {
         Command::Local(args) => local::run(args, terminal),
+        #[cfg(feature = "controller")]
+        Command::Controller(args) => controller::run(args, terminal),
         Command::Plan(args) => plan::run(args, terminal),
         Command::Lint(args) => lint::run(args, terminal),
         Command::Render(args) => render::run(args, terminal),

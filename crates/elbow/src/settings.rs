@@ -17,6 +17,8 @@ use crate::args::{self, SettingsArgs};
 const DEFAULT_REGION: &str = "us-east-1";
 /// The account where no ARN tells one; the account of AWS's own examples.
 const DEFAULT_ACCOUNT: &str = "123456789012";
+/// The cluster where no flag names it.
+const DEFAULT_CLUSTER: &str = "my-cluster";
 /// The VPC that is made up when none is given.
 const DEFAULT_VPC: &str = "vpc-0e1b0000000000001";
 
@@ -79,7 +81,8 @@ pub fn certificate_arns(snapshot: &Snapshot) -> impl Iterator<Item = Certificate
 /// The settings that the flags ask for.
 pub fn settings(args: &SettingsArgs, place: &Place) -> anyhow::Result<Settings> {
     let vpc_id = args.aws_vpc_id.as_deref().unwrap_or(DEFAULT_VPC);
-    let mut settings = Settings::new(args.cluster_name.clone(), VpcId::new(vpc_id));
+    let cluster_name = args.cluster_name.as_deref().unwrap_or(DEFAULT_CLUSTER);
+    let mut settings = Settings::new(cluster_name, VpcId::new(vpc_id));
     settings.region = Some(place.region.clone());
     settings.default_target_type = match args.default_target_type {
         args::TargetType::Instance => TargetType::Instance,

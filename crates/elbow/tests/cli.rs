@@ -308,7 +308,16 @@ fn the_reference_page_is_the_help() {
         "# Command line\n\nMade from `elbow --help`; a test fails when this page is stale \
          (`ELBOW_UPDATE_GOLDEN=1 cargo test -p elbow --test cli` writes it).\n",
     );
-    for command in ["", "local", "plan", "lint", "render", "crds", "emulator"] {
+    for command in [
+        "",
+        "local",
+        "controller",
+        "plan",
+        "lint",
+        "render",
+        "crds",
+        "emulator",
+    ] {
         let mut arguments: Vec<&str> = command.split_whitespace().collect();
         arguments.push("--help");
         let help = text(&elbow(&arguments).stdout);

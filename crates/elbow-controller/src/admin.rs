@@ -1,0 +1,161 @@
+//! Health, readiness and metrics over HTTP.
+//!
+//! In: where to listen, and what the driver says of itself. Out: `/healthz`, `/readyz`, `/metrics`. What
+//! always holds: nothing else is answered, and no request waits for the driver.
+//!
+//! kubert's admin server has other paths than LBC's probes ask for, and its crate brings a second kube.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Metrics;
+
+/// How long a client may take to ask. Probes take milliseconds; others must not hold connections.
+const HEADER_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Whether the process can take over, or webhooks be answered: its Snapshot is complete.
+#[derive(Debug, Clone, Default)]
+pub struct Readiness(Arc<AtomicBool>);
+
+impl Readiness {
+    /// It is ready.
+    pub fn set_ready(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether it is.
+    pub fn is_ready(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// What an address answers.
+#[derive(Debug, Clone)]
+pub enum Service {
+    /// `/healthz` and `/readyz`.
+    Health(Readiness),
+    /// `/metrics`.
+    Metrics(Metrics),
+}
+
+/// Listens on an address.
+pub async fn bind(address: &str) -> std::io::Result<TcpListener> {
+    // Go's way of saying "on all addresses".
+    let address = match address.strip_prefix(':') {
+        Some(port) => format!("[::]:{port}"),
+        None => address.to_owned(),
+    };
+    match TcpListener::bind(&address).await {
+        // A node without IPv6.
+        Err(error) if address.starts_with("[::]:") => {
+            let port = address.trim_start_matches("[::]:");
+            TcpListener::bind(format!("0.0.0.0:{port}"))
+                .await
+                .map_err(|_| error)
+        }
+        bound => bound,
+    }
+}
+
+/// Answers until cancelled.
+pub async fn serve(listener: TcpListener, service: Service, stop: CancellationToken) {
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, _): (_, SocketAddr) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, as a rule; they come back.
+                tracing::warn!(%error, "Cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let service = service.clone();
+        tokio::spawn(async move {
+            let answer = service_fn(move |request: Request<Incoming>| {
+                let response = answer(&service, request.method(), request.uri().path());
+                async move { Ok::<_, Infallible>(response) }
+            });
+            let served = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEADER_TIME_MAX)
+                .serve_connection(TokioIo::new(stream), answer)
+                .await;
+            if let Err(error) = served {
+                tracing::trace!(%error, "A connection ended early");
+            }
+        });
+    }
+}
+
+fn answer(service: &Service, method: &Method, path: &str) -> Response<Full<Bytes>> {
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        return text(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "only GET is answered\n".to_owned(),
+        );
+    }
+    match (service, path) {
+        (Service::Health(_), "/healthz") => text(StatusCode::OK, "ok\n".to_owned()),
+        (Service::Health(readiness), "/readyz") if readiness.is_ready() => {
+            text(StatusCode::OK, "ok\n".to_owned())
+        }
+        (Service::Health(_), "/readyz") => text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the objects of the cluster are still being read\n".to_owned(),
+        ),
+        (Service::Metrics(metrics), "/metrics") => {
+            let mut response = text(StatusCode::OK, metrics.encode());
+            let form = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            let form = header::HeaderValue::from_static(form);
+            response.headers_mut().insert(header::CONTENT_TYPE, form);
+            response
+        }
+        _ => text(StatusCode::NOT_FOUND, "there is nothing here\n".to_owned()),
+    }
+}
+
+fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_address_answers_its_own_paths() {
+        let ready = Readiness::default();
+        ready.set_ready();
+        let metrics = Service::Metrics(Metrics::new());
+        let rows = [
+            (Service::Health(Readiness::default()), "/healthz", 200),
+            (Service::Health(Readiness::default()), "/readyz", 503),
+            (Service::Health(ready.clone()), "/readyz", 200),
+            (Service::Health(ready), "/metrics", 404),
+            (metrics.clone(), "/metrics", 200),
+            (metrics, "/healthz", 404),
+        ];
+        for (service, path, status) in rows {
+            let response = answer(&service, &Method::GET, path);
+            assert_eq!(response.status().as_u16(), status, "{service:?} {path}");
+        }
+    }
+}

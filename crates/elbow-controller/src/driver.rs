@@ -1,0 +1,718 @@
+//! The driver: one task that owns the Snapshot and the rounds, and carries out what they ask for.
+//!
+//! In: what the watch saw, who leads, when to stop. Out: calls to AWS, writes to the cluster. What
+//! always holds:
+//!
+//! - Every call to AWS is answered to the rounds exactly once, also one that panics or never ends; then
+//!   the answer is that its fate is unknown.
+//! - Nothing is asked of AWS and nothing is written before this process leads and its Snapshot is
+//!   complete, and nothing after it has lost the lead.
+//! - A stop in good order leaves no call without an answer, and writes what is known by then.
+//!
+//! ```text
+//!  watch ──changes──> Snapshot ──> Reconciler ──calls──> AWS      (each a task of its own)
+//!                         │             │ reports
+//!                         └──────────> Scribe ──writes──> cluster (one at a time for an object)
+//! ```
+//!
+//! Start at [`Driver::run`].
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use elbow_api::{Kind, NamespacedName, Object, ObjectRef, Read, Snapshot};
+use elbow_cluster::live::{Change, Event, EventNote, Leadership, WriteError};
+use elbow_model::{AwsAnswer, AwsCall, AwsError, ErrorClass};
+use elbow_reconcile::{
+    CallId, Effect, Input, Protection, Reconciler, RoundResult, Settings, StepState, Timestamp,
+    Unit,
+};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::Readiness;
+use crate::changes::are_alike;
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+use crate::notes::Notes;
+use crate::ports::{AwsCaller, ClusterWriter, Write};
+use crate::records::{RECORDS_TIME_MAX, Records};
+use crate::scribe::{Scribe, version};
+use crate::secrets::Secrets;
+
+/// How long a call may take before its fate counts as unknown. The adapter gives up earlier; this is
+/// for one that does not.
+const CALL_TIME_MAX: Duration = Duration::from_secs(120);
+/// How long a stop waits for calls that are out. Kubernetes gives a pod 30 s by default, LBC's chart
+/// 10 s; what is not answered by then, the next leader observes.
+const STOP_TIME_MAX: Duration = Duration::from_secs(6);
+/// How long a stop then waits for writes.
+const FLUSH_TIME_MAX: Duration = Duration::from_millis(1500);
+/// Events that may be out at once, and that may wait. Beyond that news is dropped: conditions tell the
+/// same.
+const EVENTS_MAX: usize = 4;
+const EVENTS_WAITING_MAX: usize = 1000;
+
+/// Where a driver's inputs come from.
+#[derive(Debug)]
+pub struct Inputs {
+    /// What the watch sees.
+    pub events: mpsc::Receiver<Event>,
+    /// Which Secrets the watch is to look at.
+    pub secrets: watch::Sender<BTreeSet<NamespacedName>>,
+    /// Who leads.
+    pub leadership: watch::Receiver<Leadership>,
+    /// Cancelled when the process is to end.
+    pub stop: CancellationToken,
+}
+
+/// Why a driver ended before it was stopped.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum DriverError {
+    /// Somebody else may lead by now.
+    #[error("another instance may lead now: the lease could not be renewed in time")]
+    LeaseLost,
+    /// The watch has ended, which it never does by itself.
+    #[error("the watch of the API server has ended")]
+    WatchEnded,
+}
+
+/// What a finished task of a write says.
+struct WriteDone {
+    verb: &'static str,
+    /// The reason of the event, should somebody have to help.
+    reason: &'static str,
+    result: Result<Option<Object>, WriteError>,
+}
+
+/// The driver.
+pub struct Driver<A, C> {
+    snapshot: Snapshot,
+    reconciler: Reconciler,
+    scribe: Scribe,
+    notes: Notes,
+    secrets: Secrets,
+    aws: Arc<A>,
+    cluster: Arc<C>,
+    clock: Clock,
+    metrics: Metrics,
+    readiness: Readiness,
+    calls: JoinSet<(CallId, Result<AwsAnswer, AwsError>)>,
+    /// What the tasks of calls are for, in case one panics.
+    call_of_task: HashMap<Id, (CallId, Called)>,
+    /// Since when plans are being carried out.
+    deploying: BTreeMap<Unit, Timestamp>,
+    writes: JoinSet<WriteDone>,
+    object_of_task: HashMap<Id, ObjectRef>,
+    records: Records,
+    /// Calls that wait until a record is dropped.
+    held_calls: Vec<(CallId, AwsCall)>,
+    records_io: JoinSet<RecordsDone>,
+    events: JoinSet<()>,
+    events_waiting: VecDeque<(ObjectRef, EventNote)>,
+    wake_at: Option<Timestamp>,
+    /// Look-ups that changed and that the rounds were not told of, since a Secret is being looked up.
+    held: BTreeSet<Read>,
+    phase: Phase,
+    is_synced: bool,
+}
+
+/// What a finished task of the records says.
+enum RecordsDone {
+    Read(Option<BTreeMap<String, String>>),
+    Written(bool),
+}
+
+/// A call that is out, for metrics.
+#[derive(Debug, Clone, Copy)]
+struct Called {
+    service: &'static str,
+    operation: &'static str,
+    since: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Somebody else leads, or the Snapshot is not complete.
+    Waiting,
+    /// What the last leader kept is being read.
+    Reading,
+    Leading,
+    /// Calls that are out are waited for, until then.
+    Stopping(Instant),
+    /// Writes are waited for, until then.
+    Flushing(Instant),
+}
+
+impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
+    /// A driver that has not begun.
+    pub fn new(
+        settings: Settings,
+        aws: A,
+        cluster: C,
+        metrics: Metrics,
+        readiness: Readiness,
+        epoch: jiff::Timestamp,
+    ) -> Self {
+        let settings = Settings {
+            protection: Protection::Finalizer,
+            ..settings
+        };
+        Self {
+            snapshot: Snapshot::new(),
+            reconciler: Reconciler::new(settings),
+            scribe: Scribe::default(),
+            notes: Notes::default(),
+            secrets: Secrets::default(),
+            aws: Arc::new(aws),
+            cluster: Arc::new(cluster),
+            clock: Clock::start(epoch),
+            metrics,
+            readiness,
+            calls: JoinSet::new(),
+            call_of_task: HashMap::new(),
+            deploying: BTreeMap::new(),
+            writes: JoinSet::new(),
+            object_of_task: HashMap::new(),
+            records: Records::default(),
+            held_calls: Vec::new(),
+            records_io: JoinSet::new(),
+            events: JoinSet::new(),
+            events_waiting: VecDeque::new(),
+            wake_at: None,
+            held: BTreeSet::new(),
+            phase: Phase::Waiting,
+            is_synced: false,
+        }
+    }
+
+    /// Runs until it is stopped.
+    ///
+    /// # Errors
+    /// [`DriverError::LeaseLost`] at once when the lead is lost: what is out is dropped.
+    pub async fn run(mut self, mut inputs: Inputs) -> Result<(), DriverError> {
+        loop {
+            self.advance(&inputs);
+            if self.is_over() {
+                return Ok(());
+            }
+            let deadline = self.deadline();
+            let is_running = self.is_running();
+            tokio::select! {
+                biased;
+                changed = inputs.leadership.changed() => {
+                    // Without anybody who could say so, it is not ours any more.
+                    if changed.is_err() || *inputs.leadership.borrow() == Leadership::Lost {
+                        return Err(DriverError::LeaseLost);
+                    }
+                }
+                () = inputs.stop.cancelled(), if is_running => self.begin_stop(),
+                Some(done) = self.calls.join_next_with_id() => self.answered(done),
+                Some(done) = self.writes.join_next_with_id() => self.written(done),
+                Some(done) = self.records_io.join_next() => self.records_done(done),
+                Some(_) = self.events.join_next() => {}
+                // What is still under way at a stop needs no news.
+                event = inputs.events.recv(), if is_running => match event {
+                    Some(event) => self.seen(event, &mut inputs),
+                    None => return Err(DriverError::WatchEnded),
+                },
+                () = tokio::time::sleep_until(deadline) => self.ticked(),
+            }
+        }
+    }
+
+    /// Does whatever can be done now.
+    fn advance(&mut self, inputs: &Inputs) {
+        if self.phase == Phase::Waiting
+            && self.is_synced
+            && self.secrets.are_known()
+            && *inputs.leadership.borrow() == Leadership::Leader
+        {
+            self.phase = Phase::Reading;
+            self.metrics.leads(true);
+            let cluster = Arc::clone(&self.cluster);
+            self.records_io.spawn(async move {
+                let read = tokio::time::timeout(RECORDS_TIME_MAX, cluster.read_records()).await;
+                if let Ok(Err(error)) = &read {
+                    tracing::warn!(%error, "Cannot read records: everything is looked at");
+                }
+                RecordsDone::Read(read.ok().and_then(Result::ok))
+            });
+        }
+        if self.phase == Phase::Leading && !self.held.is_empty() && self.secrets.are_known() {
+            let reads = std::mem::take(&mut self.held);
+            self.step(Input::ObjectsChanged(reads));
+        }
+        if let Phase::Stopping(until) = self.phase
+            && (self.reconciler.is_quiet() || Instant::now() >= until)
+        {
+            self.phase = Phase::Flushing(Instant::now() + FLUSH_TIME_MAX);
+        }
+        self.keep_records();
+        self.write();
+        self.tell();
+        self.observe();
+    }
+
+    fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Waiting | Phase::Reading | Phase::Leading)
+    }
+
+    /// Whether something may be written.
+    fn is_acting(&self) -> bool {
+        !matches!(self.phase, Phase::Waiting | Phase::Reading)
+    }
+
+    fn start(&mut self, records: Option<BTreeMap<String, String>>) {
+        self.phase = Phase::Leading;
+        self.held.clear();
+        let records = self.records.read(records.unwrap_or_default());
+        tracing::info!(
+            gateways = self.snapshot.gateway_names().count(),
+            records = records.len(),
+            "Starting rounds"
+        );
+        self.scribe.start(&self.snapshot);
+        self.step(Input::Records(records));
+        self.step(Input::Start);
+    }
+
+    fn records_done(&mut self, done: Result<RecordsDone, JoinError>) {
+        match done {
+            Ok(RecordsDone::Read(records)) if self.phase == Phase::Reading => self.start(records),
+            Ok(RecordsDone::Read(_)) => {}
+            Ok(RecordsDone::Written(is_written)) => {
+                self.records.answered(is_written, self.clock.now());
+            }
+            Err(error) => {
+                tracing::error!(%error, "Reading or writing records was aborted");
+                if self.phase == Phase::Reading {
+                    self.start(None);
+                } else {
+                    self.records.answered(false, self.clock.now());
+                }
+            }
+        }
+    }
+
+    /// Writes records, and lets calls go that waited for it.
+    fn keep_records(&mut self) {
+        if !self.is_acting() {
+            return;
+        }
+        if let Some(records) = self.records.next(self.clock.now()) {
+            let cluster = Arc::clone(&self.cluster);
+            self.records_io.spawn(async move {
+                let written = cluster.write_records(&records);
+                let written = tokio::time::timeout(RECORDS_TIME_MAX, written).await;
+                if let Ok(Err(error)) = &written {
+                    tracing::warn!(%error, "Cannot keep records: a restart looks at everything");
+                }
+                RecordsDone::Written(matches!(written, Ok(Ok(()))))
+            });
+        }
+        if !self.records.holds_calls() {
+            for (id, call) in std::mem::take(&mut self.held_calls) {
+                self.call(id, call);
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        match self.phase {
+            Phase::Flushing(until) => {
+                let is_flushed = self.scribe.is_idle(self.clock.now())
+                    && self.records.is_idle()
+                    && self.events.is_empty();
+                is_flushed || Instant::now() >= until
+            }
+            _ => false,
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        let now = self.clock.now();
+        let wakes = [
+            self.wake_at,
+            self.scribe.wake_at(now),
+            self.records.wake_at(),
+        ];
+        let wake = wakes.into_iter().flatten().min();
+        let wake = wake.map(|at| self.clock.instant(at));
+        let end = match self.phase {
+            Phase::Stopping(until) | Phase::Flushing(until) => Some(until),
+            Phase::Waiting | Phase::Reading | Phase::Leading => None,
+        };
+        let never = Instant::now() + Duration::from_secs(3600);
+        let secrets = self.secrets.give_up_at();
+        [wake, end, secrets]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(never)
+    }
+
+    // --- inputs ---
+
+    fn begin_stop(&mut self) {
+        if self.phase == Phase::Leading {
+            tracing::info!("Stopping: waiting for calls that are out");
+            self.phase = Phase::Stopping(Instant::now() + STOP_TIME_MAX);
+            self.step(Input::Stop);
+        } else {
+            self.phase = Phase::Flushing(Instant::now());
+        }
+    }
+
+    fn ticked(&mut self) {
+        self.secrets.give_up(Instant::now());
+        if self.wake_at.is_some_and(|at| at <= self.clock.now()) {
+            self.step(Input::Tick);
+        }
+    }
+
+    fn seen(&mut self, event: Event, inputs: &mut Inputs) {
+        match event {
+            Event::Changed(changes) => {
+                let mut reads = BTreeSet::new();
+                for change in changes {
+                    reads.extend(self.take_in(change));
+                }
+                self.objects_changed(reads, inputs);
+            }
+            Event::Synced => {
+                self.is_synced = true;
+                self.readiness.set_ready();
+                tracing::info!("The Snapshot is complete");
+            }
+            Event::Served { kind, version } => {
+                tracing::debug!(%kind, version, "Watching");
+            }
+            Event::Missing { kind, why } => {
+                tracing::info!(%kind, %why, "Not watching");
+            }
+            Event::Secret { name, refused } => {
+                if let Some(why) = refused {
+                    tracing::warn!(secret = %name, %why, "A Secret cannot be read");
+                }
+                self.secrets.looked_up(&name);
+            }
+            Event::Trouble { kind, message } => {
+                let kind = kind.map(|kind| kind.as_str()).unwrap_or_default();
+                tracing::warn!(kind, error = message, "The API server cannot be watched");
+            }
+        }
+    }
+
+    /// Puts a change into the Snapshot.
+    fn take_in(&mut self, change: Change) -> BTreeSet<Read> {
+        let (object, reads) = match change {
+            Change::Apply(object) => {
+                let reference = object.object_ref();
+                let known = self.snapshot.get(&reference);
+                if known
+                    .as_ref()
+                    .is_some_and(|known| version(&object) < version(known))
+                {
+                    // The answer to a write of ours was newer.
+                    return BTreeSet::new();
+                }
+                let mut reads = self.snapshot.apply(&object);
+                if known.is_some_and(|known| are_alike(&known, &object)) {
+                    reads.clear();
+                }
+                (reference, reads)
+            }
+            Change::Remove(reference) => {
+                let reads = self.snapshot.remove(&reference);
+                if reference.kind == Kind::Gateway {
+                    self.notes.forget(&reference.namespaced_name());
+                }
+                (reference, reads)
+            }
+        };
+        self.scribe.changed(&object, &reads, &self.snapshot);
+        reads
+    }
+
+    fn objects_changed(&mut self, reads: BTreeSet<Read>, inputs: &mut Inputs) {
+        if let Some(names) = self.secrets.follow(&self.snapshot, &reads) {
+            inputs.secrets.send_replace(names);
+        }
+        match self.phase {
+            _ if reads.is_empty() => {}
+            // Nobody has read anything yet.
+            Phase::Waiting | Phase::Reading => {}
+            Phase::Leading if self.secrets.are_known() && self.held.is_empty() => {
+                self.step(Input::ObjectsChanged(reads));
+            }
+            Phase::Leading => self.held.extend(reads),
+            Phase::Stopping(_) | Phase::Flushing(_) => {}
+        }
+    }
+
+    fn answered(&mut self, done: Result<(Id, (CallId, Result<AwsAnswer, AwsError>)), JoinError>) {
+        let (task, result) = match done {
+            Ok((task, (_, result))) => (task, result),
+            Err(error) => {
+                tracing::error!(%error, "A call ended without an answer");
+                (error.id(), Err(unknown("the call was aborted")))
+            }
+        };
+        let Some((id, called)) = self.call_of_task.remove(&task) else {
+            return;
+        };
+        let took = self.clock.now().millis_since(called.since);
+        let error = result.as_ref().err();
+        self.metrics
+            .called(called.service, called.operation, took, error);
+        if let Some(error) = error {
+            tracing::debug!(
+                service = called.service,
+                operation = called.operation,
+                took_ms = took,
+                %error,
+                "AWS refused"
+            );
+        }
+        self.step(Input::AwsAnswered { id, result });
+    }
+
+    fn written(&mut self, done: Result<(Id, WriteDone), JoinError>) {
+        let now = self.clock.now();
+        let (task, done) = match done {
+            Ok(done) => done,
+            Err(error) => {
+                tracing::error!(%error, "A write ended without an answer");
+                let lost = WriteError::TimedOut {
+                    verb: "patch",
+                    object: String::new(),
+                    seconds: 0,
+                };
+                let done = WriteDone {
+                    verb: "status",
+                    reason: "FailedUpdateStatus",
+                    result: Err(lost),
+                };
+                (error.id(), done)
+            }
+        };
+        let WriteDone {
+            verb,
+            reason,
+            result,
+        } = done;
+        let Some(object) = self.object_of_task.remove(&task) else {
+            return;
+        };
+        self.metrics.wrote(object.kind, verb, result.as_ref().err());
+        match &result {
+            Ok(_) => tracing::debug!(%object, verb, "Wrote"),
+            Err(error) => tracing::debug!(%object, verb, %error, "Could not write"),
+        }
+        let failed = self.scribe.written(&object, &result, now);
+        if let Some(failed) = failed {
+            tracing::warn!(%object, verb, error = failed.message, "A write needs help");
+            let note = Notes::write_failed(reason, &failed.message);
+            self.events_waiting.push_back((failed.object, note));
+        }
+        // The watch would bring the same a little later. Not for what is gone or is just being made:
+        // that could come back to life here.
+        if let Ok(Some(written)) = result
+            && self
+                .snapshot
+                .get(&object)
+                .is_some_and(|known| version(&known) < version(&written))
+        {
+            let reads = self.take_in(Change::Apply(written));
+            if self.phase == Phase::Leading && !reads.is_empty() {
+                if self.held.is_empty() {
+                    self.step(Input::ObjectsChanged(reads));
+                } else {
+                    self.held.extend(reads);
+                }
+            }
+        }
+    }
+
+    // --- effects ---
+
+    fn step(&mut self, input: Input) {
+        let now = self.clock.now();
+        self.wake_at = None;
+        for effect in self.reconciler.step(input, &self.snapshot, now) {
+            self.carry_out(effect);
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Aws { id, call } if call.is_mutating() && self.records.holds_calls() => {
+                self.held_calls.push((id, call));
+            }
+            Effect::Aws { id, call } => self.call(id, call),
+            Effect::Report { gateway, report } => {
+                let object = ObjectRef::new(
+                    Kind::Gateway,
+                    gateway.namespace.clone(),
+                    gateway.name.clone(),
+                );
+                let controller = Scribe::controller(&self.snapshot, &object);
+                let notes = self.notes.reported(&object, controller, &report);
+                self.events_waiting.extend(notes);
+                self.scribe.reported(&gateway, &report);
+                self.metrics.reported(&gateway, &report);
+            }
+            Effect::Protect {
+                gateway,
+                controller,
+            } => self.scribe.protect(&gateway, controller),
+            Effect::PlanReady { unit, plan } => {
+                tracing::info!(unit = %unit, steps = plan.steps.len(), "Carrying out a plan");
+                self.deploying.insert(unit, self.clock.now());
+            }
+            Effect::Progress { unit, step, state } => match state {
+                StepState::Failed { error } => tracing::warn!(
+                    unit = %unit,
+                    action = step.action.as_str(),
+                    resource = %step.resource.kind,
+                    name = step.name,
+                    %error,
+                    "A step failed"
+                ),
+                StepState::Succeeded => tracing::info!(
+                    unit = %unit,
+                    action = step.action.as_str(),
+                    resource = %step.resource.kind,
+                    name = step.name,
+                    "Done"
+                ),
+                _ => {}
+            },
+            Effect::RoundFinished {
+                unit,
+                result,
+                retry_at,
+            } => self.round_finished(&unit, &result, retry_at),
+            Effect::WakeAt(at) => self.wake_at = Some(at),
+            Effect::Record { stack, record } => self.records.note(&stack, record.as_ref()),
+            Effect::Quiet => tracing::debug!("Quiet"),
+        }
+    }
+
+    fn round_finished(&mut self, unit: &Unit, result: &RoundResult, retry_at: Option<Timestamp>) {
+        self.metrics.finished(unit, result);
+        if let Some(since) = self.deploying.remove(unit) {
+            let took = self.clock.now().millis_since(since);
+            self.metrics.stage(unit, "deploy_model", took);
+        }
+        let retry_ms = retry_at.map(|at| at.millis_since(self.clock.now()));
+        match result {
+            RoundResult::LookupFailed { error } => {
+                tracing::warn!(unit = %unit, retry_ms, %error, "AWS cannot be asked");
+            }
+            RoundResult::Incomplete { outcome } => {
+                let failed = outcome.failures.len();
+                tracing::warn!(unit = %unit, retry_ms, failed, "Round incomplete");
+            }
+            RoundResult::Converged { .. } | RoundResult::Blocked | RoundResult::Superseded => {
+                tracing::debug!(unit = %unit, "Round finished");
+            }
+        }
+        let Some(gateway) = unit.gateway() else {
+            return;
+        };
+        let object = ObjectRef::new(
+            Kind::Gateway,
+            gateway.namespace.clone(),
+            gateway.name.clone(),
+        );
+        let note = self.notes.finished(&object, result);
+        self.events_waiting.extend(note);
+    }
+
+    fn call(&mut self, id: CallId, call: AwsCall) {
+        let called = Called {
+            service: call.service(),
+            operation: call.operation(),
+            since: self.clock.now(),
+        };
+        let (aws, cluster) = (Arc::clone(&self.aws), Arc::clone(&self.cluster));
+        let task = self.calls.spawn(async move {
+            let answer = async {
+                // Key material lives as long as its call.
+                let material = match &call {
+                    AwsCall::ImportCertificate { content, .. } => {
+                        Some(cluster.material(content).await?)
+                    }
+                    _ => None,
+                };
+                aws.call(&call, material.as_ref()).await
+            };
+            let answer = tokio::time::timeout(CALL_TIME_MAX, answer).await;
+            (id, answer.unwrap_or_else(|_| Err(unknown("no answer"))))
+        });
+        self.call_of_task.insert(task.id(), (id, called));
+    }
+
+    fn write(&mut self) {
+        if !self.is_acting() {
+            return;
+        }
+        let now = self.clock.now();
+        let wall = self.clock.wall();
+        for (object, write) in self.scribe.pump(&self.snapshot, now, wall) {
+            let cluster = Arc::clone(&self.cluster);
+            let task = self.writes.spawn(async move {
+                let result = cluster.write(&write, wall).await;
+                WriteDone {
+                    verb: write.verb(),
+                    reason: write.failure_reason(),
+                    result,
+                }
+            });
+            self.object_of_task.insert(task.id(), object);
+        }
+    }
+
+    /// Reports events, as many at once as may be.
+    fn tell(&mut self) {
+        if !self.is_acting() {
+            return;
+        }
+        while self.events_waiting.len() > EVENTS_WAITING_MAX {
+            self.events_waiting.pop_front();
+        }
+        let wall = self.clock.wall();
+        while self.events.len() < EVENTS_MAX
+            && let Some((about, note)) = self.events_waiting.pop_front()
+        {
+            let Some(object) = self.snapshot.get(&about) else {
+                continue;
+            };
+            let cluster = Arc::clone(&self.cluster);
+            self.events.spawn(async move {
+                let write = Write::Event { object, note };
+                if let Err(error) = cluster.write(&write, wall).await {
+                    tracing::debug!(%error, "Could not report an event");
+                }
+            });
+        }
+    }
+
+    fn observe(&self) {
+        self.metrics.depths(
+            self.calls.len(),
+            self.scribe.depth(),
+            self.events_waiting.len(),
+        );
+    }
+}
+
+/// The answer of a call that has none.
+fn unknown(message: &str) -> AwsError {
+    AwsError::new(ErrorClass::Transient, "NoAnswer", message)
+}

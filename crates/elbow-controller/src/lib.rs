@@ -1,0 +1,31 @@
+//! The daemon: rounds against a Kubernetes API server and AWS.
+//!
+//! In: settings, a cluster, AWS. Out: load balancers, statuses, events, metrics. What always holds: what
+//! is to be done is decided by `elbow-reconcile` and [`Scribe`](scribe) alone; this crate carries it
+//! out, waits, and tells.
+//!
+//! Start at `run` (with the feature `aws`); [`Driver`] is the one loop, and runs over anything that answers calls and takes
+//! writes.
+
+pub mod admin;
+mod changes;
+mod clock;
+#[cfg(feature = "aws")]
+mod daemon;
+mod driver;
+mod metrics;
+mod notes;
+mod ports;
+mod records;
+mod scribe;
+mod secrets;
+
+pub use admin::Readiness;
+#[cfg(feature = "aws")]
+pub use daemon::{Daemon, DaemonError, Election, run};
+pub use driver::{Driver, DriverError, Inputs};
+#[cfg(feature = "aws")]
+pub use elbow_aws::{Config as AwsConfig, Endpoints};
+pub use elbow_cluster::live::ConnectSettings;
+pub use metrics::{Metrics, Row, TABLE};
+pub use ports::{AwsCaller, ClusterWriter, KubeCluster, Write};

@@ -1,0 +1,223 @@
+//! Events: what people are told about their objects when it changes.
+//!
+//! In: reports and ends of rounds. Out: notes on objects. What always holds: news is told once; what
+//! stays as it is (a finding that is still there, a failure that repeats) is not told again; nothing is
+//! told about an object that is not ours or that a finding of ours does not name.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use elbow_api::{Diagnostic, GatewayController, NamespacedName, ObjectRef, Severity};
+use elbow_cluster::live::{EventNote, EventType};
+use elbow_reconcile::{Outcome, Report, RoundResult};
+
+/// Events that are told about one Gateway's findings in one go; the conditions name the rest.
+const FINDINGS_MAX: usize = 20;
+
+/// What was told already.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    of_gateway: BTreeMap<NamespacedName, Told>,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    controller: Option<GatewayController>,
+    findings: BTreeSet<(Option<ObjectRef>, String)>,
+    /// The failure of the last rounds, until one succeeds.
+    failure: Option<String>,
+}
+
+/// An event about an object.
+pub(crate) type Note = (ObjectRef, EventNote);
+
+impl Notes {
+    /// Takes in what a Gateway came to. Answers with the findings that are new.
+    pub(crate) fn reported(
+        &mut self,
+        gateway: &ObjectRef,
+        controller: Option<GatewayController>,
+        report: &Report,
+    ) -> Vec<Note> {
+        let told = self
+            .of_gateway
+            .entry(gateway.namespaced_name())
+            .or_default();
+        told.controller = controller;
+        let errors = report.diagnostics().iter();
+        let errors = errors.filter(|d| d.severity == Severity::Error);
+        let mut notes = Vec::new();
+        let mut findings = BTreeSet::new();
+        for finding in errors {
+            let key = (finding.object.clone(), text(finding));
+            if controller.is_some()
+                && !told.findings.contains(&key)
+                && !findings.contains(&key)
+                && notes.len() < FINDINGS_MAX
+            {
+                let object = key.0.clone().unwrap_or_else(|| gateway.clone());
+                notes.push((
+                    object,
+                    note(
+                        EventType::Warning,
+                        reason(finding.code),
+                        key.1.clone(),
+                        controller,
+                    ),
+                ));
+            }
+            findings.insert(key);
+        }
+        told.findings = findings;
+        notes
+    }
+
+    /// Takes in how a round ended.
+    pub(crate) fn finished(&mut self, gateway: &ObjectRef, result: &RoundResult) -> Option<Note> {
+        let told = self
+            .of_gateway
+            .entry(gateway.namespaced_name())
+            .or_default();
+        let controller = told.controller;
+        let (failure, why) = match result {
+            RoundResult::Superseded => return None,
+            RoundResult::Converged { outcome } => {
+                let had_failed = told.failure.take().is_some();
+                let is_news = had_failed || outcome.succeeded > 0;
+                return (is_news && controller.is_some()).then(|| {
+                    let reason = "SuccessfullyReconciled".to_owned();
+                    let message = "Successfully reconciled".to_owned();
+                    (
+                        gateway.clone(),
+                        note(EventType::Normal, reason, message, controller),
+                    )
+                });
+            }
+            RoundResult::Incomplete { outcome } => ("FailedDeployModel", failures(outcome)?),
+            RoundResult::LookupFailed { error } => {
+                ("FailedDeployModel", format!("AWS cannot be asked: {error}"))
+            }
+            RoundResult::Blocked => {
+                let first = told.findings.iter().next();
+                ("FailedBuildModel", first.map(|(_, text)| text.clone())?)
+            }
+        };
+        if told.failure.as_deref() == Some(why.as_str()) {
+            return None;
+        }
+        told.failure = Some(why.clone());
+        let what = if failure == "FailedBuildModel" {
+            "build"
+        } else {
+            "deploy"
+        };
+        let message = format!("Failed {what} model due to {why}");
+        controller?;
+        Some((
+            gateway.clone(),
+            note(EventType::Warning, failure.to_owned(), message, controller),
+        ))
+    }
+
+    /// A write that needs somebody's help.
+    pub(crate) fn write_failed(reason: &'static str, message: &str) -> EventNote {
+        note(
+            EventType::Warning,
+            reason.to_owned(),
+            message.to_owned(),
+            None,
+        )
+    }
+
+    /// A Gateway is gone.
+    pub(crate) fn forget(&mut self, gateway: &NamespacedName) {
+        self.of_gateway.remove(gateway);
+    }
+}
+
+fn note(
+    event_type: EventType,
+    reason: String,
+    message: String,
+    controller: Option<GatewayController>,
+) -> EventNote {
+    EventNote {
+        event_type,
+        reason,
+        message,
+        reporter: controller.map_or("gateway.k8s.aws/elbow", GatewayController::controller_name),
+    }
+}
+
+fn failures(outcome: &Outcome) -> Option<String> {
+    let words: Vec<String> = outcome
+        .failures
+        .iter()
+        .map(|f| format!("{}: {}", f.operation, f.error))
+        .collect();
+    (!words.is_empty()).then(|| words.join("; "))
+}
+
+fn text(finding: &Diagnostic) -> String {
+    match &finding.hint {
+        Some(hint) => format!("{} ({hint})", finding.message),
+        None => finding.message.clone(),
+    }
+}
+
+/// `missing-service` as `MissingService`.
+fn reason(code: &str) -> String {
+    let words = code.split('-');
+    words
+        .map(|word| {
+            let mut letters = word.chars();
+            let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+            first.into_iter().chain(letters).collect::<String>()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use elbow_model::{AwsError, ErrorClass};
+
+    use super::*;
+
+    #[test]
+    fn reasons_are_in_camel_case() {
+        assert_eq!(reason("missing-gateway-class"), "MissingGatewayClass");
+        assert_eq!(reason("x"), "X");
+    }
+
+    #[test]
+    fn a_failure_that_repeats_is_told_once_and_its_end_too() {
+        let gateway = ObjectRef::new(elbow_api::Kind::Gateway, "app", "web");
+        let mut notes = Notes::default();
+        let told = notes
+            .of_gateway
+            .entry(gateway.namespaced_name())
+            .or_default();
+        told.controller = Some(GatewayController::Alb);
+        let failed = RoundResult::LookupFailed {
+            error: AwsError::new(ErrorClass::Denied, "AccessDenied", "no"),
+        };
+        let converged = RoundResult::Converged {
+            outcome: Outcome::default(),
+        };
+        let mut reasons = Vec::new();
+        for result in [&failed, &failed, &converged, &converged, &failed] {
+            reasons.extend(
+                notes
+                    .finished(&gateway, result)
+                    .map(|(_, note)| note.reason),
+            );
+        }
+        assert_eq!(
+            reasons,
+            [
+                "FailedDeployModel",
+                "SuccessfullyReconciled",
+                "FailedDeployModel"
+            ]
+        );
+    }
+}

@@ -1,0 +1,217 @@
+//! What the driver needs of the world outside: one trait for AWS, one for the cluster.
+//!
+//! In: calls and writes, as data. Out: their answers. What always holds: the driver knows no other way
+//! out, so tests put an emulator and a list of writes in their place.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+
+use elbow_api::crds::TargetGroupBinding;
+use elbow_api::{NamespacedName, Object, Secret};
+use elbow_cluster::live::{EventNote, Preconditions, WriteError, Writer, Written};
+use elbow_model::{AwsAnswer, AwsCall, AwsError, CertificateMaterial, SecretContent};
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// Carries out calls to AWS.
+pub trait AwsCaller: Send + Sync + 'static {
+    /// Carries out one call, once; an import with what it takes from its Secret.
+    fn call(
+        &self,
+        call: &AwsCall,
+        material: Option<&CertificateMaterial>,
+    ) -> impl Future<Output = Result<AwsAnswer, AwsError>> + Send;
+}
+
+/// Carries out writes to the cluster.
+pub trait ClusterWriter: Send + Sync + 'static {
+    /// Carries out one write. Answers with the object as it is then, where there is one.
+    fn write(
+        &self,
+        write: &Write,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Option<Object>, WriteError>> + Send;
+
+    /// Reads what an import takes from its Secret. An error if the Secret holds something else by now.
+    fn material(
+        &self,
+        content: &SecretContent,
+    ) -> impl Future<Output = Result<CertificateMaterial, AwsError>> + Send;
+
+    /// Reads the records that the last leader kept.
+    fn read_records(
+        &self,
+    ) -> impl Future<Output = Result<BTreeMap<String, String>, WriteError>> + Send;
+
+    /// Keeps these records, and no others.
+    fn write_records(
+        &self,
+        records: &BTreeMap<String, String>,
+    ) -> impl Future<Output = Result<(), WriteError>> + Send;
+}
+
+/// A Kubernetes API server.
+#[derive(Debug, Clone)]
+pub struct KubeCluster {
+    writer: Writer,
+    /// The ConfigMap of the records.
+    records: NamespacedName,
+}
+
+impl KubeCluster {
+    /// Writes through this writer, and keeps records in this ConfigMap.
+    pub fn new(writer: Writer, records: NamespacedName) -> Self {
+        Self { writer, records }
+    }
+}
+
+/// One write, worked out from a state of its object.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Write {
+    /// Apply a status.
+    Status {
+        /// The object that it was worked out from.
+        object: Object,
+        /// The status, whole in the sense of server-side apply.
+        status: Value,
+    },
+    /// Add a finalizer.
+    AddFinalizer {
+        /// The object.
+        object: Object,
+        /// The finalizer.
+        finalizer: &'static str,
+    },
+    /// Remove a finalizer.
+    RemoveFinalizer {
+        /// The object.
+        object: Object,
+        /// The finalizer.
+        finalizer: &'static str,
+    },
+    /// Make a TargetGroupBinding what is wanted.
+    Binding {
+        /// What is wanted.
+        wanted: Box<TargetGroupBinding>,
+        /// What there is.
+        current: Option<Arc<TargetGroupBinding>>,
+    },
+    /// Delete an object.
+    Delete {
+        /// The object.
+        object: Object,
+    },
+    /// Report an event.
+    Event {
+        /// What it is about.
+        object: Object,
+        /// What happened.
+        note: EventNote,
+    },
+}
+
+impl Write {
+    /// What is done, for logs and metrics.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Status { .. } => "status",
+            Self::AddFinalizer { .. } => "add-finalizer",
+            Self::RemoveFinalizer { .. } => "remove-finalizer",
+            Self::Binding { .. } => "apply",
+            Self::Delete { .. } => "delete",
+            Self::Event { .. } => "event",
+        }
+    }
+
+    /// The reason of LBC's event about a write that failed for good.
+    pub(crate) fn failure_reason(&self) -> &'static str {
+        match self {
+            Self::AddFinalizer { .. } => "FailedAddFinalizer",
+            Self::RemoveFinalizer { .. } => "FailedRemoveFinalizer",
+            Self::Status { .. } | Self::Event { .. } => "FailedUpdateStatus",
+            Self::Binding { .. } | Self::Delete { .. } => "FailedDeployModel",
+        }
+    }
+}
+
+#[cfg(feature = "aws")]
+impl AwsCaller for elbow_aws::Aws {
+    fn call(
+        &self,
+        call: &AwsCall,
+        material: Option<&CertificateMaterial>,
+    ) -> impl Future<Output = Result<AwsAnswer, AwsError>> + Send {
+        self.call_with(call, material)
+    }
+}
+
+impl ClusterWriter for KubeCluster {
+    async fn write(&self, write: &Write, now: Timestamp) -> Result<Option<Object>, WriteError> {
+        let changed = |written| match written {
+            Written::Changed(object) => Some(object),
+            Written::Already => None,
+        };
+        match write {
+            Write::Status { object, status } => {
+                // A list that is one value could undo somebody else's entry; the rest is keyed.
+                let preconditions = if status.get("parents").is_some() {
+                    Preconditions::unchanged(object)
+                } else {
+                    Preconditions::same(object)
+                };
+                let reference = object.object_ref();
+                let applied = self.writer.apply_status(&reference, status, &preconditions);
+                applied.await.map(Some)
+            }
+            Write::AddFinalizer { object, finalizer } => self
+                .writer
+                .add_finalizer(object, finalizer)
+                .await
+                .map(changed),
+            Write::RemoveFinalizer { object, finalizer } => self
+                .writer
+                .remove_finalizer(object, finalizer)
+                .await
+                .map(changed),
+            Write::Binding { wanted, current } => {
+                let applied = self.writer.apply_binding(wanted, current.as_deref());
+                applied.await.map(changed)
+            }
+            Write::Delete { object } => self.writer.delete(object).await.map(|()| None),
+            Write::Event { object, note } => {
+                self.writer.event(object, note, now).await.map(|()| None)
+            }
+        }
+    }
+
+    async fn material(&self, content: &SecretContent) -> Result<CertificateMaterial, AwsError> {
+        let name = NamespacedName::new(content.namespace.clone(), content.name.clone());
+        let secret = match self.writer.secret(&name).await {
+            Ok(Some(secret)) => secret,
+            Ok(None) => return Err(content.not_read()),
+            Err(error) => {
+                tracing::warn!(secret = %name, %error, "Cannot read a Secret");
+                return Err(content.not_read());
+            }
+        };
+        let (_, material) = Secret::read(secret);
+        match material {
+            Some(material) if material.digest == content.digest => Ok(CertificateMaterial {
+                certificate: material.certificate,
+                chain: material.chain,
+                private_key: material.private_key,
+            }),
+            _ => Err(content.not_read()),
+        }
+    }
+
+    async fn read_records(&self) -> Result<BTreeMap<String, String>, WriteError> {
+        let found = self.writer.config_map(&self.records).await?;
+        Ok(found.unwrap_or_default())
+    }
+
+    async fn write_records(&self, records: &BTreeMap<String, String>) -> Result<(), WriteError> {
+        self.writer.apply_config_map(&self.records, records).await
+    }
+}

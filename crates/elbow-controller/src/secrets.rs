@@ -1,0 +1,117 @@
+//! Which Secrets the watch looks at, and whether it has looked.
+//!
+//! In: the Snapshot, and what the watch has looked up. Out: the names that references give. What always
+//! holds: a Secret that nothing refers to is not read; the rounds are not told that a Secret is missing
+//! before somebody has looked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use elbow_api::{Kind, NamespacedName, Object, ObjectRef, Read, Snapshot};
+use serde_json::Value;
+use tokio::time::Instant;
+
+/// How long rounds wait for a Secret to be looked up. An API server that answers does so within
+/// milliseconds.
+const LOOK_UP_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// Names of Secrets.
+#[derive(Debug, Default)]
+pub(crate) struct Secrets {
+    /// By the object that refers to them.
+    named_by: BTreeMap<ObjectRef, BTreeSet<NamespacedName>>,
+    named: BTreeSet<NamespacedName>,
+    /// Named, and not looked up yet.
+    unknown: BTreeSet<NamespacedName>,
+    unknown_since: Option<Instant>,
+}
+
+impl Secrets {
+    /// Looks at the objects among the look-ups that changed. Answers with all names, if they did.
+    pub(crate) fn follow(
+        &mut self,
+        snapshot: &Snapshot,
+        reads: &BTreeSet<Read>,
+    ) -> Option<BTreeSet<NamespacedName>> {
+        let mut has_changed = false;
+        for read in reads {
+            let Read::Object(object) = read else { continue };
+            if !matches!(object.kind, Kind::Gateway | Kind::ListenerSet) {
+                continue;
+            }
+            let named = snapshot
+                .get(object)
+                .map(|o| certificates(&o))
+                .unwrap_or_default();
+            let before = if named.is_empty() {
+                self.named_by.remove(object).unwrap_or_default()
+            } else {
+                let named = named.clone();
+                self.named_by
+                    .insert(object.clone(), named)
+                    .unwrap_or_default()
+            };
+            has_changed |= before != named;
+        }
+        if !has_changed {
+            return None;
+        }
+        let named: BTreeSet<_> = self.named_by.values().flatten().cloned().collect();
+        let new = named.difference(&self.named).cloned();
+        self.unknown.extend(new);
+        self.unknown.retain(|name| named.contains(name));
+        self.unknown_since = (!self.unknown.is_empty()).then(Instant::now);
+        self.named = named;
+        Some(self.named.clone())
+    }
+
+    /// The watch has looked a Secret up.
+    pub(crate) fn looked_up(&mut self, name: &NamespacedName) {
+        self.unknown.remove(name);
+        if self.unknown.is_empty() {
+            self.unknown_since = None;
+        }
+    }
+
+    /// Whether each Secret that is named was looked up.
+    pub(crate) fn are_known(&self) -> bool {
+        self.unknown.is_empty()
+    }
+
+    /// When the wait for look-ups ends.
+    pub(crate) fn give_up_at(&self) -> Option<Instant> {
+        self.unknown_since.map(|since| since + LOOK_UP_TIME_MAX)
+    }
+
+    /// Goes on without those that could not be looked up in time.
+    pub(crate) fn give_up(&mut self, now: Instant) {
+        if self.give_up_at().is_some_and(|at| at <= now) {
+            self.unknown.clear();
+            self.unknown_since = None;
+        }
+    }
+}
+
+/// The Secrets that the listeners of an object refer to as their certificates.
+fn certificates(object: &Object) -> BTreeSet<NamespacedName> {
+    let spec = match object {
+        Object::Gateway(gateway) => serde_json::to_value(&gateway.spec),
+        Object::ListenerSet(set) => serde_json::to_value(&set.spec),
+        _ => return BTreeSet::new(),
+    };
+    let spec = spec.unwrap_or_default();
+    let own = object.object_ref().namespace;
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let mut names = BTreeSet::new();
+    for listener in list(&spec["listeners"]) {
+        for reference in list(&listener["tls"]["certificateRefs"]) {
+            let is_secret = reference["kind"].as_str().unwrap_or("Secret") == "Secret"
+                && reference["group"].as_str().unwrap_or_default().is_empty();
+            if let (true, Some(name)) = (is_secret, reference["name"].as_str()) {
+                let namespace = reference["namespace"].as_str().unwrap_or(&own);
+                names.insert(NamespacedName::new(namespace, name));
+            }
+        }
+    }
+    names
+}
