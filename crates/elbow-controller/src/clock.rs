@@ -38,7 +38,7 @@ impl Clock {
 
     /// When that is. A moment too far away to be reached is tomorrow: the clock is looked at again.
     pub(crate) fn instant(&self, at: Timestamp) -> Instant {
-        let day = Duration::from_secs(24 * 3600);
+        let day = Duration::from_hours(24);
         let after = Duration::from_millis(at.as_millis()).min(self.started.elapsed() + day);
         self.started + after
     }

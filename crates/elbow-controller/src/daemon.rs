@@ -67,7 +67,7 @@ pub enum Election {
 pub enum DaemonError {
     /// AWS cannot be used.
     #[error("connect to AWS")]
-    Aws(#[from] elbow_aws::ConnectError),
+    Aws(#[source] elbow_aws::ConnectError),
     /// The API server cannot be used.
     #[error("connect to the API server")]
     Cluster(#[source] ConnectError),
@@ -109,7 +109,7 @@ pub async fn run(daemon: Daemon, stop: CancellationToken) -> Result<(), DaemonEr
         listen(address, flag, service, &over).await?;
     }
     let aws = tokio::select! {
-        connected = Aws::connect(&daemon.aws) => connected?,
+        connected = Aws::connect(&daemon.aws) => connected.map_err(DaemonError::Aws)?,
         () = stop.cancelled() => return Ok(()),
     };
     let mut translate = daemon.translate;

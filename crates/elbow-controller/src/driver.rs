@@ -45,7 +45,7 @@ use crate::secrets::Secrets;
 
 /// How long a call may take before its fate counts as unknown. The adapter gives up earlier; this is
 /// for one that does not.
-const CALL_TIME_MAX: Duration = Duration::from_secs(120);
+const CALL_TIME_MAX: Duration = Duration::from_mins(2);
 /// How long a stop waits for calls that are out. Kubernetes gives a pod 30 s by default, LBC's chart
 /// 10 s; what is not answered by then, the next leader observes.
 const STOP_TIME_MAX: Duration = Duration::from_secs(6);
@@ -80,6 +80,9 @@ pub enum DriverError {
     WatchEnded,
 }
 
+/// What a finished task of a call says.
+type CallDone = (CallId, Result<AwsAnswer, AwsError>);
+
 /// What a finished task of a write says.
 struct WriteDone {
     verb: &'static str,
@@ -100,7 +103,7 @@ pub struct Driver<A, C> {
     clock: Clock,
     metrics: Metrics,
     readiness: Readiness,
-    calls: JoinSet<(CallId, Result<AwsAnswer, AwsError>)>,
+    calls: JoinSet<CallDone>,
     /// What the tasks of calls are for, in case one panics.
     call_of_task: HashMap<Id, (CallId, Called)>,
     /// Since when plans are being carried out.
@@ -346,7 +349,7 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
             Phase::Stopping(until) | Phase::Flushing(until) => Some(until),
             Phase::Waiting | Phase::Reading | Phase::Leading => None,
         };
-        let never = Instant::now() + Duration::from_secs(3600);
+        let never = Instant::now() + Duration::from_hours(1);
         let secrets = self.secrets.give_up_at();
         [wake, end, secrets]
             .into_iter()
@@ -401,7 +404,7 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
                 self.secrets.looked_up(&name);
             }
             Event::Trouble { kind, message } => {
-                let kind = kind.map(|kind| kind.as_str()).unwrap_or_default();
+                let kind = kind.map(Kind::as_str).unwrap_or_default();
                 tracing::warn!(kind, error = message, "The API server cannot be watched");
             }
         }
@@ -444,17 +447,16 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
         }
         match self.phase {
             _ if reads.is_empty() => {}
-            // Nobody has read anything yet.
-            Phase::Waiting | Phase::Reading => {}
             Phase::Leading if self.secrets.are_known() && self.held.is_empty() => {
                 self.step(Input::ObjectsChanged(reads));
             }
             Phase::Leading => self.held.extend(reads),
-            Phase::Stopping(_) | Phase::Flushing(_) => {}
+            // Nobody has read anything yet, or will any more.
+            Phase::Waiting | Phase::Reading | Phase::Stopping(_) | Phase::Flushing(_) => {}
         }
     }
 
-    fn answered(&mut self, done: Result<(Id, (CallId, Result<AwsAnswer, AwsError>)), JoinError>) {
+    fn answered(&mut self, done: Result<(Id, CallDone), JoinError>) {
         let (task, result) = match done {
             Ok((task, (_, result))) => (task, result),
             Err(error) => {

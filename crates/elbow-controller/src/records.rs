@@ -48,14 +48,11 @@ impl Records {
     pub(crate) fn note(&mut self, stack: &StackId, record: Option<&Record>) {
         let Some(key) = key(stack) else { return };
         self.wanted += 1;
-        match record {
-            Some(record) => {
-                self.kept.insert(key, record.as_str().to_owned());
-            }
-            None => {
-                self.kept.remove(&key);
-                self.dropped = self.wanted;
-            }
+        if let Some(record) = record {
+            self.kept.insert(key, record.as_str().to_owned());
+        } else {
+            self.kept.remove(&key);
+            self.dropped = self.wanted;
         }
     }
 

@@ -130,6 +130,7 @@ impl Scribe {
         let empty = Outcome::default();
         outcome.differences(before.as_ref().unwrap_or(&empty), &mut self.dirty);
         self.dirty.insert(gateway_ref(gateway));
+        self.dirty.extend(self.going.iter().cloned());
         for controller in [GatewayController::Alb, GatewayController::Nlb] {
             let bindings = self.bindings_of.get(&(controller, gateway.clone()));
             self.dirty.extend(bindings.into_iter().flatten().cloned());
@@ -251,7 +252,9 @@ impl Scribe {
             | Kind::UdpRoute => self.for_route(current?, snapshot, wall),
             Kind::LoadBalancerConfiguration
             | Kind::TargetGroupConfiguration
-            | Kind::ListenerRuleConfiguration => self.for_configuration(current?, snapshot, wall),
+            | Kind::ListenerRuleConfiguration => {
+                configurations::next_write(self, current?, snapshot, wall)
+            }
             Kind::TargetGroupBinding => self.for_binding(object, current, snapshot),
             _ => None,
         }

@@ -153,15 +153,11 @@ impl Candidate {
             let deadline = renewed_at + RENEW_DEADLINE;
             match tokio::time::timeout_at(deadline, self.try_acquire_or_renew()).await {
                 Ok(Ok(true)) => renewed_at = started_at,
-                // Somebody else has it: it was ours for too long without a renewal.
-                Ok(Ok(false)) => return false,
-                Ok(Err(error)) => {
+                Ok(Err(error)) if Instant::now() < deadline => {
                     tracing::warn!(error = %report(&error), "Cannot renew the lease");
                 }
-                Err(_) => return false,
-            }
-            if Instant::now() >= deadline && renewed_at + RENEW_DEADLINE <= deadline {
-                return false;
+                // Somebody else has it, for it was ours too long without a renewal; or it may be so soon.
+                Ok(Ok(false) | Err(_)) | Err(_) => return false,
             }
         }
     }

@@ -14,48 +14,47 @@ use serde_json::{Value, json};
 use super::{Scribe, has_finalizer, is_deleted, status_write};
 use crate::ports::Write;
 
-impl Scribe {
-    pub(super) fn for_configuration(
-        &mut self,
-        current: &Object,
-        snapshot: &Snapshot,
-        wall: jiff::Timestamp,
-    ) -> Option<Write> {
-        let finalizer = match current.kind() {
-            Kind::LoadBalancerConfiguration => LOAD_BALANCER_CONFIGURATION_FINALIZER,
-            Kind::TargetGroupConfiguration => TARGET_GROUP_CONFIGURATION_FINALIZER,
-            _ => LISTENER_RULE_CONFIGURATION_FINALIZER,
-        };
-        let has = has_finalizer(current, finalizer);
-        if is_deleted(current) {
-            return (has && !is_used(current, snapshot)).then(|| Write::RemoveFinalizer {
-                object: current.clone(),
-                finalizer,
-            });
-        }
-        if !has {
-            return Some(Write::AddFinalizer {
-                object: current.clone(),
-                finalizer,
-            });
-        }
-        let Object::ListenerRuleConfiguration(_) = current else {
-            // LBC has fields for more, and never writes them.
-            return None;
-        };
-        // LBC uses one only when it says that it is accepted; elbow judges it in every round.
-        let generation = current.metadata().generation;
-        let wanted = json!({
-            "accepted": true,
-            "message": "Accepted",
-            "observedGeneration": generation,
+/// The next write to a configuration.
+pub(super) fn next_write(
+    scribe: &Scribe,
+    current: &Object,
+    snapshot: &Snapshot,
+    wall: jiff::Timestamp,
+) -> Option<Write> {
+    let finalizer = match current.kind() {
+        Kind::LoadBalancerConfiguration => LOAD_BALANCER_CONFIGURATION_FINALIZER,
+        Kind::TargetGroupConfiguration => TARGET_GROUP_CONFIGURATION_FINALIZER,
+        _ => LISTENER_RULE_CONFIGURATION_FINALIZER,
+    };
+    let has = has_finalizer(current, finalizer);
+    if is_deleted(current) {
+        return (has && !is_used(scribe, current, snapshot)).then(|| Write::RemoveFinalizer {
+            object: current.clone(),
+            finalizer,
         });
-        status_write(current, merge_status(current, &wanted, wall))
     }
+    if !has {
+        return Some(Write::AddFinalizer {
+            object: current.clone(),
+            finalizer,
+        });
+    }
+    let Object::ListenerRuleConfiguration(_) = current else {
+        // LBC has fields for more, and never writes them.
+        return None;
+    };
+    // LBC uses one only when it says that it is accepted; elbow judges it in every round.
+    let generation = current.metadata().generation;
+    let wanted = json!({
+        "accepted": true,
+        "message": "Accepted",
+        "observedGeneration": generation,
+    });
+    status_write(current, merge_status(current, &wanted, wall))
 }
 
 /// Whether anything that is not gone refers to a configuration.
-fn is_used(current: &Object, snapshot: &Snapshot) -> bool {
+fn is_used(scribe: &Scribe, current: &Object, snapshot: &Snapshot) -> bool {
     let object = current.object_ref();
     let name = object.namespaced_name();
     match current {
@@ -63,20 +62,14 @@ fn is_used(current: &Object, snapshot: &Snapshot) -> bool {
         Object::TargetGroupConfiguration(configuration) => {
             match &configuration.spec.target_reference {
                 Some(target) => {
-                    let kind = target.kind.as_str();
-                    kind == "Service"
-                        && routes_name(snapshot, &name.namespace, |spec, own| {
-                            backend_services(spec, own).contains(&NamespacedName::new(
-                                name.namespace.clone(),
-                                target.name.clone(),
-                            ))
-                        })
+                    let service = NamespacedName::new(name.namespace, target.name.clone());
+                    target.kind == Kind::Service.as_str() && is_backend(scribe, snapshot, &service)
                 }
                 None => defaults_to(snapshot, &name),
             }
         }
-        _ => routes_name(snapshot, &name.namespace, |spec, own| {
-            own == name.namespace && extension_refs(spec).any(|n| n == name.name)
+        _ => routes_say(snapshot, |route, spec| {
+            route.namespace == name.namespace && extension_refs(spec).any(|n| n == name.name)
         }),
     }
 }
@@ -121,8 +114,23 @@ fn defaults_to(snapshot: &Snapshot, name: &NamespacedName) -> bool {
     })
 }
 
-/// Whether the spec of any route says so. Only asked while a configuration is being deleted.
-fn routes_name(snapshot: &Snapshot, _namespace: &str, says: impl Fn(&Value, &str) -> bool) -> bool {
+/// Whether a route of a Gateway of ours sends to a Service. Until all of them were looked at since the
+/// start, it may.
+fn is_backend(scribe: &Scribe, snapshot: &Snapshot, service: &NamespacedName) -> bool {
+    let object = ObjectRef::new(
+        Kind::Service,
+        service.namespace.clone(),
+        service.name.clone(),
+    );
+    snapshot.get(&object).is_some()
+        && (scribe.has_unseen_gateway(snapshot)
+            || routes_say(snapshot, |route, spec| {
+                scribe.serves(route) && backend_services(spec, &route.namespace).contains(service)
+            }))
+}
+
+/// Whether any route says so in its spec. Only asked while a configuration is being deleted.
+fn routes_say(snapshot: &Snapshot, says: impl Fn(&ObjectRef, &Value) -> bool) -> bool {
     snapshot.objects().iter().any(|object| {
         let spec = match object {
             Object::HttpRoute(route) => serde_json::to_value(&route.spec),
@@ -132,8 +140,7 @@ fn routes_name(snapshot: &Snapshot, _namespace: &str, says: impl Fn(&Value, &str
             Object::UdpRoute(route) => serde_json::to_value(&route.spec),
             _ => return false,
         };
-        let ObjectRef { namespace, .. } = object.object_ref();
-        spec.is_ok_and(|spec| says(&spec, &namespace))
+        spec.is_ok_and(|spec| says(&object.object_ref(), &spec))
     })
 }
 

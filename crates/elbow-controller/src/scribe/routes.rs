@@ -8,7 +8,7 @@ use elbow_api::{GatewayController, Kind, NamespacedName, Object, ObjectRef, Snap
 use elbow_cluster::live::merge_parents;
 use serde_json::Value;
 
-use super::{Scribe, classes, gateway_ref, status_write};
+use super::{Scribe, gateway_ref, status_write};
 use crate::ports::Write;
 
 impl Scribe {
@@ -46,12 +46,24 @@ impl Scribe {
         let Some(gateway) = gateway_of(parent, namespace, snapshot) else {
             return false;
         };
-        if self.outcomes.contains_key(&gateway) {
-            return false;
-        }
-        snapshot
-            .get(&gateway_ref(&gateway))
-            .is_some_and(|gateway| classes::controller(snapshot, &gateway).is_some())
+        self.is_gateway_unseen(&gateway, snapshot)
+    }
+
+    fn is_gateway_unseen(&self, gateway: &NamespacedName, snapshot: &Snapshot) -> bool {
+        !self.outcomes.contains_key(gateway)
+            && Self::controller(snapshot, &gateway_ref(gateway)).is_some()
+    }
+
+    /// Whether there is a Gateway of ours that was not reported on yet.
+    pub(super) fn has_unseen_gateway(&self, snapshot: &Snapshot) -> bool {
+        let mut gateways = snapshot.gateway_names();
+        gateways.any(|gateway| self.is_gateway_unseen(gateway, snapshot))
+    }
+
+    /// Whether a route is one of a Gateway of ours.
+    pub(super) fn serves(&self, route: &ObjectRef) -> bool {
+        let mut outcomes = self.outcomes.values();
+        outcomes.any(|outcome| outcome.routes.contains_key(route))
     }
 }
 

@@ -13,6 +13,8 @@ use elbow_model::{
 };
 use tokio::time::Instant;
 
+use crate::world::pass_for;
+
 /// The certificate that manifests of tests name.
 const CERTIFICATE: &str =
     "arn:aws:acm:us-east-1:123456789012:certificate/12345678-1234-1234-1234-123456789012";
@@ -143,7 +145,7 @@ impl AwsCaller for FakeAws {
             inner.calls.push(call.operation());
             ((inner.latency), (inner.fault)(call))
         });
-        tokio::time::sleep(latency).await;
+        pass_for(latency).await;
         match fate {
             None => self.with(|inner| inner.answer(call)),
             Some(Fate::Refused(error)) => Err(error),

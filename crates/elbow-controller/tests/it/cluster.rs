@@ -17,6 +17,8 @@ use gateway_api::apis::experimental as gw;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use crate::world::pass_for;
+
 /// Decides whether a write fails.
 type Fault = Box<dyn FnMut(&Write) -> Option<WriteError> + Send>;
 
@@ -304,7 +306,7 @@ fn gone(reference: &ObjectRef) -> WriteError {
 impl ClusterWriter for FakeCluster {
     async fn write(&self, write: &Write, _: jiff::Timestamp) -> Result<Option<Object>, WriteError> {
         let latency = self.with(|inner| inner.latency);
-        tokio::time::sleep(latency).await;
+        pass_for(latency).await;
         self.with(|inner| inner.take(write))
     }
 
@@ -318,7 +320,7 @@ impl ClusterWriter for FakeCluster {
 
     async fn write_records(&self, records: &BTreeMap<String, String>) -> Result<(), WriteError> {
         let latency = self.with(|inner| inner.latency);
-        tokio::time::sleep(latency).await;
+        pass_for(latency).await;
         self.with(|inner| inner.records.clone_from(records));
         Ok(())
     }

@@ -5,7 +5,7 @@ use elbow_cluster::live::Leadership;
 use elbow_emulator::Latencies;
 
 use crate::account::FakeAws;
-use crate::world::{ALB, World, gateway, pass, route};
+use crate::world::{ALB, World, gateway, pass, pass_millis, route};
 
 fn finalizers(world: &World, object: &ObjectRef) -> Vec<String> {
     let object = world.cluster.get(object).unwrap_or_default();
@@ -76,7 +76,7 @@ async fn the_finalizer_stands_before_the_first_change_in_aws() {
             seconds: 15,
         })
     });
-    tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+    pass_millis(600).await;
     let calls = world.aws.take_calls();
     assert!(calls.contains(&"DescribeSubnets"), "{calls:?}");
     assert!(calls.iter().all(|c| !c.starts_with("Create")), "{calls:?}");
@@ -95,7 +95,7 @@ async fn nothing_is_written_or_asked_when_nothing_changes() {
     // Labels that nobody reads.
     for object in [gateway(), route()] {
         world.cluster.edit(&object, |o| {
-            o["metadata"]["labels"]["touched"] = "yes".into()
+            o["metadata"]["labels"]["touched"] = "yes".into();
         });
     }
     world
@@ -267,7 +267,7 @@ async fn secrets_are_named_to_the_watch_and_waited_for() {
         "hostname: app.example.com, tls: {certificateRefs: [{name: web-tls}]}}",
     );
     let world = World::leading(&text);
-    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    pass_millis(500).await;
     let named = world.secrets.borrow().clone();
     let named: Vec<String> = named.iter().map(ToString::to_string).collect();
     assert_eq!(named, ["app/web-tls"]);

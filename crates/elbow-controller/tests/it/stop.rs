@@ -7,7 +7,7 @@ use elbow_controller::DriverError;
 use tokio::time::Instant;
 
 use crate::account::{FakeAws, Fate};
-use crate::world::{ALB, World, pass};
+use crate::world::{ALB, World, pass, pass_millis};
 
 #[tokio::test(start_paused = true)]
 async fn a_standby_reads_everything_and_does_nothing() {
@@ -42,7 +42,7 @@ async fn a_standby_that_is_stopped_ends_at_once() {
 async fn a_stop_in_the_middle_of_a_round_answers_what_is_out_and_begins_nothing() {
     for millis in [50, 150, 250, 350, 450, 550, 650] {
         let world = World::leading(ALB);
-        tokio::time::sleep(Duration::from_millis(millis)).await;
+        pass_millis(millis).await;
         let since = Instant::now();
         world.stop.cancel();
         assert_eq!(world.run.await.unwrap(), Ok(()), "{millis}");
@@ -79,7 +79,7 @@ async fn a_stop_waits_for_a_call_that_is_out_but_not_for_ever() {
 #[tokio::test(start_paused = true)]
 async fn whoever_loses_the_lease_stops_at_once() {
     let world = World::leading(ALB);
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    pass_millis(300).await;
     let since = Instant::now();
     world.leadership.send_replace(Leadership::Lost);
     assert_eq!(world.run.await.unwrap(), Err(DriverError::LeaseLost));

@@ -10,6 +10,7 @@ use elbow_model::VpcId;
 use elbow_reconcile::Settings;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::account::{FakeAws, VPC};
@@ -101,9 +102,17 @@ impl World {
     }
 }
 
-/// Lets time pass: the paused clock jumps from one wait to the next.
+/// Lets time pass: the paused clock jumps from one wait to the next, so it takes none.
+pub(crate) async fn pass_for(time: Duration) {
+    tokio::time::sleep_until(Instant::now() + time).await;
+}
+
 pub(crate) async fn pass(seconds: u64) {
-    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    pass_for(Duration::from_secs(seconds)).await;
+}
+
+pub(crate) async fn pass_millis(millis: u64) {
+    pass_for(Duration::from_millis(millis)).await;
 }
 
 pub(crate) fn objects(text: &str) -> Vec<Object> {
