@@ -1,0 +1,114 @@
+package conformance
+
+import (
+	"flag"
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/util/sets"
+	confv1 "sigs.k8s.io/gateway-api/conformance/apis/v1"
+	"sigs.k8s.io/gateway-api/conformance/tests"
+	"sigs.k8s.io/gateway-api/conformance/utils/suite"
+	"sigs.k8s.io/gateway-api/pkg/features"
+	"sigs.k8s.io/yaml"
+)
+
+// reportFile is what the run writes, beside the docs that are made of it.
+const (
+	reportFile   = "report.yaml"
+	documentFile = "../../docs/conformance.md"
+)
+
+// TestConformance runs the suite for each class. The suite's own flags work after -args:
+// "-args -run-test=HTTPRouteMatching" runs one test, and then no report is written.
+func TestConformance(t *testing.T) {
+	if os.Getenv("KUBECONFIG") == "" {
+		t.Skip("needs a cluster with elbow in it: `just e2e conformance`")
+	}
+	var reports []*confv1.ConformanceReport
+	for _, run := range Runs {
+		t.Run(run.Class, func(t *testing.T) {
+			reports = append(reports, RunSuite(t, run))
+		})
+	}
+	if isPartial() {
+		t.Log("a part of the suite was run: the report stays as it was")
+		return
+	}
+	report, err := Merge(reports)
+	require.NoError(t, err)
+	content, err := yaml.Marshal(report)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(reportFile, content, 0o644))
+	require.NoError(t, os.WriteFile(documentFile, []byte(Document(report)), 0o644))
+}
+
+// isPartial says whether the suite's flags leave out what a report needs.
+func isPartial() bool {
+	partial := false
+	flag.Visit(func(f *flag.Flag) {
+		partial = partial || f.Name == "run-test" || f.Name == "skip-tests" || f.Name == "test.run"
+	})
+	return partial
+}
+
+// TestDocumentIsOfReport holds docs/conformance.md to the report.
+func TestDocumentIsOfReport(t *testing.T) {
+	content, err := os.ReadFile(reportFile)
+	require.NoError(t, err)
+	var report confv1.ConformanceReport
+	require.NoError(t, yaml.Unmarshal(content, &report))
+	document, err := os.ReadFile(documentFile)
+	require.NoError(t, err)
+	require.Equal(t, Document(&report), string(document), "`just e2e conformance` makes it anew")
+}
+
+// TestEveryFeatureIsDecided holds the lists of features to what the profiles offer: each is claimed by a
+// run or has its reason.
+func TestEveryFeatureIsDecided(t *testing.T) {
+	for _, run := range Runs {
+		offered := sets.Set[features.FeatureName]{}
+		for _, profile := range run.Profiles {
+			offered = offered.Union(profiles[profile].ExtendedFeatures)
+		}
+		for _, profile := range run.Profiles {
+			offered = offered.Difference(profiles[profile].CoreFeatures)
+		}
+		for _, feature := range run.Features {
+			require.Truef(t, offered.Has(feature), "%s: no profile of this run has %s", run.Class, feature)
+		}
+		for feature := range offered {
+			reasons := 0
+			for _, unsupported := range UnsupportedFeatures {
+				if unsupported.Feature == string(feature) && unsupported.appliesTo(run.Class) {
+					reasons++
+				}
+			}
+			claimed := slices.Contains(run.Features, feature)
+			require.Falsef(t, claimed && reasons > 0, "%s: %s is claimed and ruled out", run.Class, feature)
+			require.Truef(t, claimed || reasons == 1, "%s: %s is neither claimed nor ruled out", run.Class, feature)
+		}
+	}
+}
+
+var profiles = map[suite.ConformanceProfileName]suite.ConformanceProfile{
+	suite.GatewayHTTPConformanceProfileName: suite.GatewayHTTPConformanceProfile,
+	suite.GatewayTCPConformanceProfileName:  suite.GatewayTCPConformanceProfile,
+	suite.GatewayUDPConformanceProfileName:  suite.GatewayUDPConformanceProfile,
+	suite.GatewayTLSConformanceProfileName:  suite.GatewayTLSConformanceProfile,
+}
+
+// TestSkipsNameTests holds the list of skipped tests to the tests that there are.
+func TestSkipsNameTests(t *testing.T) {
+	known := map[string]bool{}
+	for _, test := range tests.ConformanceTests {
+		known[test.ShortName] = true
+	}
+	for _, skip := range Skips {
+		require.Truef(t, known[skip.Test], "the suite has no test %s", skip.Test)
+		require.NotEmptyf(t, skip.Reason, "%s is skipped without a reason", skip.Test)
+		require.NotEmptyf(t, skip.Page, "%s is skipped without a page of AWS", skip.Test)
+	}
+}

@@ -1,0 +1,140 @@
+package conformance
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"testing"
+	"testing/fstest"
+
+	"github.com/stretchr/testify/require"
+	suiteassets "sigs.k8s.io/gateway-api/conformance"
+	confv1 "sigs.k8s.io/gateway-api/conformance/apis/v1"
+	"sigs.k8s.io/gateway-api/conformance/tests"
+	"sigs.k8s.io/gateway-api/conformance/utils/suite"
+	"sigs.k8s.io/gateway-api/pkg/features"
+)
+
+// A Run is one pass of the suite.
+type Run struct {
+	// Class is the GatewayClass under test.
+	Class string
+	// Controller is the class's controllerName.
+	Controller string
+	// Profiles that the class's load balancer is for.
+	Profiles []suite.ConformanceProfileName
+	// Features beyond those that the profiles require. Every one that the load balancer can express.
+	Features []features.FeatureName
+	// BaseClass is the GatewayClass of the Gateways that the suite creates for all tests. Their
+	// listeners speak HTTP and HTTPS, so they are ALBs in each run.
+	BaseClass string
+}
+
+// Runs are all passes, in the order in which they are made.
+var Runs = []Run{
+	{
+		Class:      "alb",
+		Controller: "gateway.k8s.aws/alb",
+		BaseClass:  "alb",
+		Profiles:   []suite.ConformanceProfileName{suite.GatewayHTTPConformanceProfileName},
+		Features: []features.FeatureName{
+			features.SupportGatewayAddressEmpty,
+			features.SupportGatewayFrontendClientCertificateValidation,
+			features.SupportGatewayHTTPListenerIsolation,
+			features.SupportGatewayPort8080,
+			features.SupportHTTPRouteBackendProtocolWebSocket,
+			features.SupportHTTPRouteDestinationPortMatching,
+			features.SupportHTTPRouteHostRewrite,
+			features.SupportHTTPRouteMethodMatching,
+			features.SupportHTTPRouteNamedRouteRule,
+			features.SupportHTTPRouteParentRefPort,
+			features.SupportHTTPRoutePathRedirect,
+			features.SupportHTTPRoutePathRewrite,
+			features.SupportHTTPRoutePortRedirect,
+			features.SupportHTTPRouteQueryParamMatching,
+			features.SupportHTTPRouteSchemeRedirect,
+			features.SupportListenerSet,
+		},
+	},
+	{
+		Class:      "nlb",
+		Controller: "gateway.k8s.aws/nlb",
+		BaseClass:  "alb",
+		Profiles: []suite.ConformanceProfileName{
+			suite.GatewayTCPConformanceProfileName,
+			suite.GatewayUDPConformanceProfileName,
+			suite.GatewayTLSConformanceProfileName,
+		},
+		Features: []features.FeatureName{
+			features.SupportTLSRouteModeTerminate,
+		},
+	},
+}
+
+// RunSuite makes one pass and answers with its report.
+func RunSuite(t *testing.T, run Run) *confv1.ConformanceReport {
+	opts := suiteassets.DefaultOptions(t)
+	opts.GatewayClassName = run.Class
+	opts.ConformanceProfiles = run.Profiles
+	opts.SupportedFeatures = run.Features
+	opts.SkipTests = append(opts.SkipTests, Skipped(run.Class)...)
+	opts.Implementation = Implementation
+	opts.ManifestFS = []fs.FS{baseOf(run), &suiteassets.Manifests}
+	// The report is written once, of both runs.
+	opts.ReportOutputPath = ""
+
+	conformance, err := suite.NewConformanceTestSuite(opts)
+	require.NoError(t, err, "the suite refuses its options")
+	conformance.Setup(t, tests.ConformanceTests)
+	require.NoError(t, conformance.Run(t, tests.ConformanceTests))
+	report, err := conformance.Report()
+	require.NoError(t, err)
+	return report
+}
+
+// Merge makes one report of those of all runs: they differ in their profiles only.
+func Merge(reports []*confv1.ConformanceReport) (*confv1.ConformanceReport, error) {
+	if len(reports) == 0 {
+		return nil, fmt.Errorf("there is no report: no run came to its end")
+	}
+	merged := *reports[0]
+	merged.ProfileReports = nil
+	merged.SucceededProvisionalTests = nil
+	for _, report := range reports {
+		if report.GatewayAPIVersion != merged.GatewayAPIVersion ||
+			report.GatewayAPIChannel != merged.GatewayAPIChannel {
+			return nil, fmt.Errorf("the runs saw different Gateway APIs: %s %s and %s %s",
+				merged.GatewayAPIVersion, merged.GatewayAPIChannel,
+				report.GatewayAPIVersion, report.GatewayAPIChannel)
+		}
+		merged.ProfileReports = append(merged.ProfileReports, report.ProfileReports...)
+		merged.SucceededProvisionalTests = append(merged.SucceededProvisionalTests,
+			report.SucceededProvisionalTests...)
+	}
+	return &merged, nil
+}
+
+// Implementation is how the report names elbow.
+var Implementation = confv1.Implementation{
+	Organization: "elbow-project",
+	Project:      "elbow",
+	URL:          "https://github.com/elbow-project/elbow",
+	Version:      "0.1.0",
+	Contact:      []string{"https://github.com/elbow-project/elbow/issues"},
+}
+
+// baseManifests is where the suite looks for what it creates for all tests.
+const baseManifests = "base/manifests.yaml"
+
+// baseOf gives the Gateways of the suite's base manifests the run's base class, and changes nothing
+// else. [suite.ConformanceOptions] has a list of file systems so that files can be put before its own.
+func baseOf(run Run) fs.FS {
+	content, err := suiteassets.Manifests.ReadFile(baseManifests)
+	if err != nil {
+		panic(fmt.Sprintf("the suite has no %s any more: %v", baseManifests, err))
+	}
+	if run.BaseClass != run.Class {
+		content = bytes.ReplaceAll(content, []byte("{GATEWAY_CLASS_NAME}"), []byte(run.BaseClass))
+	}
+	return fstest.MapFS{baseManifests: &fstest.MapFile{Data: content, Mode: 0o444}}
+}

@@ -1,0 +1,221 @@
+package system
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+)
+
+// Emulator is AWS as a process.
+type Emulator struct {
+	// Endpoint is the URL for AWS clients.
+	Endpoint string
+
+	process   *process
+	stateFile string
+	callLog   string
+}
+
+// Call is a call that was made to AWS. The emulator documents the file that it comes from.
+type Call struct {
+	Time      int64    `json:"time"`
+	Service   string   `json:"service"`
+	Operation string   `json:"operation"`
+	Read      bool     `json:"read"`
+	Status    int      `json:"status"`
+	Error     string   `json:"error"`
+	Throttled bool     `json:"throttled"`
+	Resources []string `json:"resources"`
+}
+
+// LoadBalancer is one that stands in the emulator.
+type LoadBalancer struct {
+	Name      string       `json:"name"`
+	Type      string       `json:"type"`
+	ARN       string       `json:"loadBalancerArn"`
+	DNSName   string       `json:"dnsName"`
+	State     string       `json:"state"`
+	Addresses []netip.Addr `json:"addresses"`
+	Listeners []Listener   `json:"listeners"`
+}
+
+// Listener is one of a load balancer's.
+type Listener struct {
+	Protocol  string           `json:"protocol"`
+	Port      int              `json:"port"`
+	Addresses []netip.AddrPort `json:"addresses"`
+	Problem   string           `json:"problem"`
+}
+
+type emulatorState struct {
+	AWS struct {
+		EndpointURL string `json:"endpointUrl"`
+	} `json:"aws"`
+	CACertificate string         `json:"caCertificate"`
+	LoadBalancers []LoadBalancer `json:"loadBalancers"`
+}
+
+func startEmulator(ctx context.Context, s *System) (*Emulator, error) {
+	var ranges []string
+	for _, prefix := range s.Cluster.BalancerRanges {
+		ranges = append(ranges, prefix.String())
+	}
+	e := &Emulator{stateFile: s.file("emulator.json"), callLog: s.file("calls.jsonl")}
+	args := []string{
+		"emulator",
+		"--world", s.Cluster.World,
+		"--listen", "127.0.0.1:0",
+		"--state", e.stateFile,
+		"--call-log", e.callLog,
+		"--dns", s.Cluster.BalancerResolver.String(),
+		"--addresses", strings.Join(ranges, ","),
+		"--speed", number(s.options.Speed),
+		"--admin",
+	}
+	if s.options.Throttle {
+		args = append(args, "--throttle", "aws")
+	}
+	process, err := startProcess("emulator", s.file("emulator.log"), s.Cluster.Environment(), s.program, args...)
+	if err != nil {
+		return nil, err
+	}
+	e.process = process
+	err = process.ready(ctx, func(context.Context) error {
+		state, err := e.state()
+		if err == nil {
+			e.Endpoint = state.AWS.EndpointURL
+		}
+		return err
+	})
+	if err != nil {
+		_ = process.kill()
+		return nil, err
+	}
+	return e, nil
+}
+
+// LoadBalancers are those that there are.
+func (e *Emulator) LoadBalancers() ([]LoadBalancer, error) {
+	state, err := e.state()
+	if err != nil {
+		return nil, err
+	}
+	return state.LoadBalancers, nil
+}
+
+func (e *Emulator) state() (*emulatorState, error) {
+	text, err := os.ReadFile(e.stateFile)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the emulator's state: %w", err)
+	}
+	state := new(emulatorState)
+	if err := json.Unmarshal(text, state); err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", e.stateFile, err)
+	}
+	return state, nil
+}
+
+// Calls are the calls from a mark on; see [Emulator.Mark].
+func (e *Emulator) Calls(mark int64) ([]Call, error) {
+	file, err := os.Open(e.callLog)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the call log: %w", err)
+	}
+	defer file.Close()
+	if _, err := file.Seek(mark, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("cannot read the call log: %w", err)
+	}
+	var calls []Call
+	lines := bufio.NewReader(file)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			// A line without an end is being written.
+			return calls, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the call log: %w", err)
+		}
+		var call Call
+		if err := json.Unmarshal(line, &call); err != nil {
+			return nil, fmt.Errorf("cannot read the call log: %w", err)
+		}
+		calls = append(calls, call)
+	}
+}
+
+// Mark is the present end of the call log.
+func (e *Emulator) Mark() (int64, error) {
+	info, err := os.Stat(e.callLog)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("cannot read the call log: %w", err)
+	}
+	return info.Size(), nil
+}
+
+// Quiet waits until no call has come for a while, and gives those since the mark.
+func (e *Emulator) Quiet(ctx context.Context, mark int64, silence, timeout time.Duration) ([]Call, error) {
+	deadline := time.Now().Add(timeout)
+	var calls []Call
+	last, since := -1, time.Now()
+	for {
+		var err error
+		if calls, err = e.Calls(mark); err != nil {
+			return nil, err
+		}
+		now := time.Now()
+		if len(calls) != last {
+			last, since = len(calls), now
+		}
+		if now.Sub(since) >= silence {
+			return calls, nil
+		}
+		if now.After(deadline) {
+			return calls, fmt.Errorf("calls still come after %v: %d so far", timeout, len(calls))
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(poll):
+		}
+	}
+}
+
+// Disturb sets what goes wrong in AWS from now on; nil ends it.
+func (e *Emulator) Disturb(ctx context.Context, faults any) error {
+	body, err := json.Marshal(faults)
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPut, e.Endpoint+"/_elbow/faults", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("cannot disturb the emulator: %w", err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode >= http.StatusBadRequest {
+		text, _ := io.ReadAll(answer.Body)
+		return fmt.Errorf("the emulator refuses the faults: %s: %s", answer.Status, bytes.TrimSpace(text))
+	}
+	return nil
+}

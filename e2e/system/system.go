@@ -1,0 +1,238 @@
+// Package system is elbow at work in a test cluster: the emulator in AWS's place, the CRDs, the role that
+// elbow is shipped with, and the controller.
+//
+// In: a cluster and [Options]. Out: a [System] whose parts can be stopped, killed and disturbed.
+// Always: the controller is the program that users run, with the role of deploy/, as a process of its
+// own, and reaches AWS by HTTP. What a System starts ends with [System.Close].
+package system
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/elbow-project/elbow/e2e/cluster/testcluster"
+	"github.com/elbow-project/elbow/e2e/cluster/vpc"
+)
+
+const (
+	// readyTimeout is how long a part may take to be ready, on a machine that does much else.
+	readyTimeout = time.Minute
+	// stopTimeout is how long a part may take to end when it is asked to.
+	stopTimeout = 30 * time.Second
+	// poll is how often a condition is looked at.
+	poll = 20 * time.Millisecond
+)
+
+// Options of a System. The zero value is what most tests want.
+type Options struct {
+	// GatewayAPI is the version of the Gateway API's CRDs, of the experimental channel; 1.6.3 when empty.
+	GatewayAPI string
+	// Speed is how many times faster AWS's waits are than in AWS; 100 when 0.
+	Speed int
+	// Throttle has the emulator throttle calls as AWS does.
+	Throttle bool
+	// ControllerFlags are added to those that every controller needs.
+	ControllerFlags []string
+}
+
+// System is a running system.
+type System struct {
+	Cluster *testcluster.Cluster
+	// Client may do everything.
+	Client client.Client
+	// Clientset may do everything.
+	Clientset kubernetes.Interface
+	// Emulator stands in AWS's place.
+	Emulator *Emulator
+
+	options    Options
+	repository string
+	program    string
+	folder     string
+	controller *Controller
+	started    int
+}
+
+// Start starts all parts. ctx is for the start alone.
+func Start(ctx context.Context, cluster *testcluster.Cluster, options Options) (s *System, err error) {
+	if options.GatewayAPI == "" {
+		options.GatewayAPI = "1.6.3"
+	}
+	if options.Speed == 0 {
+		options.Speed = 100
+	}
+	s = &System{Cluster: cluster, options: options}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	if s.repository, err = repository(); err != nil {
+		return nil, err
+	}
+	if s.program, err = program(s.repository); err != nil {
+		return nil, err
+	}
+	if s.folder, err = os.MkdirTemp(cluster.Logs, "elbow-"); err != nil {
+		return nil, fmt.Errorf("cannot make a folder for logs: %w", err)
+	}
+	config, err := cluster.RESTConfig()
+	if err != nil {
+		return nil, err
+	}
+	if s.Client, err = client.New(config, client.Options{Scheme: scheme()}); err != nil {
+		return nil, fmt.Errorf("cannot make a client: %w", err)
+	}
+	if s.Clientset, err = kubernetes.NewForConfig(config); err != nil {
+		return nil, fmt.Errorf("cannot make a client: %w", err)
+	}
+	if s.Emulator, err = startEmulator(ctx, s); err != nil {
+		return nil, err
+	}
+	if err = s.install(ctx); err != nil {
+		return nil, err
+	}
+	if err = s.StartController(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close ends all parts.
+func (s *System) Close() {
+	// What is left of a part that ends badly is in its log.
+	_ = s.StopController()
+	if s.Emulator != nil {
+		_ = s.Emulator.process.stop()
+	}
+}
+
+// install puts into the cluster what elbow needs to be there.
+func (s *System) install(ctx context.Context) error {
+	crds, err := gatewayAPI(s.repository, s.options.GatewayAPI)
+	if err != nil {
+		return err
+	}
+	// A CRD of the Gateway API is longer than what a client-side apply keeps in an annotation.
+	if err := s.Apply(ctx, crds, filepath.Join(s.repository, "deploy/crds")); err != nil {
+		return err
+	}
+	if _, err := s.Kubectl(ctx, "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"); err != nil {
+		return err
+	}
+	return s.Apply(ctx, filepath.Join(s.repository, "deploy/rbac.yaml"))
+}
+
+// Apply applies manifests, files or folders, as users do.
+func (s *System) Apply(ctx context.Context, paths ...string) error {
+	args := []string{"apply", "--server-side", "--force-conflicts"}
+	for _, path := range paths {
+		args = append(args, "-f", path)
+	}
+	_, err := s.Kubectl(ctx, args...)
+	return err
+}
+
+// ApplyText applies manifests that are text.
+func (s *System) ApplyText(ctx context.Context, manifests string) error {
+	_, err := s.kubectl(ctx, manifests, "apply", "--server-side", "--force-conflicts", "-f", "-")
+	return err
+}
+
+// Kubectl runs kubectl with all rights and gives what it prints.
+func (s *System) Kubectl(ctx context.Context, args ...string) (string, error) {
+	return s.kubectl(ctx, "", args...)
+}
+
+func (s *System) kubectl(ctx context.Context, input string, args ...string) (string, error) {
+	command := exec.CommandContext(ctx, filepath.Join(s.Cluster.Programs, "kubectl"), args...)
+	command.Env = s.Cluster.Environment()
+	command.Stdin = strings.NewReader(input)
+	output, err := command.Output()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return "", fmt.Errorf("kubectl %s: %s", strings.Join(args, " "), strings.TrimSpace(string(exit.Stderr)))
+	}
+	if err != nil {
+		return "", fmt.Errorf("kubectl %s: %w", strings.Join(args, " "), err)
+	}
+	return string(output), nil
+}
+
+// Eventually waits until look finds nothing to complain about, and else gives the last complaint.
+func Eventually(ctx context.Context, timeout time.Duration, look func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	for {
+		complaint := look(ctx)
+		if complaint == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("after %v: %w", timeout, complaint)
+		case <-time.After(poll):
+		}
+	}
+}
+
+// world reads the description of the VPC.
+func (s *System) world() (*vpc.World, error) {
+	text, err := os.ReadFile(s.Cluster.World)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the description of the VPC: %w", err)
+	}
+	world := new(vpc.World)
+	if err := json.Unmarshal(text, world); err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", s.Cluster.World, err)
+	}
+	return world, nil
+}
+
+// file is a file for a part of the System.
+func (s *System) file(name string) string { return filepath.Join(s.folder, name) }
+
+// repository is the top of the repository that this package is part of.
+func repository() (string, error) {
+	folder, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for ; folder != filepath.Dir(folder); folder = filepath.Dir(folder) {
+		if _, err := os.Stat(filepath.Join(folder, "crates/elbow/Cargo.toml")); err == nil {
+			return folder, nil
+		}
+	}
+	return "", errors.New("run this within elbow's repository")
+}
+
+// program is the elbow that is tested.
+func program(repository string) (string, error) {
+	candidates := []string{os.Getenv("ELBOW_BIN")}
+	if candidates[0] == "" {
+		target := os.Getenv("CARGO_TARGET_DIR")
+		if target == "" {
+			target = filepath.Join(repository, "target")
+		}
+		candidates = []string{filepath.Join(target, "debug/elbow")}
+	}
+	for _, candidate := range candidates {
+		if _, err := os.Stat(candidate); err == nil {
+			return filepath.Abs(candidate)
+		}
+	}
+	return "", fmt.Errorf("there is no %s: `cargo build --locked --package elbow` makes it, or name another by ELBOW_BIN", candidates[0])
+}
+
+func number(n int) string { return strconv.Itoa(n) }
