@@ -109,7 +109,7 @@ func deleteAll(t *testing.T, s *system.System) {
 	require.NoError(t, err)
 	_, err = s.Kubectl(t.Context(), "delete", "gatewayclass", "aws-alb-class", "aws-nlb-class", "--timeout=60s")
 	require.NoError(t, err)
-	require.NoError(t, s.Emulator.Empty(t.Context()), "what is left in AWS")
+	require.NoError(t, s.Emulator.BecomesEmpty(t.Context(), settled))
 }
 
 // address waits for a Gateway to be programmed and gives its host name.

@@ -183,4 +183,3 @@ func freeAddress() (string, error) {
 }
 
 func ptr[T any](value T) *T { return &value }
-

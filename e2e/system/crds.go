@@ -14,7 +14,7 @@ import (
 
 // modules are those, within e2e/, that pin a version of the Gateway API.
 var modules = map[string]string{
-	"1.5.1": "e2e/system/gateway-api-1.5",
+	"1.5.1": "e2e/gateway-api-1.5",
 	"1.6.3": "e2e",
 }
 

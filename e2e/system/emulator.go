@@ -20,7 +20,12 @@ import (
 type Emulator struct {
 	// Endpoint is the URL for AWS clients.
 	Endpoint string
+	// Certificate is the ARN of a certificate for app.example.com that is there from the start.
+	Certificate string
+	// CACertificate is the authority that signed it, as PEM.
+	CACertificate string
 
+	region    string
 	process   *process
 	stateFile string
 	callLog   string
@@ -36,6 +41,7 @@ type Call struct {
 	Error     string   `json:"error"`
 	Throttled bool     `json:"throttled"`
 	Resources []string `json:"resources"`
+	UserAgent string   `json:"userAgent"`
 }
 
 // LoadBalancer is one that stands in the emulator.
@@ -60,6 +66,7 @@ type Listener struct {
 type emulatorState struct {
 	AWS struct {
 		EndpointURL string `json:"endpointUrl"`
+		Region      string `json:"region"`
 	} `json:"aws"`
 	CACertificate string         `json:"caCertificate"`
 	LoadBalancers []LoadBalancer `json:"loadBalancers"`
@@ -71,9 +78,13 @@ func startEmulator(ctx context.Context, s *System) (*Emulator, error) {
 		ranges = append(ranges, prefix.String())
 	}
 	e := &Emulator{stateFile: s.file("emulator.json"), callLog: s.file("calls.jsonl")}
+	world, err := s.worldFile(e)
+	if err != nil {
+		return nil, err
+	}
 	args := []string{
 		"emulator",
-		"--world", s.Cluster.World,
+		"--world", world,
 		"--listen", "127.0.0.1:0",
 		"--state", e.stateFile,
 		"--call-log", e.callLog,
@@ -93,7 +104,7 @@ func startEmulator(ctx context.Context, s *System) (*Emulator, error) {
 	err = process.ready(ctx, func(context.Context) error {
 		state, err := e.state()
 		if err == nil {
-			e.Endpoint = state.AWS.EndpointURL
+			e.Endpoint, e.region, e.CACertificate = state.AWS.EndpointURL, state.AWS.Region, state.CACertificate
 		}
 		return err
 	})
@@ -125,7 +136,7 @@ func (e *Emulator) state() (*emulatorState, error) {
 	return state, nil
 }
 
-// Calls are the calls from a mark on; see [Emulator.Mark].
+// Calls are the controller's calls from a mark on; see [Emulator.Mark].
 func (e *Emulator) Calls(mark int64) ([]Call, error) {
 	file, err := os.Open(e.callLog)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -153,7 +164,9 @@ func (e *Emulator) Calls(mark int64) ([]Call, error) {
 		if err := json.Unmarshal(line, &call); err != nil {
 			return nil, fmt.Errorf("cannot read the call log: %w", err)
 		}
-		calls = append(calls, call)
+		if !strings.Contains(call.UserAgent, userAgent) {
+			calls = append(calls, call)
+		}
 	}
 }
 

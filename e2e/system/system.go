@@ -200,6 +200,37 @@ func (s *System) world() (*vpc.World, error) {
 	return world, nil
 }
 
+// certificate is there from the start, as one that an administrator has asked for.
+type certificate struct {
+	ARN     string   `json:"arn"`
+	Domains []string `json:"domains"`
+}
+
+// worldFile describes the VPC, with a certificate, for an emulator.
+func (s *System) worldFile(e *Emulator) (string, error) {
+	world, err := s.world()
+	if err != nil {
+		return "", err
+	}
+	e.Certificate = fmt.Sprintf("arn:aws:acm:%s:%s:certificate/0e2e0000-0000-4000-8000-000000000001", world.Region, world.Account)
+	described := struct {
+		*vpc.World
+		Certificates []certificate `json:"certificates"`
+	}{world, []certificate{{ARN: e.Certificate, Domains: []string{"app.example.com"}}}}
+	text, err := json.Marshal(described)
+	if err != nil {
+		return "", err
+	}
+	file := s.file("world.json")
+	if err := os.WriteFile(file, text, 0o644); err != nil {
+		return "", fmt.Errorf("cannot describe the VPC: %w", err)
+	}
+	return file, nil
+}
+
+// Logs is the folder with the logs of all parts.
+func (s *System) Logs() string { return s.folder }
+
 // file is a file for a part of the System.
 func (s *System) file(name string) string { return filepath.Join(s.folder, name) }
 
