@@ -210,17 +210,51 @@ func (e *Emulator) Quiet(ctx context.Context, mark int64, silence, timeout time.
 	}
 }
 
-// Disturb sets what goes wrong in AWS from now on; nil ends it.
-func (e *Emulator) Disturb(ctx context.Context, faults any) error {
-	body, err := json.Marshal(faults)
+// Fault is something that goes wrong in AWS. The emulator documents the fields.
+type Fault struct {
+	Service   string  `json:"service,omitempty"`
+	Operation string  `json:"operation,omitempty"`
+	Effect    any     `json:"effect"`
+	After     int     `json:"after,omitempty"`
+	Times     int     `json:"times,omitempty"`
+	Seconds   float64 `json:"seconds,omitempty"`
+}
+
+// LoseAnswer closes the connection when the work is done.
+const LoseAnswer = "loseAnswer"
+
+// Disconnect closes the connection before anything is done.
+const Disconnect = "disconnect"
+
+// Deny refuses for lack of permission.
+const Deny = "deny"
+
+// Disturb has things go wrong in AWS from now on.
+func (e *Emulator) Disturb(ctx context.Context, faults ...Fault) error {
+	body, err := json.Marshal(map[string]any{"faults": faults})
 	if err != nil {
 		return err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPut, e.Endpoint+"/_elbow/faults", bytes.NewReader(body))
+	return e.admin(ctx, http.MethodPost, body)
+}
+
+// Limit lowers quotas, by the emulator's names for them.
+func (e *Emulator) Limit(ctx context.Context, quotas map[string]int) error {
+	body, err := json.Marshal(map[string]any{"quotas": quotas})
 	if err != nil {
 		return err
 	}
-	request.Header.Set("Content-Type", "application/json")
+	return e.admin(ctx, http.MethodPost, body)
+}
+
+// Calm ends all that goes wrong.
+func (e *Emulator) Calm(ctx context.Context) error { return e.admin(ctx, http.MethodDelete, nil) }
+
+func (e *Emulator) admin(ctx context.Context, method string, body []byte) error {
+	request, err := http.NewRequestWithContext(ctx, method, e.Endpoint+"/_emulator/faults", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return fmt.Errorf("cannot disturb the emulator: %w", err)
@@ -228,7 +262,7 @@ func (e *Emulator) Disturb(ctx context.Context, faults any) error {
 	defer answer.Body.Close()
 	if answer.StatusCode >= http.StatusBadRequest {
 		text, _ := io.ReadAll(answer.Body)
-		return fmt.Errorf("the emulator refuses the faults: %s: %s", answer.Status, bytes.TrimSpace(text))
+		return fmt.Errorf("the emulator refuses: %s: %s", answer.Status, bytes.TrimSpace(text))
 	}
 	return nil
 }

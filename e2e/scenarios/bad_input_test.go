@@ -1,0 +1,146 @@
+package scenarios
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/elbow-project/elbow/e2e/system"
+)
+
+// TestBadInput applies what is wrong beside what is right: the one is told where it is wrong, the other
+// works all the while.
+func TestBadInput(t *testing.T) {
+	s := startShop(t, system.Options{})
+	ctx := t.Context()
+	require.NoError(t, s.ApplyText(ctx, shop("good", "a")))
+	answers(t, s, "good", "a")
+
+	t.Run("a route with a filter that an ALB has not", func(t *testing.T) {
+		bad := strings.Replace(route("good", "mirrored"), "      backendRefs:", `      filters:
+        - type: RequestMirror
+          requestMirror:
+            backendRef:
+              name: app-service
+              port: 8080
+      backendRefs:`, 1)
+		require.NoError(t, s.ApplyText(ctx, bad))
+		routeCondition(t, s, "good-mirrored", "Accepted", metav1.ConditionFalse, "")
+	})
+	t.Run("a route to a Service that is not there", func(t *testing.T) {
+		bad := strings.ReplaceAll(route("good", "nowhere"), "app-service", "no-such-service")
+		require.NoError(t, s.ApplyText(ctx, bad))
+		routeCondition(t, s, "good-nowhere", "ResolvedRefs", metav1.ConditionFalse, "BackendNotFound")
+	})
+	t.Run("a Gateway of 64 listeners with one in conflict", func(t *testing.T) {
+		var text strings.Builder
+		text.WriteString(shop("wide"))
+		for i := range 62 {
+			fmt.Fprintf(&text, "    - {name: p%[1]d, protocol: HTTP, port: %[1]d}\n", 8000+i)
+		}
+		text.WriteString("    - {name: conflict, protocol: TLS, port: 80, tls: {mode: Passthrough}}\n")
+		require.NoError(t, s.ApplyText(ctx, text.String()))
+		eventually(t, "one listener in conflict and the others accepted", func(ctx context.Context) error {
+			var gateway gatewayv1.Gateway
+			if err := s.Client.Get(ctx, types.NamespacedName{Namespace: "app-ns", Name: "wide"}, &gateway); err != nil {
+				return err
+			}
+			refused := 0
+			for _, listener := range gateway.Status.Listeners {
+				if condition(listener.Conditions, "Accepted", metav1.ConditionFalse) == nil {
+					refused++
+				}
+			}
+			if len(gateway.Status.Listeners) != 64 || refused == 0 {
+				return fmt.Errorf("%d listeners have a status, %d are refused", len(gateway.Status.Listeners), refused)
+			}
+			return nil
+		})
+	})
+	t.Run("a class whose parameters are not there", func(t *testing.T) {
+		bad := strings.Replace(class, "name: alb", "name: bad", 1) + `  parametersRef:
+    group: gateway.k8s.aws
+    kind: LoadBalancerConfiguration
+    name: no-such-configuration
+    namespace: app-ns
+`
+		require.NoError(t, s.ApplyText(ctx, bad))
+		eventually(t, "the class is refused", func(ctx context.Context) error {
+			var refused gatewayv1.GatewayClass
+			if err := s.Client.Get(ctx, types.NamespacedName{Name: "bad"}, &refused); err != nil {
+				return err
+			}
+			return condition(refused.Status.Conditions, "Accepted", metav1.ConditionFalse)
+		})
+	})
+	t.Run("an action that is denied", func(t *testing.T) {
+		require.NoError(t, s.Emulator.Disturb(ctx, system.Fault{Operation: "CreateLoadBalancer", Effect: system.Deny}))
+		require.NoError(t, s.ApplyText(ctx, shop("denied", "a")))
+		eventually(t, "an event that names the action", func(ctx context.Context) error {
+			return event(ctx, s, "denied", "elasticloadbalancing:CreateLoadBalancer")
+		})
+		require.NoError(t, s.Emulator.Calm(ctx))
+		answers(t, s, "denied", "a")
+	})
+	t.Run("a quota that is used up", func(t *testing.T) {
+		found, err := s.Emulator.Inventory(ctx)
+		require.NoError(t, err)
+		require.NoError(t, s.Emulator.Limit(ctx, map[string]int{"applicationLoadBalancers": len(found.LoadBalancers)}))
+		require.NoError(t, s.ApplyText(ctx, shop("crowded", "a")))
+		eventually(t, "an event that names the quota", func(ctx context.Context) error {
+			return event(ctx, s, "crowded", "Application Load Balancers")
+		})
+		require.NoError(t, s.Emulator.Calm(ctx))
+		answers(t, s, "crowded", "a")
+	})
+
+	answers(t, s, "good", "a")
+}
+
+// routeCondition waits for a condition of a route at its one parent; any reason is good if none is given.
+func routeCondition(t *testing.T, s *system.System, name, kind string, want metav1.ConditionStatus, reason string) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%s of %s to be %s", kind, name, want), func(ctx context.Context) error {
+		var found gatewayv1.HTTPRoute
+		if err := s.Client.Get(ctx, types.NamespacedName{Namespace: "app-ns", Name: name}, &found); err != nil {
+			return err
+		}
+		if len(found.Status.Parents) != 1 {
+			return fmt.Errorf("it has the status of %d parents", len(found.Status.Parents))
+		}
+		conditions := found.Status.Parents[0].Conditions
+		if err := condition(conditions, kind, want); err != nil {
+			return err
+		}
+		for _, c := range conditions {
+			if c.Type == kind && reason != "" && c.Reason != reason {
+				return fmt.Errorf("the reason is %s: %s", c.Reason, c.Message)
+			}
+		}
+		return nil
+	})
+}
+
+// event complains unless there is an event of a Gateway that has this text.
+func event(ctx context.Context, s *system.System, gateway, text string) error {
+	events, err := s.Clientset.CoreV1().Events("app-ns").List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	var messages []string
+	for _, e := range events.Items {
+		if e.InvolvedObject.Kind == "Gateway" && e.InvolvedObject.Name == gateway {
+			if strings.Contains(e.Message, text) {
+				return nil
+			}
+			messages = append(messages, e.Message)
+		}
+	}
+	return fmt.Errorf("no event of %s has %q: %q", gateway, text, messages)
+}
