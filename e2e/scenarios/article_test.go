@@ -20,14 +20,15 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/elbow-project/elbow/e2e/cluster/gatewayapi"
 	"github.com/elbow-project/elbow/e2e/system"
 )
 
 // TestArticle applies examples/ and the programs behind them, on a cluster with the Gateway API that its
 // TCPRoute was written for, and on one with a later one.
 func TestArticle(t *testing.T) {
-	for _, version := range []string{"1.5.1", "1.6.3"} {
-		t.Run("Gateway API "+version, func(t *testing.T) {
+	for _, version := range []gatewayapi.Version{gatewayapi.V1_5_1, gatewayapi.Newest} {
+		t.Run("Gateway API "+string(version), func(t *testing.T) {
 			s := start(t, system.Options{GatewayAPI: version})
 			require.NoError(t, s.Apply(t.Context(), "testdata/backends.yaml"))
 			require.NoError(t, s.ApplyText(t.Context(), example(t, s, "alb-http.yaml")))

@@ -7,15 +7,11 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
+	"os/exec"
 	"strconv"
 	"strings"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"github.com/elbow-project/elbow/e2e/cluster/testcluster"
 )
 
 const (
@@ -26,7 +22,7 @@ const (
 
 // Controller is a running controller.
 type Controller struct {
-	process *process
+	process *testcluster.Process
 	// Health and Metrics are the addresses of its servers.
 	Health, Metrics string
 }
@@ -39,13 +35,16 @@ func (s *System) StartController(ctx context.Context, flags ...string) error {
 		return err
 	}
 	s.controller = controller
-	return controller.process.ready(ctx, controller.isReady)
+	if err := ready(ctx, controller.process, controller.isReady); err != nil {
+		return fmt.Errorf("the controller: %w", err)
+	}
+	return nil
 }
 
 // LaunchController starts a controller and waits for nothing.
 func (s *System) LaunchController(ctx context.Context, flags ...string) (*Controller, error) {
-	kubeconfig, err := s.kubeconfig(ctx)
-	if err != nil {
+	kubeconfig := s.file("controller.kubeconfig")
+	if err := s.Cluster.WriteServiceAccountKubeconfig(ctx, Namespace, ServiceAccount, kubeconfig); err != nil {
 		return nil, err
 	}
 	health, err := freeAddress()
@@ -74,10 +73,10 @@ func (s *System) LaunchController(ctx context.Context, flags ...string) (*Contro
 	}
 	args = append(append(args, s.options.ControllerFlags...), flags...)
 	s.started++
-	name := "controller-" + number(s.started)
-	environment := append(s.Cluster.Environment(),
-		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_EC2_METADATA_DISABLED=true")
-	process, err := startProcess(name, s.file(name+".log"), environment, s.program, args...)
+	name := "controller-" + strconv.Itoa(s.started)
+	command := exec.Command(s.program, args...)
+	command.Env = []string{"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_EC2_METADATA_DISABLED=true"}
+	process, err := s.Cluster.Start(name, command)
 	if err != nil {
 		return nil, err
 	}
@@ -88,13 +87,13 @@ func (s *System) LaunchController(ctx context.Context, flags ...string) (*Contro
 func (s *System) Controller() *Controller { return s.controller }
 
 // StopController asks the controller to end and waits for it.
-func (s *System) StopController() error {
+func (s *System) StopController(ctx context.Context) error {
 	if s.controller == nil {
 		return nil
 	}
 	controller := s.controller
 	s.controller = nil
-	return controller.Stop()
+	return controller.Stop(ctx)
 }
 
 // KillController ends the controller without asking.
@@ -104,21 +103,27 @@ func (s *System) KillController() error {
 	}
 	controller := s.controller
 	s.controller = nil
-	return controller.process.kill()
+	controller.process.Kill()
+	return nil
 }
 
 // Stop asks it to end and waits for it.
-func (c *Controller) Stop() error { return c.process.stop() }
+func (c *Controller) Stop(ctx context.Context) error {
+	if err := c.process.Stop(ctx); err != nil {
+		return fmt.Errorf("the controller: %w; its log ends so:\n%s", err, tail(c.process.Log))
+	}
+	return nil
+}
 
 // Log is the file with its log.
-func (c *Controller) Log() string { return c.process.log }
+func (c *Controller) Log() string { return c.process.Log }
 
 // RSS is how much memory it has now, in bytes.
 func (c *Controller) RSS() (int, error) {
-	file := fmt.Sprintf("/proc/%d/status", c.process.command.Process.Pid)
+	file := fmt.Sprintf("/proc/%d/status", c.process.PID())
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return 0, fmt.Errorf("cannot read the memory of %s: %w", c.process.name, err)
+		return 0, fmt.Errorf("cannot read the memory of the controller: %w", err)
 	}
 	for line := range strings.Lines(string(text)) {
 		if value, ok := strings.CutPrefix(line, "VmRSS:"); ok {
@@ -145,33 +150,6 @@ func (c *Controller) isReady(ctx context.Context) error {
 	return nil
 }
 
-// kubeconfig is for a client with the rights of the controller's ServiceAccount and no others.
-func (s *System) kubeconfig(ctx context.Context) (string, error) {
-	const day = int64(24 * 60 * 60)
-	token, err := s.Clientset.CoreV1().ServiceAccounts(Namespace).CreateToken(ctx, ServiceAccount,
-		&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: ptr(day)}}, metav1.CreateOptions{})
-	if err != nil {
-		return "", fmt.Errorf("cannot get a token of the controller's ServiceAccount: %w", err)
-	}
-	admin, err := s.Cluster.RESTConfig()
-	if err != nil {
-		return "", err
-	}
-	if err := rest.LoadTLSFiles(admin); err != nil {
-		return "", fmt.Errorf("cannot read the cluster's certificate: %w", err)
-	}
-	config := clientcmdapi.NewConfig()
-	config.Clusters["e2e"] = &clientcmdapi.Cluster{Server: admin.Host, CertificateAuthorityData: admin.CAData}
-	config.AuthInfos["controller"] = &clientcmdapi.AuthInfo{Token: token.Status.Token}
-	config.Contexts["e2e"] = &clientcmdapi.Context{Cluster: "e2e", AuthInfo: "controller", Namespace: Namespace}
-	config.CurrentContext = "e2e"
-	file := s.file("controller.kubeconfig")
-	if err := clientcmd.WriteToFile(*config, file); err != nil {
-		return "", fmt.Errorf("cannot write the controller's kubeconfig: %w", err)
-	}
-	return filepath.Abs(file)
-}
-
 // freeAddress is an address on loopback on which nobody listens.
 func freeAddress() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -181,5 +159,3 @@ func freeAddress() (string, error) {
 	defer listener.Close()
 	return listener.Addr().String(), nil
 }
-
-func ptr[T any](value T) *T { return &value }

@@ -12,8 +12,12 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"os/exec"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/elbow-project/elbow/e2e/cluster/testcluster"
 )
 
 // Emulator is AWS as a process.
@@ -26,7 +30,7 @@ type Emulator struct {
 	CACertificate string
 
 	region    string
-	process   *process
+	process   *testcluster.Process
 	stateFile string
 	callLog   string
 }
@@ -90,18 +94,16 @@ func startEmulator(ctx context.Context, s *System) (*Emulator, error) {
 		"--call-log", e.callLog,
 		"--dns", s.Cluster.BalancerResolver.String(),
 		"--addresses", strings.Join(ranges, ","),
-		"--speed", number(s.options.Speed),
+		"--speed", strconv.Itoa(s.options.Speed),
 		"--admin",
 	}
 	if s.options.Throttle {
 		args = append(args, "--throttle", "aws")
 	}
-	process, err := startProcess("emulator", s.file("emulator.log"), s.Cluster.Environment(), s.program, args...)
-	if err != nil {
+	if e.process, err = s.Cluster.Start("emulator", exec.Command(s.program, args...)); err != nil {
 		return nil, err
 	}
-	e.process = process
-	err = process.ready(ctx, func(context.Context) error {
+	err = ready(ctx, e.process, func(context.Context) error {
 		state, err := e.state()
 		if err == nil {
 			e.Endpoint, e.region, e.CACertificate = state.AWS.EndpointURL, state.AWS.Region, state.CACertificate
@@ -109,8 +111,8 @@ func startEmulator(ctx context.Context, s *System) (*Emulator, error) {
 		return err
 	})
 	if err != nil {
-		_ = process.kill()
-		return nil, err
+		e.process.Kill()
+		return nil, fmt.Errorf("the emulator: %w", err)
 	}
 	return e, nil
 }

@@ -14,13 +14,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/elbow-project/elbow/e2e/cluster/gatewayapi"
 	"github.com/elbow-project/elbow/e2e/cluster/testcluster"
 	"github.com/elbow-project/elbow/e2e/cluster/vpc"
 )
@@ -36,8 +39,9 @@ const (
 
 // Options of a System. The zero value is what most tests want.
 type Options struct {
-	// GatewayAPI is the version of the Gateway API's CRDs, of the experimental channel; 1.6.3 when empty.
-	GatewayAPI string
+	// GatewayAPI is the version of the Gateway API, of whose experimental channel the CRDs are; the newest
+	// when empty.
+	GatewayAPI gatewayapi.Version
 	// Speed is how many times faster AWS's waits are than in AWS; 100 when 0.
 	Speed int
 	// Throttle has the emulator throttle calls as AWS does.
@@ -67,7 +71,7 @@ type System struct {
 // Start starts all parts. ctx is for the start alone.
 func Start(ctx context.Context, cluster *testcluster.Cluster, options Options) (s *System, err error) {
 	if options.GatewayAPI == "" {
-		options.GatewayAPI = "1.6.3"
+		options.GatewayAPI = gatewayapi.Newest
 	}
 	if options.Speed == 0 {
 		options.Speed = 100
@@ -94,8 +98,8 @@ func Start(ctx context.Context, cluster *testcluster.Cluster, options Options) (
 	if s.Client, err = client.New(config, client.Options{Scheme: scheme()}); err != nil {
 		return nil, fmt.Errorf("cannot make a client: %w", err)
 	}
-	if s.Clientset, err = kubernetes.NewForConfig(config); err != nil {
-		return nil, fmt.Errorf("cannot make a client: %w", err)
+	if s.Clientset, err = cluster.Clientset(); err != nil {
+		return nil, err
 	}
 	if s.Emulator, err = startEmulator(ctx, s); err != nil {
 		return nil, err
@@ -112,20 +116,20 @@ func Start(ctx context.Context, cluster *testcluster.Cluster, options Options) (
 // Close ends all parts.
 func (s *System) Close() {
 	// What is left of a part that ends badly is in its log.
-	_ = s.StopController()
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	_ = s.StopController(ctx)
 	if s.Emulator != nil {
-		_ = s.Emulator.process.stop()
+		_ = s.Emulator.process.Stop(ctx)
 	}
 }
 
 // install puts into the cluster what elbow needs to be there.
 func (s *System) install(ctx context.Context) error {
-	crds, err := gatewayAPI(s.repository, s.options.GatewayAPI)
-	if err != nil {
+	if err := s.Cluster.InstallGatewayAPI(ctx, s.options.GatewayAPI, gatewayapi.Experimental); err != nil {
 		return err
 	}
-	// A CRD of the Gateway API is longer than what a client-side apply keeps in an annotation.
-	if err := s.Apply(ctx, crds, filepath.Join(s.repository, "deploy/crds")); err != nil {
+	if err := s.Apply(ctx, filepath.Join(s.repository, "deploy/crds")); err != nil {
 		return err
 	}
 	if _, err := s.Kubectl(ctx, "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"); err != nil {
@@ -266,4 +270,47 @@ func program(repository string) (string, error) {
 	return "", fmt.Errorf("there is no %s: `cargo build --locked --package elbow` makes it, or name another by ELBOW_BIN", candidates[0])
 }
 
-func number(n int) string { return strconv.Itoa(n) }
+// ready waits until look has no complaint, and gives up when the process has ended.
+func ready(ctx context.Context, process *testcluster.Process, look func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-process.Ended():
+			cancel(errEnded)
+		case <-ctx.Done():
+		}
+	}()
+	err := Eventually(ctx, readyTimeout, look)
+	if errors.Is(context.Cause(ctx), errEnded) {
+		err = errEnded
+	}
+	if err != nil {
+		return fmt.Errorf("%w; its log ends so:\n%s", err, tail(process.Log))
+	}
+	return nil
+}
+
+// errEnded is why a process is not ready.
+var errEnded = errors.New("it ended at once")
+
+// tail is the end of a log.
+func tail(log string) string {
+	const lines = 20
+	text, err := os.ReadFile(log)
+	if err != nil {
+		return err.Error()
+	}
+	all := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+func scheme() *runtime.Scheme {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, gatewayv1.Install} {
+		if err := add(scheme); err != nil {
+			panic(fmt.Sprintf("types that cannot be registered: %v", err))
+		}
+	}
+	return scheme
+}
