@@ -13,6 +13,9 @@ import (
 	"sigs.k8s.io/gateway-api/conformance/utils/suite"
 	"sigs.k8s.io/gateway-api/pkg/features"
 	"sigs.k8s.io/yaml"
+
+	"github.com/elbow-project/elbow/e2e/cluster/testcluster"
+	"github.com/elbow-project/elbow/e2e/system"
 )
 
 // reportFile is what the run writes, beside the docs that are made of it.
@@ -21,12 +24,24 @@ const (
 	documentFile = "../../docs/conformance.md"
 )
 
+// featureGates of elbow's own, which a controller that takes over from another leaves off.
+const featureGates = "--feature-gates=ListenerIsolation=true,HostnamePorts=true"
+
+func TestMain(m *testing.M) { os.Exit(testcluster.RunTests(m)) }
+
 // TestConformance runs the suite for each class. The suite's own flags work after -args:
 // "-args -run-test=HTTPRouteMatching" runs one test, and then no report is written.
 func TestConformance(t *testing.T) {
-	if os.Getenv("KUBECONFIG") == "" {
-		t.Skip("needs a cluster with elbow in it: `just e2e conformance`")
-	}
+	cluster, err := testcluster.Up(t.Context(), testcluster.Options{})
+	require.NoError(t, err)
+	t.Cleanup(cluster.Down)
+	s, err := system.Start(t.Context(), cluster, system.Options{ControllerFlags: []string{featureGates}})
+	require.NoError(t, err)
+	t.Cleanup(s.Close)
+	t.Logf("logs are in %s", cluster.Logs)
+	require.NoError(t, s.Apply(t.Context(), "testdata/classes.yaml"))
+	t.Setenv("KUBECONFIG", cluster.Kubeconfig)
+
 	var reports []*confv1.ConformanceReport
 	for _, run := range Runs {
 		t.Run(run.Class, func(t *testing.T) {

@@ -51,7 +51,6 @@ var Runs = []Run{
 			features.SupportHTTPRoutePathRedirect,
 			features.SupportHTTPRoutePathRewrite,
 			features.SupportHTTPRoutePortRedirect,
-			features.SupportHTTPRouteQueryParamMatching,
 			features.SupportHTTPRouteSchemeRedirect,
 			features.SupportListenerSet,
 		},

@@ -15,13 +15,23 @@ type Skip struct {
 // Skips are all tests that are left out. A test that elbow does not pass yet does not belong here: it
 // runs and fails.
 var Skips = []Skip{
-	{
-		Class: "alb",
-		Test:  "HTTPRouteRequestHeaderModifier",
-		Reason: "A listener of an ALB can rename the headers that tell of TLS, set fixed response " +
-			"headers and rewrite host and path; it cannot add, set or remove request headers of choice.",
-		Page: "HTTP header modification for your Application Load Balancer",
-	},
+	{"alb", "HTTPRouteRequestHeaderModifier", noRequestHeaders, pageHeaders},
+	{"alb", "HTTPRouteRewriteHost", "Rewrites work; the test's routes set and remove request headers as well. " + noRequestHeaders, pageHeaders},
+	{"alb", "HTTPRouteRewritePath", "Rewrites work; the test's routes set and remove request headers as well. " + noRequestHeaders, pageHeaders},
+	{"alb", "HTTPRouteRedirectPortAndScheme", "The test redirects HTTPS to HTTP; redirect actions go from HTTP to either and from HTTPS to HTTPS, but never from HTTPS to HTTP.", pageActions},
+
+	{"nlb", "GatewayInvalidRouteKind", noHTTPOnNLB, pageNLBListeners},
+	{"nlb", "GatewayListenerUnsupportedProtocol", noHTTPOnNLB, pageNLBListeners},
+	{"nlb", "GatewayInvalidTLSConfiguration", noHTTPOnNLB, pageNLBListeners},
+	{"nlb", "GatewayModifyListeners", noHTTPOnNLB, pageNLBListeners},
+	{"nlb", "GatewayObservedGenerationBump", noHTTPOnNLB, pageNLBListeners},
+	{"nlb", "GatewaySecretInvalidReferenceGrant", noHTTPOnNLB, pageNLBListeners},
+	{"nlb", "GatewaySecretMissingReferenceGrant", noHTTPOnNLB, pageNLBListeners},
+	{"nlb", "GatewaySecretReferenceGrantAllInNamespace", noHTTPOnNLB, pageNLBListeners},
+	{"nlb", "GatewaySecretReferenceGrantSpecific", noHTTPOnNLB, pageNLBListeners},
+	{"nlb", "TCPRouteInvalidNonTCPListener", noHTTPOnNLB, pageNLBListeners},
+	{"nlb", "TLSRouteInvalidNoMatchingListener", noHTTPOnNLB, pageNLBListeners},
+	{"nlb", "TLSRouteHostnameIntersection", noSNIOnNLB, pageNLBListeners},
 }
 
 // Skipped are the tests that the run of a class leaves out.
@@ -57,7 +67,9 @@ const (
 	pageALB          = "Application Load Balancers"
 	pageNLBListeners = "Listeners for your Network Load Balancers"
 
-	noHTTPOnNLB = "Listeners of an NLB speak TCP, UDP and TLS; the suite's test of this feature has HTTP listeners."
+	noHTTPOnNLB      = "Listeners of an NLB speak TCP, UDP and TLS; the suite's test has HTTP or HTTPS listeners that must be accepted."
+	noSNIOnNLB       = "A listener of an NLB has one default action and no rules; it does not choose targets by the server name of a TLS connection."
+	noRequestHeaders = "A listener of an ALB can rename the headers that tell of TLS and set fixed response headers; it cannot add, set or remove request headers of choice."
 )
 
 func (u Unsupported) appliesTo(class string) bool { return u.Class == "" || u.Class == class }
@@ -76,6 +88,7 @@ var UnsupportedFeatures = []Unsupported{
 	{"HTTPRouteBackendRequestHeaderModification", "", "Rules have no action that changes request headers, let alone one for each target group.", pageHeaders},
 	{"HTTPRouteBackendTimeout", "", "The idle timeout belongs to the load balancer; rules and target groups have no time limit.", pageAttributes},
 	{"HTTPRouteCORS", "", "Listeners set fixed Access-Control headers for all their requests; they neither compare an Origin nor answer preflight requests.", pageHeaders},
+	{"HTTPRouteQueryParamMatching", "", "Rules compare query strings without regard to case, keys as well as values; the suite's test tells ?ANIMAL=Whale from ?animal=whale.", "QueryStringConditionConfig"},
 	{"HTTPRouteRequestMirror", "", "Rules forward, redirect, answer or authenticate; none sends a copy.", pageActions},
 	{"HTTPRouteRequestMultipleMirrors", "", "As for HTTPRouteRequestMirror.", pageActions},
 	{"HTTPRouteRequestPercentageMirror", "", "As for HTTPRouteRequestMirror.", pageActions},
