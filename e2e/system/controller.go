@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// Namespace and ServiceAccount are those of the controller, as deploy/rbac.yaml has them.
+	// Namespace and ServiceAccount are those of the controller, as deploy/controller/rbac.yaml has them.
 	Namespace      = "kube-system"
-	ServiceAccount = "aws-load-balancer-controller"
+	ServiceAccount = "elbow"
 )
 
 // Controller is a running controller.

@@ -135,7 +135,7 @@ func (s *System) install(ctx context.Context) error {
 	if _, err := s.Kubectl(ctx, "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"); err != nil {
 		return err
 	}
-	return s.Apply(ctx, filepath.Join(s.repository, "deploy/rbac.yaml"))
+	return s.Apply(ctx, filepath.Join(s.repository, "deploy/controller/rbac.yaml"))
 }
 
 // Apply applies manifests, files or folders, as users do.
