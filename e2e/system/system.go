@@ -69,14 +69,14 @@ type System struct {
 }
 
 // Start starts all parts. ctx is for the start alone.
-func Start(ctx context.Context, cluster *testcluster.Cluster, options Options) (s *System, err error) {
+func Start(ctx context.Context, cluster *testcluster.Cluster, options Options) (_ *System, err error) {
 	if options.GatewayAPI == "" {
 		options.GatewayAPI = gatewayapi.Newest
 	}
 	if options.Speed == 0 {
 		options.Speed = 100
 	}
-	s = &System{Cluster: cluster, options: options}
+	s := &System{Cluster: cluster, options: options}
 	defer func() {
 		if err != nil {
 			s.Close()
