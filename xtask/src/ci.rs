@@ -172,7 +172,7 @@ fn cluster(root: &Path) -> anyhow::Result<()> {
         "-count=1",
         "-p=1",
         "-timeout=20m",
-        "./...",
+        "./cluster/...",
     ]))
 }
 

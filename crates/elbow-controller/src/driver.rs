@@ -162,6 +162,8 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
     ) -> Self {
         let settings = Settings {
             protection: Protection::Finalizer,
+            // The driver's timestamps count from its start; certificates are judged by the calendar.
+            epoch_ms: u64::try_from(epoch.as_millisecond()).unwrap_or(0),
             ..settings
         };
         Self {
