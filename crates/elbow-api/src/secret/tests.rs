@@ -1,6 +1,6 @@
 //! The certificates and keys are in `testdata/secrets`; `README.md` there says what they are.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+#![expect(clippy::disallowed_methods, reason = "tests read their certificates")]
 
 use std::collections::BTreeMap;
 use std::path::Path;

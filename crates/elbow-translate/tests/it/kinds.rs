@@ -81,7 +81,8 @@ fn routes_of_connections() {
     use Protocol::{Tcp, TcpUdp, Tls, Udp};
     let tls = format!("hostnames: [a.example.com], {RULES}");
     let pass = "{name: l, protocol: TLS, port: 443, tls: {mode: Passthrough}}";
-    let end = "{name: l, protocol: TLS, port: 443, hostname: a.example.com, tls: {mode: Terminate}}";
+    let end =
+        "{name: l, protocol: TLS, port: 443, hostname: a.example.com, tls: {mode: Terminate}}";
     let udp = "{name: u, protocol: UDP, port: 53}";
     let tcp = "{name: t, protocol: TCP, port: 53}";
     let rows = [
