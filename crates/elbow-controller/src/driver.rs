@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use elbow_api::{Kind, NamespacedName, Object, ObjectRef, Read, Snapshot};
-use elbow_cluster::live::{Change, Event, EventNote, Leadership, WriteError};
+use elbow_cluster::live::{Change, Event, EventNote, EventType, Leadership, WriteError};
 use elbow_model::{AwsAnswer, AwsCall, AwsError, ErrorClass};
 use elbow_reconcile::{
     CallId, Effect, Input, Protection, Reconciler, RoundResult, Settings, StepState, Timestamp,
@@ -697,6 +697,11 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
             let Some(object) = self.snapshot.get(&about) else {
                 continue;
             };
+            // A namespace that is going takes no events, and nobody reads that what goes is well.
+            let is_going = object.metadata().deletion_timestamp.is_some();
+            if is_going && note.event_type == EventType::Normal {
+                continue;
+            }
             let cluster = Arc::clone(&self.cluster);
             self.events.spawn(async move {
                 let write = Write::Event { object, note };
