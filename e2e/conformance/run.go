@@ -39,7 +39,6 @@ var Runs = []Run{
 		Profiles:   []suite.ConformanceProfileName{suite.GatewayHTTPConformanceProfileName},
 		Features: []features.FeatureName{
 			features.SupportGatewayAddressEmpty,
-			features.SupportGatewayFrontendClientCertificateValidation,
 			features.SupportGatewayHTTPListenerIsolation,
 			features.SupportGatewayPort8080,
 			features.SupportHTTPRouteBackendProtocolWebSocket,

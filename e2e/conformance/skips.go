@@ -107,3 +107,6 @@ var UnsupportedFeatures = []Unsupported{
 	{"GatewayPort8080", "nlb", noHTTPOnNLB, pageNLBListeners},
 	{"ListenerSet", "nlb", noHTTPOnNLB, pageNLBListeners},
 }
+
+// Missing are features that the load balancers have and elbow does not make use of yet. They are defects.
+var Missing = []string{"GatewayFrontendClientCertificateValidation"}

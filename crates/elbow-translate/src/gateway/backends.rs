@@ -341,16 +341,23 @@ impl<'a> Resolver<'_, 'a> {
         ))
     }
 
+    /// The family of a Service's targets.
+    ///
+    /// Difference (dual-stack-service): LBC gives up a Service that has both families behind an IPv4
+    /// load balancer. The API server makes every headless Service without a selector such a one, on
+    /// clusters of IPv4 alone too.
     fn family(
         &self,
         service: &Service,
         name: &NamespacedName,
     ) -> Result<TargetFamily, Box<Problem>> {
-        let families = service
-            .spec
-            .iter()
-            .flat_map(|s| s.ip_families.iter().flatten());
-        if !families.into_iter().any(|f| f == "IPv6") {
+        let families = || {
+            let spec = service.spec.iter();
+            spec.flat_map(|s| s.ip_families.iter().flatten())
+        };
+        let has_ipv4 = families().any(|family| family == "IPv4");
+        let has_ipv6 = families().any(|family| family == "IPv6");
+        if !has_ipv6 || (has_ipv4 && !self.is_dualstack) {
             return Ok(TargetFamily::Ipv4);
         }
         if self.is_dualstack {
