@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -54,9 +55,10 @@ that the service does not.
 		fmt.Fprintf(&page, "| %s | %s | %s | %s |\n", skip.Class, skip.Test, skip.Reason, skip.Page)
 	}
 
-	page.WriteString("\n## Features that are not claimed\n\n| feature | what AWS says | page |\n|---|---|---|\n")
+	page.WriteString("\n## Features that are not claimed\n\n| class | feature | what AWS says | page |\n|---|---|---|---|\n")
 	for _, feature := range UnsupportedFeatures {
-		fmt.Fprintf(&page, "| %s | %s | %s |\n", feature.Feature, feature.Reason, feature.Page)
+		class := cmp.Or(feature.Class, "both")
+		fmt.Fprintf(&page, "| %s | %s | %s | %s |\n", class, feature.Feature, feature.Reason, feature.Page)
 	}
 
 	page.WriteString("\n## Defects\n\n")
