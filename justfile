@@ -43,7 +43,7 @@ generate:
 
 # Translate and plan 100 Gateways with 100 routes each, cold and after one change
 bench:
-    cargo bench --locked --package elbow --bench translate_plan
+    cargo bench --locked --package elbow --no-default-features --bench translate_plan
 
 # Time and memory of a cold build of the quick start
 build-budget:
