@@ -24,6 +24,16 @@ test:
 e2e:
     cargo xtask ci cluster
 
+# The Gateway API's conformance suite against elbow: report.yaml and docs/conformance.md; `-run-test=NAME` runs one test
+conformance *args:
+    cargo build --locked --package elbow
+    cd e2e && go run ./cluster build && go test ./conformance -count=1 -timeout=30m -v {{ if args == "" { "" } else { "-args " + args } }}
+
+# What users do and what goes wrong, on a real API server; `-run NAME` runs one of them
+scenarios *args:
+    cargo build --locked --package elbow
+    cd e2e && go run ./cluster build && go test ./scenarios -count=1 -timeout=60m -v {{ args }}
+
 # A Kubernetes cluster around a command, or until an interrupt
 cluster *command:
     cd e2e && go run ./cluster up {{ if command == "" { "" } else { "-- " + command } }}

@@ -81,7 +81,7 @@ func TestDocumentIsOfReport(t *testing.T) {
 	require.NoError(t, yaml.Unmarshal(content, &report))
 	document, err := os.ReadFile(documentFile)
 	require.NoError(t, err)
-	require.Equal(t, Document(&report), string(document), "`just e2e conformance` makes it anew")
+	require.Equal(t, Document(&report), string(document), "`just conformance` makes it anew")
 }
 
 // TestEveryFeatureIsDecided holds the lists of features to what the profiles offer: each is claimed by a

@@ -16,7 +16,7 @@ func Document(report *confv1.ConformanceReport) string {
 
 The [Gateway API's conformance suite](https://gateway-api.sigs.k8s.io/concepts/conformance/), unmodified, of
 version %s (%s channel), run on a real API server with real pods, with the built-in AWS in the place of AWS.
-The report itself is [e2e/conformance/report.yaml](../e2e/conformance/report.yaml); `+"`just e2e conformance`"+` makes
+The report itself is [e2e/conformance/report.yaml](../e2e/conformance/report.yaml); `+"`just conformance`"+` makes
 it and this page.
 
 The suite knows one GatewayClass; it runs once with the class of ALBs and once with that of NLBs. In the

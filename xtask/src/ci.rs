@@ -1,4 +1,4 @@
-//! `cargo xtask ci`: every check, by one command, on a machine that has rustup, Python and a C compiler.
+//! `cargo xtask ci`: every check, by one command, on a machine that has rustup, Go, Python and a C compiler.
 //!
 //! In: the names of stages, or none for all of them. Out: what the stages print, then a table of how
 //! each of them ended and how long it took.
