@@ -20,7 +20,7 @@ The report itself is [e2e/conformance/report.yaml](../e2e/conformance/report.yam
 it and this page.
 
 The suite knows one GatewayClass; it runs once with the class of ALBs and once with that of NLBs. In the
-second run the Gateways that the suite sets up for all tests, whose listeners speak HTTP, stay ALBs.
+second run it does not wait for the Gateways that it sets up for all tests, whose listeners speak HTTP.
 
 | profile | core | extended |
 |---|---|---|

@@ -11,8 +11,20 @@ import (
 	suiteassets "sigs.k8s.io/gateway-api/conformance"
 	confv1 "sigs.k8s.io/gateway-api/conformance/apis/v1"
 	"sigs.k8s.io/gateway-api/conformance/tests"
+	"sigs.k8s.io/gateway-api/conformance/utils/kubernetes"
 	"sigs.k8s.io/gateway-api/conformance/utils/suite"
 	"sigs.k8s.io/gateway-api/pkg/features"
+)
+
+// Base is what becomes of the Gateways that the suite creates for all tests. Their listeners speak HTTP
+// and HTTPS.
+type Base int
+
+const (
+	// Awaited Gateways must be ready before any test runs.
+	Awaited Base = iota
+	// Passed over are Gateways of a class whose load balancers do not speak HTTP.
+	PassedOver
 )
 
 // A Run is one pass of the suite.
@@ -25,9 +37,8 @@ type Run struct {
 	Profiles []suite.ConformanceProfileName
 	// Features beyond those that the profiles require. Every one that the load balancer can express.
 	Features []features.FeatureName
-	// BaseClass is the GatewayClass of the Gateways that the suite creates for all tests. Their
-	// listeners speak HTTP and HTTPS, so they are ALBs in each run.
-	BaseClass string
+	// Base says what becomes of the Gateways that the suite creates for all tests.
+	Base Base
 }
 
 // Runs are all passes, in the order in which they are made.
@@ -35,7 +46,7 @@ var Runs = []Run{
 	{
 		Class:      "alb",
 		Controller: "gateway.k8s.aws/alb",
-		BaseClass:  "alb",
+		Base:       Awaited,
 		Profiles:   []suite.ConformanceProfileName{suite.GatewayHTTPConformanceProfileName},
 		Features: []features.FeatureName{
 			features.SupportGatewayAddressEmpty,
@@ -57,7 +68,7 @@ var Runs = []Run{
 	{
 		Class:      "nlb",
 		Controller: "gateway.k8s.aws/nlb",
-		BaseClass:  "alb",
+		Base:       PassedOver,
 		Profiles: []suite.ConformanceProfileName{
 			suite.GatewayTCPConformanceProfileName,
 			suite.GatewayUDPConformanceProfileName,
@@ -124,15 +135,18 @@ var Implementation = confv1.Implementation{
 // baseManifests is where the suite looks for what it creates for all tests.
 const baseManifests = "base/manifests.yaml"
 
-// baseOf gives the Gateways of the suite's base manifests the run's base class, and changes nothing
-// else. [suite.ConformanceOptions] has a list of file systems so that files can be put before its own.
+// baseOf marks the Gateways of the suite's base manifests as not to be waited for, where the run passes
+// over them. The mark is the suite's own, and [suite.ConformanceOptions] has a list of file systems so
+// that files can be put before its own.
 func baseOf(run Run) fs.FS {
 	content, err := suiteassets.Manifests.ReadFile(baseManifests)
 	if err != nil {
 		panic(fmt.Sprintf("the suite has no %s any more: %v", baseManifests, err))
 	}
-	if run.BaseClass != run.Class {
-		content = bytes.ReplaceAll(content, []byte("{GATEWAY_CLASS_NAME}"), []byte(run.BaseClass))
+	if run.Base == PassedOver {
+		const gateway = "kind: Gateway\nmetadata:\n"
+		mark := fmt.Sprintf("  annotations:\n    %s: \"true\"\n", kubernetes.GatewayExcludedFromReadinessChecks)
+		content = bytes.ReplaceAll(content, []byte(gateway), []byte(gateway+mark))
 	}
 	return fstest.MapFS{baseManifests: &fstest.MapFile{Data: content, Mode: 0o444}}
 }
