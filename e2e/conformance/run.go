@@ -80,25 +80,30 @@ var Runs = []Run{
 	},
 }
 
-// RunSuite makes one pass and answers with its report.
-func RunSuite(t *testing.T, run Run) *confv1.ConformanceReport {
+// RunSuite makes one pass. take is given the report when the test ends: parallel tests run until then.
+func RunSuite(t *testing.T, run Run, take func(*confv1.ConformanceReport)) {
 	opts := suiteassets.DefaultOptions(t)
 	opts.GatewayClassName = run.Class
 	opts.ConformanceProfiles = run.Profiles
 	opts.SupportedFeatures = run.Features
 	opts.SkipTests = append(opts.SkipTests, Skipped(run.Class)...)
 	opts.Implementation = Implementation
-	opts.ManifestFS = []fs.FS{baseOf(run), &suiteassets.Manifests}
+	opts.ManifestFS = []fs.FS{manifestsOf(run)}
 	// The report is written once, of both runs.
 	opts.ReportOutputPath = ""
 
 	conformance, err := suite.NewConformanceTestSuite(opts)
 	require.NoError(t, err, "the suite refuses its options")
+	t.Cleanup(func() {
+		report, err := conformance.Report()
+		if err != nil {
+			t.Errorf("there is no report: %v", err)
+			return
+		}
+		take(report)
+	})
 	conformance.Setup(t, tests.ConformanceTests)
 	require.NoError(t, conformance.Run(t, tests.ConformanceTests))
-	report, err := conformance.Report()
-	require.NoError(t, err)
-	return report
 }
 
 // Merge makes one report of those of all runs: they differ in their profiles only.
@@ -135,10 +140,15 @@ var Implementation = confv1.Implementation{
 // baseManifests is where the suite looks for what it creates for all tests.
 const baseManifests = "base/manifests.yaml"
 
-// baseOf marks the Gateways of the suite's base manifests as not to be waited for, where the run passes
-// over them. The mark is the suite's own, and [suite.ConformanceOptions] has a list of file systems so
-// that files can be put before its own.
-func baseOf(run Run) fs.FS {
+// manifests are the suite's, with other base manifests.
+type manifests struct {
+	fs.FS
+	base fstest.MapFS
+}
+
+// manifestsOf marks the Gateways of the suite's base manifests as not to be waited for, where the run
+// passes over them. The mark is the suite's own; the file system is one of [suite.ConformanceOptions].
+func manifestsOf(run Run) fs.FS {
 	content, err := suiteassets.Manifests.ReadFile(baseManifests)
 	if err != nil {
 		panic(fmt.Sprintf("the suite has no %s any more: %v", baseManifests, err))
@@ -148,5 +158,13 @@ func baseOf(run Run) fs.FS {
 		mark := fmt.Sprintf("  annotations:\n    %s: \"true\"\n", kubernetes.GatewayExcludedFromReadinessChecks)
 		content = bytes.ReplaceAll(content, []byte(gateway), []byte(gateway+mark))
 	}
-	return fstest.MapFS{baseManifests: &fstest.MapFile{Data: content, Mode: 0o444}}
+	base := fstest.MapFS{baseManifests: &fstest.MapFile{Data: content, Mode: 0o444}}
+	return manifests{FS: &suiteassets.Manifests, base: base}
+}
+
+func (m manifests) Open(name string) (fs.File, error) {
+	if name == baseManifests {
+		return m.base.Open(name)
+	}
+	return m.FS.Open(name)
 }
