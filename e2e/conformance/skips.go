@@ -32,6 +32,7 @@ var Skips = []Skip{
 	{"nlb", "TCPRouteInvalidNonTCPListener", noHTTPOnNLB, pageNLBListeners},
 	{"nlb", "TLSRouteInvalidNoMatchingListener", noHTTPOnNLB, pageNLBListeners},
 	{"nlb", "TLSRouteHostnameIntersection", noSNIOnNLB, pageNLBListeners},
+	{"nlb", "TLSRouteTerminateSimpleSameNamespace", "A certificate that is not self-signed is imported with the chain of its issuers; the suite's Secret has a certificate of a CA of its own and no chain.", "Prerequisites for importing ACM certificates"},
 }
 
 // Skipped are the tests that the run of a class leaves out.
