@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use elbow_api::{Kind, NamespacedName, Object, ObjectRef, Read, Snapshot};
-use elbow_cluster::live::{Change, Event, EventNote, EventType, Leadership, WriteError};
+use elbow_cluster::live::{Absence, Change, Event, EventNote, EventType, Leadership, WriteError};
 use elbow_model::{AwsAnswer, AwsCall, AwsError, ErrorClass};
 use elbow_reconcile::{
     CallId, Effect, Input, Protection, Reconciler, RoundResult, Settings, StepState, Timestamp,
@@ -121,6 +121,9 @@ pub struct Driver<A, C> {
     held: BTreeSet<Read>,
     phase: Phase,
     is_synced: bool,
+    /// Kinds that may not be read. A kind that is not seen is not a kind of which there is nothing: as
+    /// long as there is any here, no round begins for the first time.
+    forbidden: BTreeSet<Kind>,
 }
 
 /// What a finished task of the records says.
@@ -191,6 +194,7 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
             held: BTreeSet::new(),
             phase: Phase::Waiting,
             is_synced: false,
+            forbidden: BTreeSet::new(),
         }
     }
 
@@ -233,6 +237,7 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
     fn advance(&mut self, inputs: &Inputs) {
         if self.phase == Phase::Waiting
             && self.is_synced
+            && self.forbidden.is_empty()
             && self.secrets.are_known()
             && *inputs.leadership.borrow() == Leadership::Leader
         {
@@ -394,11 +399,19 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
                 tracing::info!("The Snapshot is complete");
             }
             Event::Served { kind, version } => {
+                self.forbidden.remove(&kind);
                 tracing::debug!(%kind, version, "Watching");
             }
-            Event::Missing { kind, why } => {
-                tracing::info!(%kind, %why, "Not watching");
-            }
+            Event::Missing { kind, why } => match why {
+                Absence::NotServed => {
+                    self.forbidden.remove(&kind);
+                    tracing::info!(%kind, %why, "Not watching");
+                }
+                Absence::Forbidden { .. } => {
+                    self.forbidden.insert(kind);
+                    tracing::error!(%kind, %why, "A kind may not be read; nothing begins until it may");
+                }
+            },
             Event::Secret { name, refused } => {
                 if let Some(why) = refused {
                     tracing::warn!(secret = %name, %why, "A Secret cannot be read");

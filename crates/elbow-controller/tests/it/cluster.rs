@@ -77,6 +77,11 @@ impl FakeCluster {
         self.with(|inner| inner.watch.try_send(Event::Synced).unwrap());
     }
 
+    /// What a watch tells beside changes.
+    pub(crate) fn say(&self, event: Event) {
+        self.with(|inner| inner.watch.try_send(event).unwrap());
+    }
+
     /// Applies an object as a person would: its status and finalizers stay.
     pub(crate) fn apply(&self, object: &Object) {
         self.with(|inner| {

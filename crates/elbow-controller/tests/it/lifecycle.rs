@@ -1,7 +1,7 @@
 //! Objects come, change and go.
 
 use elbow_api::{Kind, ObjectRef};
-use elbow_cluster::live::Leadership;
+use elbow_cluster::live::{Absence, Event, Leadership};
 use elbow_emulator::Latencies;
 
 use crate::account::FakeAws;
@@ -56,6 +56,28 @@ async fn a_gateway_becomes_a_load_balancer_with_statuses() {
         scraped.contains("leader_election_master_status 1"),
         "{scraped}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_that_may_not_be_read_is_not_taken_for_one_that_is_empty() {
+    let world = World::start(FakeAws::new(), ALB, Leadership::Standby);
+    let why = Absence::Forbidden {
+        resource: "gateways".to_owned(),
+        message: "RBAC: no".to_owned(),
+    };
+    let kind = Kind::Gateway;
+    world.cluster.say(Event::Missing { kind, why });
+    pass(1).await;
+    world.leadership.send_replace(Leadership::Leader);
+    pass(30).await;
+    assert_eq!(world.aws.take_calls(), Vec::<&str>::new());
+
+    world.cluster.say(Event::Served {
+        kind,
+        version: "v1",
+    });
+    pass(30).await;
+    assert!(world.programmed().starts_with("True Programmed"));
 }
 
 #[tokio::test(start_paused = true)]
