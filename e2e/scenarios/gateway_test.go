@@ -23,7 +23,7 @@ spec:
   controllerName: gateway.k8s.aws/alb
 `
 
-// shop is a Gateway with a listener for HTTP and one for each further port, and a route for each path.
+// shop is a Gateway with a listener for HTTP, and a route for each path.
 func shop(name string, paths ...string) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, `

@@ -22,11 +22,18 @@ var moments = []struct {
 	{"deleting", []int{1, 2, 3, 4, 5}},
 }
 
+// phaseTime is longer than any phase takes.
+const phaseTime = 10 * time.Second
+
+// slow makes each call take longer than a look at the call log, so that moments are apart.
+var slow = system.Fault{Effect: map[string]any{"delay": map[string]any{"milliseconds": 50}}}
+
 // TestKilled kills the controller in the middle of things. The next one must finish, make nothing twice
 // and leave nothing behind.
 func TestKilled(t *testing.T) {
 	s := startShop(t, system.Options{ControllerFlags: []string{"--enable-leader-election=false"}})
 	ctx := t.Context()
+	require.NoError(t, s.Emulator.Disturb(ctx, slow))
 	phases := map[string]func(name string) error{
 		"creating": func(name string) error { return s.ApplyText(ctx, shop(name, "a", "b")) },
 		"changing": func(name string) error { return s.ApplyText(ctx, shop(name, "a", "b", "c", "d")) },
@@ -71,23 +78,23 @@ func TestKilled(t *testing.T) {
 // has fewer ends with a kill too.
 func killAfter(t *testing.T, s *system.System, mark int64, changes int) {
 	t.Helper()
-	const patience = 5 * time.Second
-	last := time.Now()
 	seen := 0
-	for seen < changes && time.Since(last) < patience {
+	_ = system.Eventually(t.Context(), phaseTime, func(context.Context) error {
 		calls, err := s.Emulator.Calls(mark)
-		require.NoError(t, err)
-		count := 0
+		if err != nil {
+			return err
+		}
+		seen = 0
 		for _, call := range calls {
 			if !call.Read {
-				count++
+				seen++
 			}
 		}
-		if count != seen {
-			seen, last = count, time.Now()
+		if seen < changes {
+			return fmt.Errorf("AWS has seen %d changes", seen)
 		}
-		time.Sleep(time.Millisecond)
-	}
+		return nil
+	})
 	require.Positive(t, seen, "the controller does something")
 	require.NoError(t, s.KillController())
 }

@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
 	"strconv"
-	"strings"
 
 	"github.com/elbow-project/elbow/e2e/cluster/testcluster"
 )
@@ -23,14 +21,13 @@ const (
 // Controller is a running controller.
 type Controller struct {
 	process *testcluster.Process
-	// Health and Metrics are the addresses of its servers.
-	Health, Metrics string
+	// health is the address at which it says how it is.
+	health string
 }
 
-// StartController starts a controller and waits until it answers that it is ready. One that runs already
-// is then no longer [System.Controller], but runs on.
+// StartController starts a controller and waits until it answers that it is ready.
 func (s *System) StartController(ctx context.Context, flags ...string) error {
-	controller, err := s.LaunchController(ctx, flags...)
+	controller, err := s.launchController(ctx, flags...)
 	if err != nil {
 		return err
 	}
@@ -41,8 +38,8 @@ func (s *System) StartController(ctx context.Context, flags ...string) error {
 	return nil
 }
 
-// LaunchController starts a controller and waits for nothing.
-func (s *System) LaunchController(ctx context.Context, flags ...string) (*Controller, error) {
+// launchController starts a controller and waits for nothing.
+func (s *System) launchController(ctx context.Context, flags ...string) (*Controller, error) {
 	kubeconfig := s.file("controller.kubeconfig")
 	if err := s.Cluster.WriteServiceAccountKubeconfig(ctx, Namespace, ServiceAccount, kubeconfig); err != nil {
 		return nil, err
@@ -80,11 +77,8 @@ func (s *System) LaunchController(ctx context.Context, flags ...string) (*Contro
 	if err != nil {
 		return nil, err
 	}
-	return &Controller{process: process, Health: health, Metrics: metrics}, nil
+	return &Controller{process: process, health: health}, nil
 }
-
-// Controller is the one that was started last; nil when there is none.
-func (s *System) Controller() *Controller { return s.controller }
 
 // StopController asks the controller to end and waits for it.
 func (s *System) StopController(ctx context.Context) error {
@@ -115,27 +109,8 @@ func (c *Controller) Stop(ctx context.Context) error {
 	return nil
 }
 
-// Log is the file with its log.
-func (c *Controller) Log() string { return c.process.Log }
-
-// RSS is how much memory it has now, in bytes.
-func (c *Controller) RSS() (int, error) {
-	file := fmt.Sprintf("/proc/%d/status", c.process.PID())
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return 0, fmt.Errorf("cannot read the memory of the controller: %w", err)
-	}
-	for line := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kilobytes, err := strconv.Atoi(strings.Fields(value)[0])
-			return kilobytes * 1024, err
-		}
-	}
-	return 0, fmt.Errorf("%s has no VmRSS", file)
-}
-
 func (c *Controller) isReady(ctx context.Context) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.Health+"/readyz", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.health+"/readyz", nil)
 	if err != nil {
 		return err
 	}

@@ -10,12 +10,10 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
-	"net/netip"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/elbow-project/elbow/e2e/cluster/testcluster"
 )
@@ -48,32 +46,12 @@ type Call struct {
 	UserAgent string   `json:"userAgent"`
 }
 
-// LoadBalancer is one that stands in the emulator.
-type LoadBalancer struct {
-	Name      string       `json:"name"`
-	Type      string       `json:"type"`
-	ARN       string       `json:"loadBalancerArn"`
-	DNSName   string       `json:"dnsName"`
-	State     string       `json:"state"`
-	Addresses []netip.Addr `json:"addresses"`
-	Listeners []Listener   `json:"listeners"`
-}
-
-// Listener is one of a load balancer's.
-type Listener struct {
-	Protocol  string           `json:"protocol"`
-	Port      int              `json:"port"`
-	Addresses []netip.AddrPort `json:"addresses"`
-	Problem   string           `json:"problem"`
-}
-
 type emulatorState struct {
 	AWS struct {
 		EndpointURL string `json:"endpointUrl"`
 		Region      string `json:"region"`
 	} `json:"aws"`
-	CACertificate string         `json:"caCertificate"`
-	LoadBalancers []LoadBalancer `json:"loadBalancers"`
+	CACertificate string `json:"caCertificate"`
 }
 
 func startEmulator(ctx context.Context, s *System) (*Emulator, error) {
@@ -115,15 +93,6 @@ func startEmulator(ctx context.Context, s *System) (*Emulator, error) {
 		return nil, fmt.Errorf("the emulator: %w", err)
 	}
 	return e, nil
-}
-
-// LoadBalancers are those that there are.
-func (e *Emulator) LoadBalancers() ([]LoadBalancer, error) {
-	state, err := e.state()
-	if err != nil {
-		return nil, err
-	}
-	return state.LoadBalancers, nil
 }
 
 func (e *Emulator) state() (*emulatorState, error) {
@@ -182,34 +151,6 @@ func (e *Emulator) Mark() (int64, error) {
 		return 0, fmt.Errorf("cannot read the call log: %w", err)
 	}
 	return info.Size(), nil
-}
-
-// Quiet waits until no call has come for a while, and gives those since the mark.
-func (e *Emulator) Quiet(ctx context.Context, mark int64, silence, timeout time.Duration) ([]Call, error) {
-	deadline := time.Now().Add(timeout)
-	var calls []Call
-	last, since := -1, time.Now()
-	for {
-		var err error
-		if calls, err = e.Calls(mark); err != nil {
-			return nil, err
-		}
-		now := time.Now()
-		if len(calls) != last {
-			last, since = len(calls), now
-		}
-		if now.Sub(since) >= silence {
-			return calls, nil
-		}
-		if now.After(deadline) {
-			return calls, fmt.Errorf("calls still come after %v: %d so far", timeout, len(calls))
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(poll):
-		}
-	}
 }
 
 // Fault is something that goes wrong in AWS. The emulator documents the fields.

@@ -110,7 +110,9 @@ fn run_stage(root: &Path, stage: Stage) -> anyhow::Result<()> {
         }
         Stage::Doctest => with_cargo(&["test", "--locked", "--workspace", "--doc"]),
         Stage::Dependencies => {
-            let deny = tools::DENY.path(root, &target_folder(root)?)?;
+            let target = target_folder(root)?;
+            tools::install(root, &target)?;
+            let deny = tools::DENY.path(root, &target)?;
             // Advisories need a database from the network, and a new one would stop unrelated work.
             succeed(
                 within(root, deny)

@@ -51,11 +51,6 @@ func (p *Process) Ended() <-chan struct{} {
 	return p.ended
 }
 
-// PID is the number of the process.
-func (p *Process) PID() int {
-	return p.command.Process.Pid
-}
-
 // Kill ends the program by SIGKILL.
 func (p *Process) Kill() {
 	_ = p.command.Process.Kill()
