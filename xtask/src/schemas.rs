@@ -152,6 +152,7 @@ fn built_in() -> BTreeMap<&'static str, Value> {
         ("endpointslices", schema_of::<EndpointSlice>()),
         ("pods", schema_of::<core::Pod>()),
         ("secrets", schema_of::<core::Secret>()),
+        ("configmaps", schema_of::<core::ConfigMap>()),
     ]);
     for (name, schema) in &mut schemas {
         schema["properties"]["metadata"] = json!({"type": "object"});

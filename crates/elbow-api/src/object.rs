@@ -39,11 +39,12 @@ pub enum Kind {
     EndpointSlice,
     Pod,
     Secret,
+    ConfigMap,
 }
 
 impl Kind {
     /// Every kind, in the order in which they are listed to people.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Namespace,
         Self::Node,
         Self::GatewayClass,
@@ -63,6 +64,7 @@ impl Kind {
         Self::EndpointSlice,
         Self::Pod,
         Self::Secret,
+        Self::ConfigMap,
     ];
 
     /// The kind's name as Kubernetes spells it, `HTTPRoute` for example.
@@ -87,13 +89,19 @@ impl Kind {
             Self::EndpointSlice => "EndpointSlice",
             Self::Pod => "Pod",
             Self::Secret => "Secret",
+            Self::ConfigMap => "ConfigMap",
         }
     }
 
     /// The API group the kind belongs to; empty for the core group.
     pub const fn group(self) -> &'static str {
         match self {
-            Self::Namespace | Self::Node | Self::Service | Self::Pod | Self::Secret => "",
+            Self::Namespace
+            | Self::Node
+            | Self::Service
+            | Self::Pod
+            | Self::Secret
+            | Self::ConfigMap => "",
             Self::EndpointSlice => "discovery.k8s.io",
             Self::GatewayClass
             | Self::Gateway

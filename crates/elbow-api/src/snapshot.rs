@@ -18,6 +18,7 @@ use gateway_api::apis::experimental as gw;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
 
+use crate::config_map::ConfigMap;
 use crate::crds;
 use crate::object::{Kind, NamespacedName, ObjectRef};
 use crate::secret::Secret;
@@ -143,6 +144,7 @@ kinds! {
     EndpointSlice, discovery::EndpointSlice, endpoint_slice, "An EndpointSlice.";
     Pod, core::Pod, pod, "A Pod.";
     Secret, Secret, secret, "A Secret, without its secrets.";
+    ConfigMap, ConfigMap, config_map, "A ConfigMap, as far as it holds certificates of authorities.";
 }
 
 /// Label on an EndpointSlice that names its Service.

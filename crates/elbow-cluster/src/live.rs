@@ -4,7 +4,7 @@
 //! [`elbow_api::Snapshot`] equal to what the API server holds, and the answer to each write.
 //!
 //! What always holds: nothing else in the workspace talks to an API server; of each object only what
-//! translation and the writes here read is kept; a Secret is read only if it is named; and every write
+//! translation and the writes here read is kept; a Secret or ConfigMap is read only if it is named; and every write
 //! says in its error what to do about it. Start at [`Cluster`].
 
 mod connect;

@@ -243,6 +243,9 @@ pub(crate) fn decode(kind: Kind, value: Value) -> serde_json::Result<Object> {
         ($value:expr; $($kind:ident),* $(,)?) => {
             match kind {
                 Kind::Secret => serde_json::from_value::<core::Secret>($value).map(Object::from),
+                Kind::ConfigMap => {
+                    serde_json::from_value::<core::ConfigMap>($value).map(Object::from)
+                }
                 $( Kind::$kind => typed($value).map(Object::$kind), )*
             }
         };

@@ -146,7 +146,7 @@ pub(crate) fn metadata() -> &'static Schema {
 }
 
 /// The generated schemas.
-const GENERATED: [(Kind, &str); 15] = [
+const GENERATED: [(Kind, &str); 16] = [
     (Kind::Namespace, include_str!("schemas/namespaces.json")),
     (Kind::Node, include_str!("schemas/nodes.json")),
     (Kind::Service, include_str!("schemas/services.json")),
@@ -156,6 +156,7 @@ const GENERATED: [(Kind, &str); 15] = [
     ),
     (Kind::Pod, include_str!("schemas/pods.json")),
     (Kind::Secret, include_str!("schemas/secrets.json")),
+    (Kind::ConfigMap, include_str!("schemas/configmaps.json")),
     (
         Kind::GatewayClass,
         include_str!("schemas/gatewayclasses.json"),

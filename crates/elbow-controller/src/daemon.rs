@@ -124,12 +124,12 @@ pub async fn run(daemon: Daemon, stop: CancellationToken) -> Result<(), DaemonEr
     let cluster = Cluster::connect(&daemon.cluster)
         .await
         .map_err(DaemonError::Cluster)?;
-    let (secrets, secret_names) = watch::channel(BTreeSet::new());
+    let (names, named) = watch::channel(BTreeSet::new());
     let watch_settings = WatchSettings {
         namespace: daemon.watch_namespace,
         ..WatchSettings::default()
     };
-    let events = cluster.watch(watch_settings, secret_names);
+    let events = cluster.watch(watch_settings, named);
     let release = CancellationToken::new();
     let namespace = match &daemon.election {
         Election::Lease {
@@ -170,7 +170,7 @@ pub async fn run(daemon: Daemon, stop: CancellationToken) -> Result<(), DaemonEr
     );
     let inputs = Inputs {
         events,
-        secrets,
+        named: names,
         leadership,
         stop,
     };

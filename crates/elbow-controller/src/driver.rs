@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use elbow_api::{Kind, NamespacedName, Object, ObjectRef, Read, Snapshot};
+use elbow_api::{Kind, Object, ObjectRef, Read, Snapshot};
 use elbow_cluster::live::{Absence, Change, Event, EventNote, EventType, Leadership, WriteError};
 use elbow_model::{AwsAnswer, AwsCall, AwsError, ErrorClass};
 use elbow_reconcile::{
@@ -37,11 +37,11 @@ use crate::admin::Readiness;
 use crate::changes::are_alike;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
+use crate::named::Named;
 use crate::notes::Notes;
 use crate::ports::{AwsCaller, ClusterWriter, Write};
 use crate::records::{RECORDS_TIME_MAX, Records};
 use crate::scribe::{Scribe, version};
-use crate::secrets::Secrets;
 
 /// How long a call may take before its fate counts as unknown. The adapter gives up earlier; this is
 /// for one that does not.
@@ -61,8 +61,8 @@ const EVENTS_WAITING_MAX: usize = 1000;
 pub struct Inputs {
     /// What the watch sees.
     pub events: mpsc::Receiver<Event>,
-    /// Which Secrets the watch is to look at.
-    pub secrets: watch::Sender<BTreeSet<NamespacedName>>,
+    /// Which Secrets and ConfigMaps the watch is to look at.
+    pub named: watch::Sender<BTreeSet<ObjectRef>>,
     /// Who leads.
     pub leadership: watch::Receiver<Leadership>,
     /// Cancelled when the process is to end.
@@ -97,7 +97,7 @@ pub struct Driver<A, C> {
     reconciler: Reconciler,
     scribe: Scribe,
     notes: Notes,
-    secrets: Secrets,
+    named: Named,
     aws: Arc<A>,
     cluster: Arc<C>,
     clock: Clock,
@@ -117,7 +117,8 @@ pub struct Driver<A, C> {
     events: JoinSet<()>,
     events_waiting: VecDeque<(ObjectRef, EventNote)>,
     wake_at: Option<Timestamp>,
-    /// Look-ups that changed and that the rounds were not told of, since a Secret is being looked up.
+    /// Look-ups that changed and that the rounds were not told of, since a named object is being looked
+    /// up.
     held: BTreeSet<Read>,
     phase: Phase,
     is_synced: bool,
@@ -174,7 +175,7 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
             reconciler: Reconciler::new(settings),
             scribe: Scribe::default(),
             notes: Notes::default(),
-            secrets: Secrets::default(),
+            named: Named::default(),
             aws: Arc::new(aws),
             cluster: Arc::new(cluster),
             clock: Clock::start(epoch),
@@ -238,7 +239,7 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
         if self.phase == Phase::Waiting
             && self.is_synced
             && self.forbidden.is_empty()
-            && self.secrets.are_known()
+            && self.named.are_known()
             && *inputs.leadership.borrow() == Leadership::Leader
         {
             self.phase = Phase::Reading;
@@ -252,7 +253,7 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
                 RecordsDone::Read(read.ok().and_then(Result::ok))
             });
         }
-        if self.phase == Phase::Leading && !self.held.is_empty() && self.secrets.are_known() {
+        if self.phase == Phase::Leading && !self.held.is_empty() && self.named.are_known() {
             let reads = std::mem::take(&mut self.held);
             self.step(Input::ObjectsChanged(reads));
         }
@@ -357,8 +358,8 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
             Phase::Waiting | Phase::Reading | Phase::Leading => None,
         };
         let never = Instant::now() + Duration::from_hours(1);
-        let secrets = self.secrets.give_up_at();
-        [wake, end, secrets]
+        let named = self.named.give_up_at();
+        [wake, end, named]
             .into_iter()
             .flatten()
             .min()
@@ -378,7 +379,7 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
     }
 
     fn ticked(&mut self) {
-        self.secrets.give_up(Instant::now());
+        self.named.give_up(Instant::now());
         if self.wake_at.is_some_and(|at| at <= self.clock.now()) {
             self.step(Input::Tick);
         }
@@ -412,11 +413,11 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
                     tracing::error!(%kind, %why, "A kind may not be read; nothing begins until it may");
                 }
             },
-            Event::Secret { name, refused } => {
+            Event::Named { object, refused } => {
                 if let Some(why) = refused {
-                    tracing::warn!(secret = %name, %why, "A Secret cannot be read");
+                    tracing::warn!(%object, %why, "A named object cannot be read");
                 }
-                self.secrets.looked_up(&name);
+                self.named.looked_up(&object);
             }
             Event::Trouble { kind, message } => {
                 let kind = kind.map(Kind::as_str).unwrap_or_default();
@@ -457,12 +458,12 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
     }
 
     fn objects_changed(&mut self, reads: BTreeSet<Read>, inputs: &mut Inputs) {
-        if let Some(names) = self.secrets.follow(&self.snapshot, &reads) {
-            inputs.secrets.send_replace(names);
+        if let Some(names) = self.named.follow(&self.snapshot, &reads) {
+            inputs.named.send_replace(names);
         }
         match self.phase {
             _ if reads.is_empty() => {}
-            Phase::Leading if self.secrets.are_known() && self.held.is_empty() => {
+            Phase::Leading if self.named.are_known() && self.held.is_empty() => {
                 self.step(Input::ObjectsChanged(reads));
             }
             Phase::Leading => self.held.extend(reads),

@@ -14,11 +14,11 @@ mod clock;
 mod daemon;
 mod driver;
 mod metrics;
+mod named;
 mod notes;
 mod ports;
 mod records;
 mod scribe;
-mod secrets;
 
 pub use admin::Readiness;
 #[cfg(feature = "aws")]

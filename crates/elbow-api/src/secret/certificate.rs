@@ -8,11 +8,11 @@ use x509_parser::oid_registry::{
     OID_EC_P256, OID_NIST_EC_P384, OID_NIST_EC_P521, OID_SIG_ECDSA_WITH_SHA256,
     OID_SIG_ECDSA_WITH_SHA384, OID_SIG_ECDSA_WITH_SHA512,
 };
-use x509_parser::pem::Pem;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::public_key::PublicKey as Parsed;
 
 use super::SecretProblem;
+use crate::pem::{self, to_pem};
 
 /// Sizes of RSA keys that ACM imports, in bits ("Prerequisites for importing certificates").
 const RSA_BITS: [usize; 4] = [1024, 2048, 3072, 4096];
@@ -44,8 +44,8 @@ pub(super) enum PublicKey {
 }
 
 /// Reads and checks the certificates.
-pub(super) fn chain(pem: &[u8], authority: Option<&[u8]>) -> Result<Chain, SecretProblem> {
-    let mut der = certificates(pem)?;
+pub(super) fn chain(text: &[u8], authority: Option<&[u8]>) -> Result<Chain, SecretProblem> {
+    let mut der = certificates(text)?;
     let parse = |place: usize, der: &[u8]| -> Result<Named, SecretProblem> {
         named(der).ok_or(SecretProblem::UnreadableCertificate { place: place + 1 })
     };
@@ -61,7 +61,7 @@ pub(super) fn chain(pem: &[u8], authority: Option<&[u8]>) -> Result<Chain, Secre
     if let [only] = names.as_slice()
         && only.issuer != only.subject
     {
-        let issuer = authority.and_then(|pem| issued_by(pem, &only.issuer));
+        let issuer = authority.and_then(|text| issued_by(text, &only.issuer));
         der.push(issuer.ok_or_else(|| SecretProblem::MissingIssuer {
             issuer: only.issuer_text.clone(),
         })?);
@@ -98,16 +98,12 @@ fn named(der: &[u8]) -> Option<Named> {
     })
 }
 
-/// The certificates of a PEM text; other blocks of it are passed over, as TLS servers do.
-fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, SecretProblem> {
-    let mut found = Vec::new();
-    for block in Pem::iter_from_buffer(pem) {
-        let place = found.len() + 1;
-        let block = block.map_err(|_| SecretProblem::UnreadableCertificate { place })?;
-        if block.label == "CERTIFICATE" {
-            found.push(block.contents);
-        }
-    }
+/// The certificates of a PEM text.
+fn certificates(text: &[u8]) -> Result<Vec<Vec<u8>>, SecretProblem> {
+    let found = pem::certificates(text).map_err(|unreadable| {
+        let place = unreadable.place;
+        SecretProblem::UnreadableCertificate { place }
+    })?;
     if found.is_empty() {
         return Err(SecretProblem::NoCertificate);
     }
@@ -115,8 +111,8 @@ fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, SecretProblem> {
 }
 
 /// The certificate of that subject in a PEM text.
-fn issued_by(pem: &[u8], subject: &[u8]) -> Option<Vec<u8>> {
-    let found = certificates(pem).ok()?.into_iter();
+fn issued_by(text: &[u8], subject: &[u8]) -> Option<Vec<u8>> {
+    let found = certificates(text).ok()?.into_iter();
     let mut found = found.filter(|der| named(der).is_some_and(|named| named.subject == subject));
     found.next()
 }
@@ -186,20 +182,4 @@ fn public_key(certificate: &X509Certificate<'_>) -> Result<PublicKey, SecretProb
 pub(super) fn without_leading_zeros(number: &[u8]) -> &[u8] {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     &number[zeros..]
-}
-
-/// Written anew, so that comments and line ends of the original make no other certificate.
-fn to_pem(der: &[u8]) -> String {
-    use base64::Engine as _;
-    let text = base64::engine::general_purpose::STANDARD.encode(der);
-    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
-    let mut rest = text.as_str();
-    while !rest.is_empty() {
-        let (line, next) = rest.split_at(rest.len().min(64));
-        pem.push_str(line);
-        pem.push('\n');
-        rest = next;
-    }
-    pem.push_str("-----END CERTIFICATE-----\n");
-    pem
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use elbow_api::NamespacedName;
+use elbow_api::ObjectRef;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use thiserror::Error;
@@ -117,14 +117,14 @@ impl Cluster {
         self.served.clone()
     }
 
-    /// Watches the API server. Of Secrets only those are watched that `secrets` names at the time. All
-    /// work ends when the receiver is dropped. Must be called within a tokio runtime.
+    /// Watches the API server. Of Secrets and ConfigMaps only those are watched that `named` has at the
+    /// time. All work ends when the receiver is dropped. Must be called within a tokio runtime.
     pub fn watch(
         &self,
         settings: WatchSettings,
-        secrets: watch::Receiver<BTreeSet<NamespacedName>>,
+        named: watch::Receiver<BTreeSet<ObjectRef>>,
     ) -> mpsc::Receiver<Event> {
-        super::watch::watch(self.client.clone(), self.served.clone(), settings, secrets)
+        super::watch::watch(self.client.clone(), self.served.clone(), settings, named)
     }
 
     /// A writer. `instance` names this process in the events that it reports, as a pod's name does.

@@ -50,6 +50,7 @@ pub(super) fn versions(kind: Kind) -> &'static [&'static str] {
         | Kind::EndpointSlice
         | Kind::Pod
         | Kind::Secret
+        | Kind::ConfigMap
         | Kind::ListenerSet => &["v1"],
         Kind::GatewayClass
         | Kind::Gateway
@@ -86,6 +87,7 @@ pub(super) fn plural(kind: Kind) -> &'static str {
         Kind::EndpointSlice => "endpointslices",
         Kind::Pod => "pods",
         Kind::Secret => "secrets",
+        Kind::ConfigMap => "configmaps",
     }
 }
 

@@ -111,8 +111,9 @@ pub(super) fn read(kind: Kind, text: &str) -> serde_json::Result<Object> {
         Kind::Service => Object::Service(typed(text)?),
         Kind::EndpointSlice => Object::EndpointSlice(typed(text)?),
         Kind::Pod => Object::Pod(typed(text)?),
-        // What the Snapshot holds of a Secret is made of the whole one.
+        // What the Snapshot holds of these is made of the whole ones.
         Kind::Secret => serde_json::from_str::<core::Secret>(text)?.into(),
+        Kind::ConfigMap => serde_json::from_str::<core::ConfigMap>(text)?.into(),
         _ => {
             let mut value = serde_json::from_str(text)?;
             unify(kind, &mut value);

@@ -64,7 +64,8 @@ fn is_written(kind: Kind) -> bool {
         | Kind::ReferenceGrant
         | Kind::Service
         | Kind::EndpointSlice
-        | Kind::Secret => false,
+        | Kind::Secret
+        | Kind::ConfigMap => false,
         Kind::GatewayClass
         | Kind::Gateway
         | Kind::ListenerSet
@@ -152,5 +153,6 @@ fn metadata_mut(object: &mut Object) -> &mut ObjectMeta {
         EndpointSlice,
         Pod,
         Secret,
+        ConfigMap,
     )
 }

@@ -1,6 +1,6 @@
 //! Watches that keep a Snapshot equal to what the API server holds.
 //!
-//! In: which kinds, which namespace, and which Secrets at the time. Out: [`Event`]s. One task owns every
+//! In: which kinds, which namespace, and which Secrets and ConfigMaps at the time. Out: [`Event`]s. One task owns every
 //! watch, so that what it knows of each kind needs no locks; discovery has one of its own.
 //!
 //! What always holds:
@@ -50,7 +50,8 @@ pub enum Change {
 pub enum Event {
     /// Objects changed, in this order; never empty.
     Changed(Vec<Change>),
-    /// Every kind was listed once, or is missing. Comes once; Secrets are not waited for.
+    /// Every kind was listed once, or is missing. Comes once; what is named is not
+    /// waited for.
     Synced,
     /// A kind is listed and followed in this version. Comes again after `Missing`, and when the version
     /// changes.
@@ -68,11 +69,11 @@ pub enum Event {
         /// Why.
         why: Absence,
     },
-    /// A named Secret was looked up. If it exists and may be read, it came in a `Changed` before this;
-    /// until this comes, nobody can say that a Secret does not exist.
-    Secret {
-        /// The Secret.
-        name: NamespacedName,
+    /// A named Secret or ConfigMap was looked up. If it exists and may be read, it came in a `Changed`
+    /// before this; until this comes, nobody can say that it does not exist.
+    Named {
+        /// The object.
+        object: ObjectRef,
         /// Why it cannot be read, if so.
         refused: Option<Absence>,
     },
@@ -117,10 +118,10 @@ impl fmt::Display for Absence {
 /// What to watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WatchSettings {
-    /// Of namespaced kinds, only the objects in this namespace. Secrets that are named are watched
-    /// wherever they are.
+    /// Of namespaced kinds, only the objects in this namespace. Secrets and ConfigMaps that are
+    /// named are watched wherever they are.
     pub namespace: Option<String>,
-    /// The kinds. Pods and Secrets are left out if they are among them.
+    /// The kinds. Pods, Secrets and ConfigMaps are left out if they are among them.
     pub kinds: BTreeSet<Kind>,
     /// Objects in a page of a list. A page is held in memory as text, and an EndpointSlice or a Node is
     /// up to 30 KB of it.
@@ -155,7 +156,7 @@ pub(super) fn watch(
     client: Client,
     served: Served,
     settings: WatchSettings,
-    secrets: watch::Receiver<BTreeSet<NamespacedName>>,
+    named: watch::Receiver<BTreeSet<ObjectRef>>,
 ) -> mpsc::Receiver<Event> {
     let (tx, rx) = mpsc::channel(64);
     let nudge = Arc::new(Notify::new());
@@ -175,7 +176,7 @@ pub(super) fn watch(
         said: BTreeMap::new(),
         synced: Progress::Listing,
     };
-    tokio::spawn(watches.run(discovered, secrets));
+    tokio::spawn(watches.run(discovered, named));
     rx
 }
 
@@ -183,14 +184,15 @@ pub(super) fn watch(
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Key {
     Kind(Kind),
-    Secret(NamespacedName),
+    /// A Secret or a ConfigMap.
+    Named(ObjectRef),
 }
 
 impl Key {
     fn kind(&self) -> Kind {
         match self {
             Self::Kind(kind) => *kind,
-            Self::Secret(_) => Kind::Secret,
+            Self::Named(object) => object.kind,
         }
     }
 }
@@ -252,13 +254,13 @@ impl Watches {
     async fn run(
         mut self,
         mut discovered: mpsc::Receiver<Result<Versions, String>>,
-        mut secrets: watch::Receiver<BTreeSet<NamespacedName>>,
+        mut named: watch::Receiver<BTreeSet<ObjectRef>>,
     ) {
         let tx = self.tx.clone();
         let kinds = std::mem::take(&mut self.settings.kinds);
         for kind in kinds {
-            // Nobody needs all Pods or all Secrets of a cluster.
-            if !matches!(kind, Kind::Pod | Kind::Secret) {
+            // Nobody needs all of these that a cluster has.
+            if !matches!(kind, Kind::Pod | Kind::Secret | Kind::ConfigMap) {
                 self.sources.insert(Key::Kind(kind), Source::default());
             }
         }
@@ -273,8 +275,8 @@ impl Watches {
                 self.start(Key::Kind(kind), version);
             }
         }
-        secrets.mark_changed();
-        let mut secrets = Some(secrets);
+        named.mark_changed();
+        let mut named = Some(named);
         loop {
             let done = tokio::select! {
                 () = tx.closed() => return,
@@ -282,8 +284,8 @@ impl Watches {
                     Ok(versions) => self.follow_versions(&versions).await,
                     Err(message) => self.trouble(None, message).await,
                 },
-                named = changed(&mut secrets) => match named {
-                    Some(named) => self.follow_secrets(&named).await,
+                now = changed(&mut named) => match now {
+                    Some(now) => self.follow_named(&now).await,
                     None => Ok(()),
                 },
                 Some((key, items)) = self.streams.next() => self.take_in(&key, items).await,
@@ -328,7 +330,7 @@ impl Watches {
         let resource = kinds::resource(kind, version);
         let config = watcher::Config::default().page_size(self.settings.page_size);
         let namespace = match &key {
-            Key::Secret(name) => Some(name.namespace.as_str()),
+            Key::Named(object) => Some(object.namespace.as_str()),
             Key::Kind(kind) if kind.is_namespaced() => self.settings.namespace.as_deref(),
             Key::Kind(_) => None,
         };
@@ -337,7 +339,7 @@ impl Watches {
             None => Api::all_with(self.client.clone(), &resource),
         };
         let config = match &key {
-            Key::Secret(name) => config.fields(&format!("metadata.name={}", name.name)),
+            Key::Named(object) => config.fields(&format!("metadata.name={}", object.name)),
             Key::Kind(_) => config,
         };
         let stream = stream::once(tokio::time::sleep(pause))
@@ -406,12 +408,12 @@ impl Watches {
         self.settle().await
     }
 
-    /// Watches the Secrets that are named, and forgets the others.
-    async fn follow_secrets(&mut self, named: &BTreeSet<NamespacedName>) -> Result<(), Closed> {
+    /// Watches the objects that are named, and forgets the others.
+    async fn follow_named(&mut self, named: &BTreeSet<ObjectRef>) -> Result<(), Closed> {
         let dropped: Vec<_> = self
             .sources
             .keys()
-            .filter(|key| matches!(key, Key::Secret(name) if !named.contains(name)))
+            .filter(|key| matches!(key, Key::Named(object) if !named.contains(object)))
             .cloned()
             .collect();
         for key in dropped {
@@ -419,8 +421,8 @@ impl Watches {
             self.remove_all(&key).await?;
             self.sources.remove(&key);
         }
-        for name in named {
-            let key = Key::Secret(name.clone());
+        for object in named {
+            let key = Key::Named(object.clone());
             if !self.sources.contains_key(&key) {
                 self.start(key, "v1");
             }
@@ -479,8 +481,8 @@ impl Watches {
                     kind: *kind,
                     version,
                 },
-                Key::Secret(name) => Event::Secret {
-                    name: name.clone(),
+                Key::Named(object) => Event::Named {
+                    object: object.clone(),
                     refused: None,
                 },
             })
@@ -562,8 +564,8 @@ impl Watches {
         source.said = Said::Missing(why.clone());
         self.say(match key {
             Key::Kind(kind) => Event::Missing { kind: *kind, why },
-            Key::Secret(name) => Event::Secret {
-                name: name.clone(),
+            Key::Named(object) => Event::Named {
+                object: object.clone(),
                 refused: Some(why),
             },
         })
@@ -588,7 +590,7 @@ impl Watches {
     /// Says `Synced` when every kind has been spoken of.
     async fn settle(&mut self) -> Result<(), Closed> {
         let is_settled = |(key, source): (&Key, &Source)| {
-            matches!(key, Key::Secret(_)) || source.said != Said::Nothing
+            matches!(key, Key::Named(_)) || source.said != Said::Nothing
         };
         if self.synced == Progress::Listing && self.sources.iter().all(is_settled) {
             self.synced = Progress::Synced;
@@ -676,15 +678,15 @@ fn request_error(error: &watcher::Error) -> Option<&kube::Error> {
     }
 }
 
-/// Waits for other Secrets to be named; for ever once nobody can name any.
+/// Waits for other objects to be named; for ever once nobody can name any.
 async fn changed(
-    secrets: &mut Option<watch::Receiver<BTreeSet<NamespacedName>>>,
-) -> Option<BTreeSet<NamespacedName>> {
-    let Some(receiver) = secrets else {
+    named: &mut Option<watch::Receiver<BTreeSet<ObjectRef>>>,
+) -> Option<BTreeSet<ObjectRef>> {
+    let Some(receiver) = named else {
         return std::future::pending().await;
     };
     if receiver.changed().await.is_err() {
-        *secrets = None;
+        *named = None;
         return None;
     }
     Some(receiver.borrow_and_update().clone())

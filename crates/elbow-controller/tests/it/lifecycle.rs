@@ -283,16 +283,28 @@ async fn a_load_balancer_that_becomes_active_is_programmed_within_3_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn secrets_are_named_to_the_watch_and_waited_for() {
+async fn what_is_referred_to_is_named_to_the_watch_and_waited_for() {
     let text = ALB.replace(
         "hostname: app.example.com}",
         "hostname: app.example.com, tls: {certificateRefs: [{name: web-tls}]}}",
     );
+    let text = text.replace(
+        "  listeners:",
+        "  tls: {frontend: {default: {validation: {caCertificateRefs: [{group: '', kind: ConfigMap, name: ca}]}}, \
+         perPort: [{port: 8443, tls: {validation: {caCertificateRefs: [{group: '', kind: ConfigMap, name: more, namespace: pki}]}}}]}}\n  listeners:",
+    );
     let world = World::leading(&text);
     pass_millis(500).await;
-    let named = world.secrets.borrow().clone();
+    let named = world.named.borrow().clone();
     let named: Vec<String> = named.iter().map(ToString::to_string).collect();
-    assert_eq!(named, ["app/web-tls"]);
+    assert_eq!(
+        named,
+        [
+            "Secret app/web-tls",
+            "ConfigMap app/ca",
+            "ConfigMap pki/more"
+        ]
+    );
     assert_eq!(
         world.aws.take_calls(),
         Vec::<&str>::new(),

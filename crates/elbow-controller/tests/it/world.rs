@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use elbow_api::{Kind, NamespacedName, Object, ObjectRef};
+use elbow_api::{Kind, Object, ObjectRef};
 use elbow_cluster::live::{Event, Leadership};
 use elbow_controller::{Driver, DriverError, Inputs, Metrics, Readiness};
 use elbow_model::VpcId;
@@ -24,7 +24,7 @@ pub(crate) struct World {
     pub(crate) cluster: FakeCluster,
     pub(crate) aws: FakeAws,
     pub(crate) leadership: watch::Sender<Leadership>,
-    pub(crate) secrets: watch::Receiver<BTreeSet<NamespacedName>>,
+    pub(crate) named: watch::Receiver<BTreeSet<ObjectRef>>,
     pub(crate) stop: CancellationToken,
     pub(crate) metrics: Metrics,
     pub(crate) readiness: Readiness,
@@ -69,11 +69,11 @@ impl World {
             "2026-01-01T00:00:00Z".parse().unwrap(),
         );
         let (leadership, leads) = watch::channel(leads);
-        let (named, secrets) = watch::channel(BTreeSet::new());
+        let (names, named) = watch::channel(BTreeSet::new());
         let stop = CancellationToken::new();
         let run = tokio::spawn(driver.run(Inputs {
             events,
-            secrets: named,
+            named: names,
             leadership: leads,
             stop: stop.clone(),
         }));
@@ -81,7 +81,7 @@ impl World {
             cluster,
             aws,
             leadership,
-            secrets,
+            named,
             stop,
             metrics,
             readiness,

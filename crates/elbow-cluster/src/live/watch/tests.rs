@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use elbow_api::{Kind, NamespacedName};
+use elbow_api::{Kind, ObjectRef};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
@@ -20,7 +20,7 @@ const TCP_V1: &str = "gateway.networking.k8s.io/v1 tcproutes";
 struct Setup {
     server: Server,
     events: mpsc::Receiver<Event>,
-    secrets: watch::Sender<BTreeSet<NamespacedName>>,
+    named: watch::Sender<BTreeSet<ObjectRef>>,
     served: Served,
 }
 
@@ -30,7 +30,7 @@ fn setup(served: &[&'static str], kinds: &[Kind]) -> Setup {
 
 fn setup_with(served: &[&'static str], kinds: &[Kind], namespace: Option<&str>) -> Setup {
     let (server, client) = Server::new(served);
-    let (secrets, named) = watch::channel(BTreeSet::new());
+    let (names, named) = watch::channel(BTreeSet::new());
     let settings = WatchSettings {
         namespace: namespace.map(str::to_owned),
         kinds: kinds.iter().copied().collect(),
@@ -40,7 +40,7 @@ fn setup_with(served: &[&'static str], kinds: &[Kind], namespace: Option<&str>) 
     Setup {
         server,
         events: super::watch(client, view.clone(), settings, named),
-        secrets,
+        named: names,
         served: view,
     }
 }
@@ -84,14 +84,14 @@ fn say(event: &Event) -> String {
         Event::Synced => "synced".to_owned(),
         Event::Served { kind, version } => format!("{kind} {version}"),
         Event::Missing { kind, why } => format!("no {kind}: {why}"),
-        Event::Secret {
-            name,
+        Event::Named {
+            object,
             refused: None,
-        } => format!("secret {name}"),
-        Event::Secret {
-            name,
+        } => format!("looked up {object}"),
+        Event::Named {
+            object,
             refused: Some(why),
-        } => format!("no secret {name}: {why}"),
+        } => format!("no {object}: {why}"),
         Event::Trouble { kind, message } => match kind {
             Some(kind) => format!("trouble with {kind}: {message}"),
             None => format!("trouble: {message}"),
@@ -449,12 +449,12 @@ async fn one_namespace_is_watched_where_there_are_namespaces() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn secrets_are_watched_by_name_while_they_are_named() {
+async fn objects_are_watched_by_name_while_they_are_named() {
     let mut setup = setup(&[], &[]);
     setup.expect(&["synced"]).await;
     setup.server.expect_silence().await;
-    let name = NamespacedName::new("app", "cert");
-    setup.secrets.send_replace(BTreeSet::from([name.clone()]));
+    let cert = ObjectRef::new(Kind::Secret, "app", "cert");
+    setup.named.send_replace(BTreeSet::from([cert.clone()]));
     let asked = setup
         .server
         .expect("GET /api/v1/namespaces/app/secrets")
@@ -466,7 +466,7 @@ async fn secrets_are_watched_by_name_while_they_are_named() {
     );
     asked.list("5", "", &[]);
     // There is none: that is an answer too.
-    setup.expect(&["secret app/cert"]).await;
+    setup.expect(&["looked up Secret app/cert"]).await;
     let watch = setup
         .server
         .expect("GET /api/v1/namespaces/app/secrets")
@@ -481,8 +481,34 @@ async fn secrets_are_watched_by_name_while_they_are_named() {
     });
     stream.event("ADDED", &secret);
     setup.expect(&["+Secret app/cert"]).await;
-    setup.secrets.send_replace(BTreeSet::new());
-    setup.expect(&["-Secret app/cert"]).await;
+    // A ConfigMap of the same name is something else.
+    let authorities = ObjectRef::new(Kind::ConfigMap, "app", "cert");
+    setup
+        .named
+        .send_replace(BTreeSet::from([cert, authorities]));
+    let asked = setup
+        .server
+        .expect("GET /api/v1/namespaces/app/configmaps")
+        .await;
+    let config_map = json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": { "name": "cert", "namespace": "app", "resourceVersion": "7" },
+        "data": { "ca.crt": "x" },
+    });
+    asked.list("7", "", &[config_map]);
+    setup
+        .expect(&["+ConfigMap app/cert", "looked up ConfigMap app/cert"])
+        .await;
+    let watch = setup
+        .server
+        .expect("GET /api/v1/namespaces/app/configmaps")
+        .await;
+    let _stream = watch.stream();
+    setup.named.send_replace(BTreeSet::new());
+    setup
+        .expect(&["-Secret app/cert", "-ConfigMap app/cert"])
+        .await;
     setup.server.expect_silence().await;
 }
 
@@ -490,15 +516,15 @@ async fn secrets_are_watched_by_name_while_they_are_named() {
 async fn a_secret_that_may_not_be_read_is_said() {
     let mut setup = setup(&[], &[]);
     setup.expect(&["synced"]).await;
-    let name = NamespacedName::new("app", "cert");
-    setup.secrets.send_replace(BTreeSet::from([name]));
+    let cert = ObjectRef::new(Kind::Secret, "app", "cert");
+    setup.named.send_replace(BTreeSet::from([cert]));
     let asked = setup
         .server
         .expect("GET /api/v1/namespaces/app/secrets")
         .await;
     asked.refuse(403, "Forbidden", "cannot list");
     let why = "RBAC does not allow list and watch on secrets: cannot list";
-    setup.expect(&[&format!("no secret app/cert: {why}")]).await;
+    setup.expect(&[&format!("no Secret app/cert: {why}")]).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -550,11 +576,11 @@ async fn everything_ends_when_nobody_listens() {
     let Setup {
         mut server,
         events,
-        secrets,
+        named,
         ..
     } = setup;
     drop(events);
-    secrets.closed().await;
+    named.closed().await;
     server.expect_silence().await;
 }
 

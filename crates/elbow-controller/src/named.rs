@@ -1,38 +1,38 @@
-//! Which Secrets the watch looks at, and whether it has looked.
+//! Which Secrets and ConfigMaps the watch looks at, and whether it has looked.
 //!
 //! In: the Snapshot, and what the watch has looked up. Out: the names that references give. What always
-//! holds: a Secret that nothing refers to is not read; the rounds are not told that a Secret is missing
-//! before somebody has looked.
+//! holds: what nothing refers to is not read; the rounds are not told that something is missing before
+//! somebody has looked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use elbow_api::{Kind, NamespacedName, Object, ObjectRef, Read, Snapshot};
+use elbow_api::{Kind, Object, ObjectRef, Read, Snapshot};
 use serde_json::Value;
 use tokio::time::Instant;
 
-/// How long rounds wait for a Secret to be looked up. An API server that answers does so within
+/// How long rounds wait for an object to be looked up. An API server that answers does so within
 /// milliseconds.
 const LOOK_UP_TIME_MAX: Duration = Duration::from_secs(3);
 
-/// Names of Secrets.
+/// Objects that others refer to.
 #[derive(Debug, Default)]
-pub(crate) struct Secrets {
+pub(crate) struct Named {
     /// By the object that refers to them.
-    named_by: BTreeMap<ObjectRef, BTreeSet<NamespacedName>>,
-    named: BTreeSet<NamespacedName>,
+    named_by: BTreeMap<ObjectRef, BTreeSet<ObjectRef>>,
+    named: BTreeSet<ObjectRef>,
     /// Named, and not looked up yet.
-    unknown: BTreeSet<NamespacedName>,
+    unknown: BTreeSet<ObjectRef>,
     unknown_since: Option<Instant>,
 }
 
-impl Secrets {
+impl Named {
     /// Looks at the objects among the look-ups that changed. Answers with all names, if they did.
     pub(crate) fn follow(
         &mut self,
         snapshot: &Snapshot,
         reads: &BTreeSet<Read>,
-    ) -> Option<BTreeSet<NamespacedName>> {
+    ) -> Option<BTreeSet<ObjectRef>> {
         let mut has_changed = false;
         for read in reads {
             let Read::Object(object) = read else { continue };
@@ -41,7 +41,7 @@ impl Secrets {
             }
             let named = snapshot
                 .get(object)
-                .map(|o| certificates(&o))
+                .map(|o| references(&o))
                 .unwrap_or_default();
             let before = if named.is_empty() {
                 self.named_by.remove(object).unwrap_or_default()
@@ -59,21 +59,21 @@ impl Secrets {
         let named: BTreeSet<_> = self.named_by.values().flatten().cloned().collect();
         let new = named.difference(&self.named).cloned();
         self.unknown.extend(new);
-        self.unknown.retain(|name| named.contains(name));
+        self.unknown.retain(|object| named.contains(object));
         self.unknown_since = (!self.unknown.is_empty()).then(Instant::now);
         self.named = named;
         Some(self.named.clone())
     }
 
-    /// The watch has looked a Secret up.
-    pub(crate) fn looked_up(&mut self, name: &NamespacedName) {
-        self.unknown.remove(name);
+    /// The watch has looked an object up.
+    pub(crate) fn looked_up(&mut self, object: &ObjectRef) {
+        self.unknown.remove(object);
         if self.unknown.is_empty() {
             self.unknown_since = None;
         }
     }
 
-    /// Whether each Secret that is named was looked up.
+    /// Whether everything that is named was looked up.
     pub(crate) fn are_known(&self) -> bool {
         self.unknown.is_empty()
     }
@@ -92,8 +92,9 @@ impl Secrets {
     }
 }
 
-/// The Secrets that the listeners of an object refer to as their certificates.
-fn certificates(object: &Object) -> BTreeSet<NamespacedName> {
+/// The Secrets that the listeners of an object refer to as their certificates, and the ConfigMaps that it
+/// refers to for the authorities of its clients.
+fn references(object: &Object) -> BTreeSet<ObjectRef> {
     let spec = match object {
         Object::Gateway(gateway) => serde_json::to_value(&gateway.spec),
         Object::ListenerSet(set) => serde_json::to_value(&set.spec),
@@ -102,16 +103,27 @@ fn certificates(object: &Object) -> BTreeSet<NamespacedName> {
     let spec = spec.unwrap_or_default();
     let own = object.object_ref().namespace;
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let mut names = BTreeSet::new();
+    let mut named = BTreeSet::new();
+    let mut name = |kind: Kind, reference: &Value, kind_if_absent: &str| {
+        let is_of_kind = reference["kind"].as_str().unwrap_or(kind_if_absent) == kind.as_str()
+            && reference["group"].as_str().unwrap_or_default().is_empty();
+        if let (true, Some(name)) = (is_of_kind, reference["name"].as_str()) {
+            let namespace = reference["namespace"].as_str().unwrap_or(&own);
+            named.insert(ObjectRef::new(kind, namespace, name));
+        }
+    };
     for listener in list(&spec["listeners"]) {
         for reference in list(&listener["tls"]["certificateRefs"]) {
-            let is_secret = reference["kind"].as_str().unwrap_or("Secret") == "Secret"
-                && reference["group"].as_str().unwrap_or_default().is_empty();
-            if let (true, Some(name)) = (is_secret, reference["name"].as_str()) {
-                let namespace = reference["namespace"].as_str().unwrap_or(&own);
-                names.insert(NamespacedName::new(namespace, name));
-            }
+            name(Kind::Secret, &reference, "Secret");
         }
     }
-    names
+    let frontend = &spec["tls"]["frontend"];
+    let per_port = list(&frontend["perPort"]);
+    let configurations = per_port.iter().map(|port| &port["tls"]);
+    for configuration in configurations.chain([&frontend["default"]]) {
+        for reference in list(&configuration["validation"]["caCertificateRefs"]) {
+            name(Kind::ConfigMap, &reference, "");
+        }
+    }
+    named
 }
