@@ -34,6 +34,11 @@ scenarios *args:
     cargo build --locked --package elbow
     cd e2e && go run ./cluster build && go test ./scenarios -count=1 -timeout=60m -v {{ args }}
 
+# Calls, times and memory of the controller beside those of the AWS Load Balancer Controller: a table, and target/bench.json; about 20 minutes after the build
+bench-controller *args:
+    cargo build --locked --release --package elbow
+    cd e2e && go run ./cluster build && ELBOW_BIN="${ELBOW_BIN:-${CARGO_TARGET_DIR:-{{ justfile_directory() }}/target}/release/elbow}" go run ./bench {{ args }}
+
 # A Kubernetes cluster around a command, or until an interrupt
 cluster *command:
     cd e2e && go run ./cluster up {{ if command == "" { "" } else { "-- " + command } }}

@@ -80,13 +80,36 @@ func (s *System) launchController(ctx context.Context, flags ...string) (*Contro
 	return &Controller{process: process, health: health}, nil
 }
 
+// StartStandby starts a controller beside the one that there is, and waits until it could take over. It
+// becomes the System's controller when the other one ends by [System.StopController] or
+// [System.KillController].
+func (s *System) StartStandby(ctx context.Context) error {
+	standby, err := s.launchController(ctx)
+	if err != nil {
+		return err
+	}
+	s.standby = standby
+	if err := ready(ctx, standby.process, standby.isReady); err != nil {
+		return fmt.Errorf("the controller that stands by: %w", err)
+	}
+	return nil
+}
+
+// ControllerPID is the number of the controller's process.
+func (s *System) ControllerPID() (int, error) {
+	if s.controller == nil {
+		return 0, errors.New("there is no controller")
+	}
+	return s.controller.process.PID(), nil
+}
+
 // StopController asks the controller to end and waits for it.
 func (s *System) StopController(ctx context.Context) error {
 	if s.controller == nil {
 		return nil
 	}
 	controller := s.controller
-	s.controller = nil
+	s.controller, s.standby = s.standby, nil
 	return controller.Stop(ctx)
 }
 
@@ -96,7 +119,7 @@ func (s *System) KillController() error {
 		return errors.New("there is no controller to kill")
 	}
 	controller := s.controller
-	s.controller = nil
+	s.controller, s.standby = s.standby, nil
 	controller.process.Kill()
 	return nil
 }

@@ -190,6 +190,34 @@ func (e *Emulator) Limit(ctx context.Context, quotas map[string]int) error {
 	return e.admin(ctx, http.MethodPost, body)
 }
 
+// Throttling is whether AWS throttles.
+type Throttling string
+
+const (
+	// Throttled as AWS documents it.
+	Throttled Throttling = "aws"
+	// Unthrottled answers any number of calls.
+	Unthrottled Throttling = "none"
+)
+
+// Throttle switches AWS's throttling; all buckets are full then.
+func (e *Emulator) Throttle(ctx context.Context, throttling Throttling) error {
+	body, err := json.Marshal(map[string]any{"throttling": throttling})
+	if err != nil {
+		return err
+	}
+	return e.admin(ctx, http.MethodPost, body)
+}
+
+// Take sets how long AWS's own work takes, by the emulator's names for it, of what begins from now on.
+func (e *Emulator) Take(ctx context.Context, milliseconds map[string]int) error {
+	body, err := json.Marshal(map[string]any{"latencies": milliseconds})
+	if err != nil {
+		return err
+	}
+	return e.admin(ctx, http.MethodPost, body)
+}
+
 // Calm ends all that goes wrong.
 func (e *Emulator) Calm(ctx context.Context) error { return e.admin(ctx, http.MethodDelete, nil) }
 

@@ -65,7 +65,9 @@ type System struct {
 	program    string
 	folder     string
 	controller *Controller
-	started    int
+	// standby waits for the lease; nil where there is none.
+	standby *Controller
+	started int
 }
 
 // Start starts all parts. ctx is for the start alone.
@@ -118,6 +120,7 @@ func (s *System) Close() {
 	// What is left of a part that ends badly is in its log.
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
+	_ = s.StopController(ctx)
 	_ = s.StopController(ctx)
 	if s.Emulator != nil {
 		_ = s.Emulator.process.Stop(ctx)
@@ -231,6 +234,12 @@ func (s *System) worldFile(e *Emulator) (string, error) {
 	}
 	return file, nil
 }
+
+// Program is the elbow that is tested.
+func (s *System) Program() string { return s.program }
+
+// GatewayAPI is the version of the Gateway API that is installed.
+func (s *System) GatewayAPI() gatewayapi.Version { return s.options.GatewayAPI }
 
 // Logs is the folder with the logs of all parts.
 func (s *System) Logs() string { return s.folder }

@@ -51,6 +51,11 @@ func (p *Process) Ended() <-chan struct{} {
 	return p.ended
 }
 
+// PID is its number, in the namespaces of the cluster.
+func (p *Process) PID() int {
+	return p.command.Process.Pid
+}
+
 // Kill ends the program by SIGKILL.
 func (p *Process) Kill() {
 	_ = p.command.Process.Kill()

@@ -61,9 +61,15 @@ func Stage() {
 // RunTests runs the tests of a package in namespaces in which they can call [Up], and gives the exit
 // status for TestMain.
 func RunTests(m *testing.M) int {
+	return RunInside(m.Run)
+}
+
+// RunInside has this program run once more, in namespaces in which it can call [Up], and do something
+// there. It gives the exit status of both.
+func RunInside(do func() int) int {
 	Stage()
 	if sandbox.Inside() {
-		return m.Run()
+		return do()
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	// What has to be compiled is compiled out here, where there may be a network.
