@@ -34,6 +34,10 @@ scenarios *args:
     cargo build --locked --package elbow
     cd e2e && go run ./cluster build && go test ./scenarios -count=1 -timeout=60m -v {{ args }}
 
+# What the role allows against what the suites above asked of the API server: `just conformance scenarios audit`
+audit:
+    cd e2e && go run ./audit
+
 # Calls, times and memory of the controller beside those of the AWS Load Balancer Controller: a table, and target/bench.json; about 20 minutes after the build
 bench-controller *args:
     cargo build --locked --release --package elbow

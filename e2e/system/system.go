@@ -122,6 +122,10 @@ func (s *System) Close() {
 	defer cancel()
 	_ = s.StopController(ctx)
 	_ = s.StopController(ctx)
+	if err := s.keepRequests(); err != nil {
+		// Who compares them with the role finds that they are missing.
+		fmt.Fprintf(os.Stderr, "warning: %v\n", err)
+	}
 	if s.Emulator != nil {
 		_ = s.Emulator.process.Stop(ctx)
 	}
