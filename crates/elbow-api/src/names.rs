@@ -76,3 +76,11 @@ pub const TARGET_GROUP_BINDING_FINALIZER: &str = "elbv2.k8s.aws/resources";
 pub const GATE_INJECTION_LABEL: &str = "elbv2.k8s.aws/pod-readiness-gate-inject";
 /// Value of [`GATE_INJECTION_LABEL`].
 pub const GATE_INJECTION_ENABLED: &str = "enabled";
+
+/// What the condition types of readiness gates begin with; the name of a TargetGroupBinding follows.
+pub const READINESS_GATE_PREFIX: &str = "target-health.elbv2.k8s.aws/";
+
+/// The condition type of the readiness gates of a TargetGroupBinding.
+pub fn readiness_gate(binding: &str) -> String {
+    format!("{READINESS_GATE_PREFIX}{binding}")
+}

@@ -281,6 +281,11 @@ impl Snapshot {
         self.gateway.keys()
     }
 
+    /// The names of all TargetGroupBindings.
+    pub fn target_group_binding_names(&self) -> impl Iterator<Item = &NamespacedName> {
+        self.target_group_binding.keys()
+    }
+
     /// The names of all GatewayClasses.
     pub fn gateway_class_names(&self) -> impl Iterator<Item = &str> {
         self.gateway_class.keys().map(|k| k.name.as_str())

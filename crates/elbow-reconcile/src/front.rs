@@ -372,10 +372,11 @@ pub(crate) fn differ_in_targets_only(a: &Stack, b: &Stack) -> bool {
 
 /// Whether a look-up is about endpoints alone.
 pub(crate) fn is_about_endpoints(read: &Read) -> bool {
+    let is_about = |kind| matches!(kind, Kind::EndpointSlice | Kind::Pod);
     match read {
         Read::EndpointSlicesOf(_) => true,
-        Read::Object(object) => object.kind == Kind::EndpointSlice,
-        Read::All(kind) | Read::InNamespace(kind, _) => *kind == Kind::EndpointSlice,
+        Read::Object(object) => is_about(object.kind),
+        Read::All(kind) | Read::InNamespace(kind, _) => is_about(*kind),
         Read::RoutesOf(..) | Read::GatewaysOf(_) | Read::ListenerSetsOf(_) => false,
     }
 }

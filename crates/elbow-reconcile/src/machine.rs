@@ -19,6 +19,7 @@
 
 mod answers;
 mod facts_book;
+mod gates;
 mod lane;
 mod records;
 mod rounds;
@@ -34,6 +35,8 @@ use elbow_model::{AwsAnswer, AwsCall, AwsError, Observed, Stack, StackId, Tags};
 use elbow_plan::{Plan, Step};
 use serde::{Deserialize, Serialize};
 
+use gates::Gates;
+pub use gates::{GateHealth, GateVerdict};
 pub use unit::Unit;
 use unit::{Knowledge, Phase};
 use units::{Trait, Units};
@@ -124,6 +127,14 @@ pub enum Effect {
         /// What to keep; `None` to drop it.
         record: Option<Record>,
     },
+    /// Tell these pods what AWS says of their targets. Emitted when they have been registered and after
+    /// each look at their health; the same may be said again.
+    Gates {
+        /// The TargetGroupBinding whose gate it is.
+        binding: NamespacedName,
+        /// The pods that wait for it.
+        verdicts: Vec<GateVerdict>,
+    },
     /// A step changed its state.
     Progress {
         /// Whose.
@@ -144,7 +155,8 @@ pub enum Effect {
     },
     /// Send [`Input::Tick`] at this time, unless a later effect names another.
     WakeAt(Timestamp),
-    /// Nothing is under way and nothing is about to be, but for looks for drift.
+    /// Nothing is under way and nothing is about to be, but for looks for drift, and for those at the
+    /// health of targets that pods wait for.
     Quiet,
 }
 
@@ -179,6 +191,8 @@ enum Owner {
     Facts,
     /// Looks at load balancers that are being set up.
     Provisioning,
+    /// Looks at the health of targets that pods wait for.
+    Gates,
     /// Targets that change beside the round of a unit.
     Targets(Unit),
     Unit(Unit),
@@ -212,6 +226,7 @@ pub struct Reconciler {
     records: BTreeMap<StackId, Record>,
     facts: FactsBook,
     shared: Shared,
+    gates: Gates,
     units: Units,
     /// Units by what their last translation read.
     readers: BTreeMap<Read, BTreeSet<Unit>>,
@@ -240,6 +255,7 @@ impl Reconciler {
             records: BTreeMap::new(),
             facts: FactsBook::default(),
             shared: Shared::default(),
+            gates: Gates::default(),
             units: Units::default(),
             readers: BTreeMap::new(),
             ready: BTreeSet::new(),
@@ -264,8 +280,14 @@ impl Reconciler {
     pub fn step(&mut self, input: Input, snapshot: &Snapshot, now: Timestamp) -> Vec<Effect> {
         match input {
             Input::Records(records) => self.take_records(records),
-            Input::Start => self.start_census(),
-            Input::ObjectsChanged(reads) => self.objects_changed(&reads, snapshot, now),
+            Input::Start => {
+                self.start_census();
+                self.start_gates(snapshot, now);
+            }
+            Input::ObjectsChanged(reads) => {
+                self.objects_changed(&reads, snapshot, now);
+                self.gates_changed(&reads, snapshot, now);
+            }
             Input::AwsAnswered { id, result } => self.answered(id, result, snapshot, now),
             Input::Tick => {}
             Input::Stop => self.stop(),
@@ -312,7 +334,8 @@ impl Reconciler {
             .collect()
     }
 
-    /// Whether nothing is under way and nothing is about to be, but for looks for drift.
+    /// Whether nothing is under way and nothing is about to be, but for looks for drift, and for those at
+    /// the health of targets that pods wait for.
     pub fn is_quiet(&self) -> bool {
         self.outbox.is_empty()
             && self.ready.is_empty()
@@ -425,6 +448,7 @@ impl Reconciler {
         self.ready.clear();
         self.delayed.clear();
         self.provisioning_poll_at = None;
+        self.gates.stop();
         for unit in self.units.names() {
             let work = self.units.entry(&unit);
             work.wanted = None;
@@ -439,7 +463,12 @@ impl Reconciler {
             self.outbox.withdraw(&Owner::Targets(unit.clone()));
             self.outbox.withdraw(&Owner::Unit(unit));
         }
-        for owner in [Owner::Census, Owner::Facts, Owner::Provisioning] {
+        for owner in [
+            Owner::Census,
+            Owner::Facts,
+            Owner::Provisioning,
+            Owner::Gates,
+        ] {
             self.outbox.withdraw(&owner);
         }
     }

@@ -25,6 +25,8 @@ pub enum Priority {
     Targets,
     /// An object that has just changed or was deleted.
     Fresh,
+    /// The health of targets that pods wait for: a roll-out goes on when they are healthy.
+    Gates,
     /// The first round after a start.
     Initial,
     /// A round that failed, or that somebody else's failure held up.
@@ -38,7 +40,7 @@ impl Priority {
     fn urgency(self) -> Urgency {
         match self {
             Self::Targets | Self::Fresh => Urgency::Now,
-            Self::Initial | Self::Retry | Self::Drift => Urgency::Later,
+            Self::Gates | Self::Initial | Self::Retry | Self::Drift => Urgency::Later,
         }
     }
 }

@@ -50,6 +50,29 @@ pub struct Settings {
     /// Least time between two rounds for changed targets of one Gateway, in milliseconds. Endpoints
     /// come and go in bursts; the first of a burst is acted on at once, the rest together.
     pub targets_interval_ms: u64,
+    /// How often the health of targets is asked for that pods wait for.
+    pub gate_polls: GatePolls,
+}
+
+/// How often the health of targets is asked for while pods wait for it: first soon after they were
+/// registered, then less and less often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GatePolls {
+    /// Until the first look, in milliseconds. Each wait is twice as long as the one before.
+    pub first_ms: u64,
+    /// The longest wait between two looks, in milliseconds.
+    pub max_ms: u64,
+}
+
+impl Default for GatePolls {
+    /// A new target is healthy after its first check, which an ALB makes within seconds and an NLB
+    /// within a minute or two. LBC asks every 15 s, and first after 15 s.
+    fn default() -> Self {
+        Self {
+            first_ms: 1_000,
+            max_ms: 15_000,
+        }
+    }
 }
 
 impl Settings {
@@ -81,6 +104,7 @@ impl Settings {
             // LBC lists certificates once a minute and subnets in every round.
             facts_age_max_ms: 60_000,
             targets_interval_ms: 250,
+            gate_polls: GatePolls::default(),
         }
     }
 

@@ -658,7 +658,10 @@ impl Simulation {
                     self.records.remove(&stack);
                 }
             },
-            Effect::Report { .. } | Effect::Progress { .. } | Effect::Protect { .. } => {}
+            Effect::Report { .. }
+            | Effect::Progress { .. }
+            | Effect::Protect { .. }
+            | Effect::Gates { .. } => {}
         }
         Ok(())
     }

@@ -39,7 +39,7 @@ mod subnets;
 mod tags;
 mod target_group_config;
 mod target_groups;
-mod targets;
+pub(crate) mod targets;
 mod unsupported;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -11,12 +11,14 @@
 //! makes conditions of what both left. Further front-ends (Ingress, Service) stand beside `gateway`.
 
 mod cluster;
+mod gates;
 mod gateway;
 mod selector;
 mod settings;
 pub mod status;
 
 pub use cluster::{SharedUse, translate_cluster};
+pub use gates::{Waiting, WaitingPod, endpoint_waits, waiting};
 pub use gateway::{
     Addresses, BindingTemplate, ClassProblem, ListenerProblem, ListenerProblemKind, NetworkingRule,
     ParentRef, Peer, RouteConditionType, RouteFailure, Translated, Translation, stack_id,

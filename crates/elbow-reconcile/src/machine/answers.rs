@@ -34,11 +34,23 @@ impl Reconciler {
         let Some(sent) = self.outbox.answered(id, result.as_ref().err(), now) else {
             return;
         };
+        if let (
+            AwsCall::RegisterTargets {
+                target_group,
+                targets,
+            },
+            Ok(_),
+        ) = (&sent.call, &result)
+            && let Some(group) = target_group.known()
+        {
+            self.gates_registered(group, targets, now);
+        }
         let owner = sent.owner.clone();
         match &owner {
             Owner::Census => self.census_answered(sent, result, snapshot, now),
             Owner::Facts => self.facts_answered(sent, result, now),
             Owner::Provisioning => self.provisioning_answered(&sent.call, &result, now),
+            Owner::Gates => self.gates_answered(&sent.call, result, now),
             Owner::Targets(unit) => self.lane_answered(unit, &sent.call, &result, now),
             Owner::Unit(unit) => {
                 let is_executing = self

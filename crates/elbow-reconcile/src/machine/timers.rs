@@ -27,6 +27,7 @@ impl Reconciler {
             self.start_census();
         }
         self.poll_provisioning(now);
+        self.poll_gates(now);
         self.wake_units(snapshot, now);
     }
 
@@ -45,6 +46,7 @@ impl Reconciler {
             .chain(delayed)
             .chain(census)
             .chain(self.provisioning_poll_at)
+            .chain(self.gates.next_poll())
             .min()
     }
 

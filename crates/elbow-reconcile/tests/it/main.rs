@@ -8,6 +8,7 @@
 mod account;
 mod crash;
 mod faults;
+mod gates;
 mod protection;
 mod rounds;
 mod table;

@@ -6,13 +6,13 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use elbow_api::NamespacedName;
+use elbow_api::{NamespacedName, Reader};
 use elbow_model::Port;
 use elbow_model::facts::Vpc;
 use elbow_model::stack::{Target, TargetFamily, TargetType};
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::Node;
-use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions};
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointSlice};
 
 use super::backends::Backend;
 use super::context::Context;
@@ -40,7 +40,7 @@ const LEAVING_TAINTS: [(&str, Option<&str>); 2] = [
 
 /// State of a Node's condition Ready.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum NodeState {
+pub(crate) enum NodeState {
     Ready,
     Unknown,
     NotReady,
@@ -74,19 +74,12 @@ fn pods(ctx: &Context<'_>, backend: &Backend<'_>) -> Vec<Target> {
         if slice.address_type != family {
             continue;
         }
-        // A Service port without a name is the only one, and every port of its slices is its.
-        let ports: Vec<_> = slice
-            .ports
-            .iter()
-            .flatten()
-            .filter(|p| port_name.is_empty() || p.name.as_deref() == Some(port_name))
-            .filter_map(|p| p.port.and_then(Port::new))
-            .collect();
+        let ports = ports_of(slice, port_name);
         if ports.is_empty() {
             continue;
         }
         for endpoint in slice.endpoints.iter().flatten() {
-            let into = match endpoint_state(ctx, endpoint, &backend.name.namespace) {
+            let into = match endpoint_state(&ctx.reader, endpoint, &backend.name.namespace) {
                 NodeState::Ready => &mut good,
                 NodeState::Unknown => &mut unknown,
                 NodeState::NotReady => continue,
@@ -112,13 +105,30 @@ fn pods(ctx: &Context<'_>, backend: &Backend<'_>) -> Vec<Target> {
         .collect()
 }
 
+/// The ports of a slice that are those of a Service port. A Service port without a name is the only one,
+/// and every port of its slices is its.
+pub(crate) fn ports_of(slice: &EndpointSlice, port_name: &str) -> Vec<Port> {
+    let ports = slice.ports.iter().flatten();
+    ports
+        .filter(|p| port_name.is_empty() || p.name.as_deref() == Some(port_name))
+        .filter_map(|p| p.port.and_then(Port::new))
+        .collect()
+}
+
 /// An endpoint is used when it is ready. One whose pod only waits for a readiness gate is used as
 /// well, since the gate waits for the target to be registered.
 ///
 /// Difference (endpoints-without-pod): LBC passes over endpoints that no pod stands behind, so a Service
 /// whose EndpointSlices are written by hand has no targets. What is behind them is not a pod's, but
 /// the Service's all the same.
-fn endpoint_state(ctx: &Context<'_>, endpoint: &Endpoint, namespace: &str) -> NodeState {
+///
+/// Of an endpoint that is not ready and whose pod nobody has read (it is just being deleted, or RBAC
+/// does not allow it), nothing is known: it is used when there is nothing else, unless it ends.
+pub(crate) fn endpoint_state(
+    reader: &Reader<'_>,
+    endpoint: &Endpoint,
+    namespace: &str,
+) -> NodeState {
     let reference = endpoint.target_ref.as_ref();
     if reference.is_some_and(|r| r.kind.as_deref() != Some("Pod")) {
         return NodeState::NotReady;
@@ -133,29 +143,34 @@ fn endpoint_state(ctx: &Context<'_>, endpoint: &Endpoint, namespace: &str) -> No
         reference.namespace.as_deref().unwrap_or(namespace),
         reference.name.clone().unwrap_or_default(),
     );
-    let pod = ctx.reader.pod(&name);
-    let mut conditions = pod
-        .iter()
-        .filter_map(|p| p.status.as_ref())
-        .flat_map(|s| s.conditions.iter().flatten());
+    let is_ending = conditions_of(endpoint).terminating == Some(true);
+    let Some(pod) = reader.pod(&name) else {
+        return if is_ending {
+            NodeState::NotReady
+        } else {
+            NodeState::Unknown
+        };
+    };
+    let status = pod.status.as_ref();
+    let mut conditions = status
+        .and_then(|s| s.conditions.as_ref())
+        .into_iter()
+        .flatten();
     if !conditions.any(|c| c.type_ == "ContainersReady" && c.status == "True") {
         return NodeState::NotReady;
     }
-    let node = pod
-        .and_then(|p| p.spec.as_ref())
-        .and_then(|s| s.node_name.clone());
-    let node = node.and_then(|n| ctx.reader.node(&NamespacedName::new("", n)));
+    let node = pod.spec.as_ref().and_then(|s| s.node_name.clone());
+    let node = node.and_then(|n| reader.node(&NamespacedName::new("", n)));
     match node.map(|n| node_state(n)) {
         // A pod that ends on a node that is well is let go; on one of which nothing is known, the pod
         // may be all that is left.
-        Some(NodeState::Ready) if conditions_of(endpoint).terminating == Some(true) => {
-            NodeState::NotReady
-        }
+        Some(NodeState::Ready) if is_ending => NodeState::NotReady,
         found => found.unwrap_or(NodeState::NotReady),
     }
 }
 
-fn conditions_of(endpoint: &Endpoint) -> EndpointConditions {
+/// What its EndpointSlice says of an endpoint.
+pub(crate) fn conditions_of(endpoint: &Endpoint) -> EndpointConditions {
     endpoint.conditions.clone().unwrap_or_default()
 }
 

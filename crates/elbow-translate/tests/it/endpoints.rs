@@ -108,6 +108,21 @@ fn endpoints_are_judged_by_their_pods_and_nodes() {
             json!([["192.168.10.21", 8080]]),
         ),
         (
+            "its pod was not read, and it is all there is",
+            "{addresses: [192.168.10.21], conditions: {ready: false}, targetRef: {kind: Pod, name: unread}}",
+            json!([["192.168.10.21", 8080]]),
+        ),
+        (
+            "its pod was not read, and there is a good one",
+            "{addresses: [192.168.10.21], conditions: {ready: false}, targetRef: {kind: Pod, name: unread}}, {addresses: [192.168.10.22]}",
+            json!([["192.168.10.22", 8080]]),
+        ),
+        (
+            "its pod was not read, and it ends",
+            "{addresses: [192.168.10.21], conditions: {ready: false, terminating: true}, targetRef: {kind: Pod, name: unread}}",
+            json!([]),
+        ),
+        (
             "ends on a node that is well",
             "{addresses: [192.168.10.21], conditions: {ready: false, terminating: true}, targetRef: {kind: Pod, name: gated}}",
             json!([]),

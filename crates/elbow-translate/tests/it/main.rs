@@ -4,6 +4,7 @@
 mod attachment;
 mod endpoints;
 mod findings;
+mod gates;
 mod isolation;
 mod kinds;
 mod lbc;

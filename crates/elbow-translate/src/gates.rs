@@ -1,0 +1,153 @@
+//! Readiness gates: which pods wait for their targets to be healthy.
+//!
+//! In: the Snapshot, which has the pods of endpoints that are not ready, and a TargetGroupBinding. Out:
+//! the pods whose gate of that binding is closed, with the targets that they are. What always holds: a
+//! pod whose containers are not ready, that ends, or whose gate is open does not wait; the same
+//! endpoints are registered as targets, so whoever waits here is waited for there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use elbow_api::crds::{TargetGroupBinding, TargetGroupIpAddressType, TargetType};
+use elbow_api::names::readiness_gate;
+use elbow_api::{NamespacedName, Read, Reader, Snapshot};
+use elbow_model::{Port, TargetGroupArn};
+use k8s_openapi::api::core::v1::{Pod, Service, ServicePort};
+use k8s_openapi::api::discovery::v1::Endpoint;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use crate::gateway::targets::{NodeState, conditions_of, endpoint_state, ports_of};
+
+/// The pods that wait for a TargetGroupBinding's targets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// The target group that the binding names.
+    pub target_group: TargetGroupArn,
+    /// The pods; never empty.
+    pub pods: BTreeMap<NamespacedName, WaitingPod>,
+}
+
+/// A pod whose gate is closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingPod {
+    /// Tells the pod from others of its name, before and after it.
+    pub uid: String,
+    /// The targets that it is, by address and port; never empty.
+    pub targets: BTreeSet<(String, Port)>,
+}
+
+/// The pods that wait for a binding's targets, if any, and what was read to know that.
+pub fn waiting(snapshot: &Snapshot, binding: &NamespacedName) -> (Option<Waiting>, BTreeSet<Read>) {
+    let reader = Reader::new(snapshot);
+    let waiting = find(&reader, binding);
+    (waiting, reader.into_reads())
+}
+
+/// Whether an endpoint's pod may wait for a gate: it is not ready, and not about to go.
+pub fn endpoint_waits(endpoint: &Endpoint) -> bool {
+    let conditions = conditions_of(endpoint);
+    let is_ready = conditions.ready.unwrap_or(true);
+    // Where a Service publishes addresses that are not ready, all are `ready`; `serving` is its pod's.
+    let is_serving = conditions.serving.unwrap_or(is_ready);
+    !(is_ready && is_serving) && conditions.terminating != Some(true)
+}
+
+fn find(reader: &Reader<'_>, name: &NamespacedName) -> Option<Waiting> {
+    let binding = reader.target_group_binding(name)?;
+    if binding.spec.target_type != Some(TargetType::Ip)
+        || binding.metadata.deletion_timestamp.is_some()
+    {
+        return None;
+    }
+    let target_group = binding.spec.target_group_arn.clone()?;
+    let service_name = NamespacedName::new(
+        name.namespace.clone(),
+        binding.spec.service_ref.name.clone(),
+    );
+    let service = reader.service(&service_name)?;
+    let port = service_port(service, &binding.spec.service_ref.port)?;
+    let port_name = port.name.as_deref().unwrap_or_default();
+    let family = family(binding);
+    let gate = readiness_gate(&name.name);
+    let mut pods = BTreeMap::new();
+    for slice in reader.endpoint_slices_of(&service_name) {
+        if slice.address_type != family {
+            continue;
+        }
+        let ports = ports_of(slice, port_name);
+        for endpoint in slice.endpoints.iter().flatten() {
+            let Some(address) = endpoint.addresses.first() else {
+                continue;
+            };
+            let Some((pod_name, uid)) = waiting_pod(reader, endpoint, &name.namespace, &gate)
+            else {
+                continue;
+            };
+            let targets = ports.iter().map(|port| (address.clone(), *port));
+            let pod = pods.entry(pod_name).or_insert_with(|| WaitingPod {
+                uid,
+                targets: BTreeSet::new(),
+            });
+            pod.targets.extend(targets);
+        }
+    }
+    pods.retain(|_, pod| !pod.targets.is_empty());
+    (!pods.is_empty()).then(|| Waiting {
+        target_group: TargetGroupArn::new(target_group),
+        pods,
+    })
+}
+
+/// The port of the Service that a binding names by number or by name.
+fn service_port<'a>(service: &'a Service, wanted: &IntOrString) -> Option<&'a ServicePort> {
+    let mut ports = service.spec.iter().flat_map(|s| s.ports.iter().flatten());
+    ports.find(|port| match wanted {
+        IntOrString::Int(number) => port.port == *number,
+        IntOrString::String(name) => port.name.as_ref() == Some(name),
+    })
+}
+
+fn family(binding: &TargetGroupBinding) -> &'static str {
+    match binding.spec.ip_address_type {
+        Some(TargetGroupIpAddressType::Ipv6) => "IPv6",
+        Some(TargetGroupIpAddressType::Ipv4) | None => "IPv4",
+    }
+}
+
+/// The endpoint's pod, if it waits for the gate.
+fn waiting_pod(
+    reader: &Reader<'_>,
+    endpoint: &Endpoint,
+    namespace: &str,
+    gate: &str,
+) -> Option<(NamespacedName, String)> {
+    if !endpoint_waits(endpoint) {
+        return None;
+    }
+    let reference = endpoint.target_ref.as_ref()?;
+    if reference.kind.as_deref() != Some("Pod") {
+        return None;
+    }
+    let namespace = reference.namespace.as_deref().unwrap_or(namespace);
+    let name = NamespacedName::new(namespace, reference.name.clone()?);
+    let pod = reader.pod(&name)?;
+    let uid = pod.metadata.uid.clone().unwrap_or_default();
+    let is_another = reference.uid.as_ref().is_some_and(|of| *of != uid);
+    if is_another || !is_closed(pod, gate) {
+        return None;
+    }
+    // One whose containers are not ready is no target, so there is nothing to wait for yet.
+    if endpoint_state(reader, endpoint, namespace) == NodeState::NotReady {
+        return None;
+    }
+    Some((name, uid))
+}
+
+/// Whether a pod has the gate, and it is not open.
+fn is_closed(pod: &Pod, gate: &str) -> bool {
+    let spec = pod.spec.iter();
+    let mut gates = spec.flat_map(|s| s.readiness_gates.iter().flatten());
+    let status = pod.status.iter();
+    let mut conditions = status.flat_map(|s| s.conditions.iter().flatten());
+    gates.any(|found| found.condition_type == gate)
+        && !conditions.any(|c| c.type_ == gate && c.status == "True")
+}

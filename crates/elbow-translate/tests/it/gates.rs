@@ -1,0 +1,159 @@
+//! Which pods wait for the targets of a TargetGroupBinding.
+
+use elbow_api::NamespacedName;
+
+use crate::support;
+
+const SERVICE: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: s, namespace: ns}
+spec: {ports: [{name: web, port: 80, targetPort: 8080}, {name: admin, port: 81, targetPort: 8081}]}
+---
+apiVersion: v1
+kind: Node
+metadata: {name: well}
+status: {conditions: [{type: Ready, status: 'True'}]}
+---
+apiVersion: v1
+kind: Node
+metadata: {name: ill}
+status: {conditions: [{type: Ready, status: 'False'}]}
+---
+";
+
+const BINDING: &str = "
+apiVersion: elbv2.k8s.aws/v1beta1
+kind: TargetGroupBinding
+metadata: {name: tgb, namespace: ns}
+spec: {targetGroupARN: arn, targetType: ip, serviceRef: {name: s, port: web}}
+---
+";
+
+const POD: &str = "
+apiVersion: v1
+kind: Pod
+metadata: {name: p, namespace: ns, uid: u}
+spec:
+  nodeName: well
+  containers: [{name: c}]
+  readinessGates: [{conditionType: target-health.elbv2.k8s.aws/tgb}]
+status:
+  conditions: [{type: ContainersReady, status: 'True'}]
+---
+";
+
+const ENDPOINT: &str = "{addresses: [192.168.10.21], conditions: {ready: false, serving: false}, targetRef: {kind: Pod, name: p, uid: u}}";
+
+/// Who waits for `ns/tgb`, and for which targets.
+fn waiting(binding: &str, pod: &str, endpoint: &str) -> String {
+    let manifests = format!(
+        "{SERVICE}{binding}{pod}
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: s-1, namespace: ns, labels: {{kubernetes.io/service-name: s}}}}
+addressType: IPv4
+ports: [{{name: web, port: 8080}}, {{name: admin, port: 8081}}]
+endpoints: [{endpoint}]
+"
+    );
+    let snapshot = support::snapshot(&manifests);
+    let binding = NamespacedName::new("ns", "tgb");
+    let (waiting, reads) = elbow_translate::waiting(&snapshot, &binding);
+    assert!(!reads.is_empty());
+    let Some(waiting) = waiting else {
+        return "nobody".to_owned();
+    };
+    assert_eq!(waiting.target_group.as_str(), "arn");
+    let pods = waiting.pods.iter().map(|(name, pod)| {
+        let targets = { pod.targets.iter() }
+            .map(|(address, port)| format!("{address}:{port}"))
+            .collect::<Vec<_>>();
+        format!("{name} {} {}", pod.uid, targets.join(" "))
+    });
+    pods.collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn a_pod_waits_while_its_gate_is_closed_and_it_is_a_target() {
+    const WAITS: &str = "ns/p u 192.168.10.21:8080";
+    const GATE: &str = "target-health.elbv2.k8s.aws/tgb";
+    let with = |status: &str| {
+        let condition = format!("status: 'True'}}, {{type: {GATE}, status: '{status}'}}]");
+        POD.replace("status: 'True'}]", &condition)
+    };
+    let pods = [
+        ("no condition yet", POD.to_owned(), WAITS),
+        ("told that it is not healthy", with("False"), WAITS),
+        ("of unknown health", with("Unknown"), WAITS),
+        ("told that it is healthy", with("True"), "nobody"),
+        (
+            "another binding's gate",
+            POD.replace("aws/tgb", "aws/other"),
+            "nobody",
+        ),
+        (
+            "containers that start",
+            POD.replace("'True'", "'False'"),
+            "nobody",
+        ),
+        ("a node that is ill", POD.replace("well", "ill"), "nobody"),
+        (
+            "another pod of the name",
+            POD.replace("uid: u", "uid: v"),
+            "nobody",
+        ),
+        ("not read", String::new(), "nobody"),
+    ];
+    for (what, pod, expected) in pods {
+        assert_eq!(waiting(BINDING, &pod, ENDPOINT), expected, "{what}");
+    }
+    let endpoints = [
+        ("ready", "ready: true, serving: true", "nobody"),
+        (
+            "published though it is not ready",
+            "ready: true, serving: false",
+            WAITS,
+        ),
+        (
+            "about to go",
+            "ready: false, serving: false, terminating: true",
+            "nobody",
+        ),
+    ];
+    for (what, conditions, expected) in endpoints {
+        let endpoint = ENDPOINT.replace("ready: false, serving: false", conditions);
+        assert_eq!(waiting(BINDING, POD, &endpoint), expected, "{what}");
+    }
+    let bindings = [
+        ("a port by number", ("port: web", "port: 80"), WAITS),
+        (
+            "another port",
+            ("port: web", "port: 81"),
+            "ns/p u 192.168.10.21:8081",
+        ),
+        ("no such port", ("port: web", "port: 82"), "nobody"),
+        (
+            "instances",
+            ("targetType: ip", "targetType: instance"),
+            "nobody",
+        ),
+        (
+            "the other family",
+            ("targetType: ip", "targetType: ip, ipAddressType: ipv6"),
+            "nobody",
+        ),
+        (
+            "being deleted",
+            (
+                "namespace: ns}",
+                "namespace: ns, deletionTimestamp: '2026-01-01T00:00:00Z'}",
+            ),
+            "nobody",
+        ),
+    ];
+    for (what, (before, after), expected) in bindings {
+        let binding = BINDING.replace(before, after);
+        assert_eq!(waiting(&binding, POD, ENDPOINT), expected, "{what}");
+    }
+}
