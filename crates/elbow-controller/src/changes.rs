@@ -1,7 +1,7 @@
 //! Whether a change of an object can change what rounds come to.
 //!
 //! In: an object before and after. Out: whether translation reads the difference. What always holds: of
-//! the kinds that elbow writes a status to, nobody reads it; were the rounds told of it, each status that
+//! the kinds that elbow writes a status to, nobody reads it but that of pods; were the rounds told of it, each status that
 //! says that a round failed would begin the next round at once.
 
 use elbow_api::Object;
@@ -28,6 +28,11 @@ fn as_read(object: &Object) -> Option<Object> {
                 _ => None,
             }
         };
+    }
+    if let Object::Pod(pod) = object {
+        let mut pod = pod.as_ref().clone();
+        pod.metadata.resource_version = None;
+        return Some(Object::from(pod));
     }
     without_status!(
         GatewayClass,

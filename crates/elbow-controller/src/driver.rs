@@ -61,7 +61,7 @@ const EVENTS_WAITING_MAX: usize = 1000;
 pub struct Inputs {
     /// What the watch sees.
     pub events: mpsc::Receiver<Event>,
-    /// Which Secrets and ConfigMaps the watch is to look at.
+    /// Which Secrets, ConfigMaps and Pods the watch is to look at.
     pub named: watch::Sender<BTreeSet<ObjectRef>>,
     /// Who leads.
     pub leadership: watch::Receiver<Leadership>,
@@ -588,6 +588,7 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
                 gateway,
                 controller,
             } => self.scribe.protect(&gateway, controller),
+            Effect::Gates { binding, verdicts } => self.scribe.gates(&binding, verdicts),
             Effect::PlanReady { unit, plan } => {
                 tracing::info!(unit = %unit, steps = plan.steps.len(), "Carrying out a plan");
                 self.deploying.insert(unit, self.clock.now());

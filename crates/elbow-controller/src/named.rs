@@ -1,4 +1,4 @@
-//! Which Secrets and ConfigMaps the watch looks at, and whether it has looked.
+//! Which Secrets, ConfigMaps and Pods the watch looks at, and whether it has looked.
 //!
 //! In: the Snapshot, and what the watch has looked up. Out: the names that references give. What always
 //! holds: what nothing refers to is not read; the rounds are not told that something is missing before
@@ -11,6 +11,8 @@ use elbow_api::{Kind, Object, ObjectRef, Read, Snapshot};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::pods::Pods;
+
 /// How long rounds wait for an object to be looked up. An API server that answers does so within
 /// milliseconds.
 const LOOK_UP_TIME_MAX: Duration = Duration::from_secs(3);
@@ -18,6 +20,8 @@ const LOOK_UP_TIME_MAX: Duration = Duration::from_secs(3);
 /// Objects that others refer to.
 #[derive(Debug, Default)]
 pub(crate) struct Named {
+    /// Which pods are named.
+    pods: Pods,
     /// By the object that refers to them.
     named_by: BTreeMap<ObjectRef, BTreeSet<ObjectRef>>,
     named: BTreeSet<ObjectRef>,
@@ -43,26 +47,42 @@ impl Named {
                 .get(object)
                 .map(|o| references(&o))
                 .unwrap_or_default();
-            let before = if named.is_empty() {
-                self.named_by.remove(object).unwrap_or_default()
-            } else {
-                let named = named.clone();
-                self.named_by
-                    .insert(object.clone(), named)
-                    .unwrap_or_default()
-            };
-            has_changed |= before != named;
+            has_changed |= self.note(object, named);
+        }
+        for (slice, pods) in self.pods.follow(snapshot, reads) {
+            has_changed |= self.note(&slice, pods);
         }
         if !has_changed {
             return None;
         }
         let named: BTreeSet<_> = self.named_by.values().flatten().cloned().collect();
-        let new = named.difference(&self.named).cloned();
-        self.unknown.extend(new);
+        // What was named until just now may not have been dropped by the watch, which then says nothing.
+        let new = named.difference(&self.named);
+        let new = new.filter(|object| snapshot.get(object).is_none());
+        self.unknown.extend(new.cloned());
         self.unknown.retain(|object| named.contains(object));
-        self.unknown_since = (!self.unknown.is_empty()).then(Instant::now);
+        // Pods come and go: the wait for the first is not made longer by those that follow.
+        let since = self.unknown_since.unwrap_or_else(Instant::now);
+        self.unknown_since = (!self.unknown.is_empty()).then_some(since);
         self.named = named;
         Some(self.named.clone())
+    }
+
+    /// Notes what an object refers to. Answers whether that is something else than before.
+    fn note(&mut self, object: &ObjectRef, named: BTreeSet<ObjectRef>) -> bool {
+        if self
+            .named_by
+            .get(object)
+            .map_or(named.is_empty(), |before| *before == named)
+        {
+            return false;
+        }
+        if named.is_empty() {
+            self.named_by.remove(object);
+        } else {
+            self.named_by.insert(object.clone(), named);
+        }
+        true
     }
 
     /// The watch has looked an object up.

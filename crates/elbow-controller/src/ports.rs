@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
-use elbow_api::crds::TargetGroupBinding;
+use elbow_api::crds::{TargetGroupBinding, TargetType};
 use elbow_api::{NamespacedName, Object, Secret};
-use elbow_cluster::live::{EventNote, Preconditions, WriteError, Writer, Written};
+use elbow_cluster::live::{EventNote, Preconditions, Remedy, WriteError, Writer, Written};
 use elbow_model::{AwsAnswer, AwsCall, AwsError, CertificateMaterial, SecretContent};
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Pod, PodCondition};
 use serde_json::Value;
 
 /// Carries out calls to AWS.
@@ -60,6 +61,25 @@ pub struct KubeCluster {
 }
 
 impl KubeCluster {
+    /// Before a TargetGroupBinding goes, nobody must be left who waits for it. A role that does not let us
+    /// look for them holds up no deletion.
+    async fn open_gates(&self, object: &Object, now: Timestamp) -> Result<(), WriteError> {
+        let Object::TargetGroupBinding(binding) = object else {
+            return Ok(());
+        };
+        if binding.spec.target_type == Some(TargetType::Instance) {
+            return Ok(());
+        }
+        let name = object.object_ref().namespaced_name();
+        match self.writer.open_gates(&name, now).await {
+            Err(error) if error.remedy() == Remedy::Ask => {
+                tracing::warn!(binding = %name, %error, "Pods may wait for a binding that goes");
+                Ok(())
+            }
+            opened => opened,
+        }
+    }
+
     /// Writes through this writer, and keeps records in this ConfigMap.
     pub fn new(writer: Writer, records: NamespacedName) -> Self {
         Self { writer, records }
@@ -97,6 +117,13 @@ pub enum Write {
         /// What there is.
         current: Option<Arc<TargetGroupBinding>>,
     },
+    /// Set conditions of a pod.
+    PodConditions {
+        /// The pod that they were worked out from.
+        pod: Arc<Pod>,
+        /// The conditions; others stay.
+        conditions: Vec<PodCondition>,
+    },
     /// Delete an object.
     Delete {
         /// The object.
@@ -119,6 +146,7 @@ impl Write {
             Self::AddFinalizer { .. } => "add-finalizer",
             Self::RemoveFinalizer { .. } => "remove-finalizer",
             Self::Binding { .. } => "apply",
+            Self::PodConditions { .. } => "conditions",
             Self::Delete { .. } => "delete",
             Self::Event { .. } => "event",
         }
@@ -129,7 +157,9 @@ impl Write {
         match self {
             Self::AddFinalizer { .. } => "FailedAddFinalizer",
             Self::RemoveFinalizer { .. } => "FailedRemoveFinalizer",
-            Self::Status { .. } | Self::Event { .. } => "FailedUpdateStatus",
+            Self::Status { .. } | Self::PodConditions { .. } | Self::Event { .. } => {
+                "FailedUpdateStatus"
+            }
             Self::Binding { .. } | Self::Delete { .. } => "FailedDeployModel",
         }
     }
@@ -169,16 +199,23 @@ impl ClusterWriter for KubeCluster {
                 .add_finalizer(object, finalizer)
                 .await
                 .map(changed),
-            Write::RemoveFinalizer { object, finalizer } => self
-                .writer
-                .remove_finalizer(object, finalizer)
-                .await
-                .map(changed),
+            Write::RemoveFinalizer { object, finalizer } => {
+                self.open_gates(object, now).await?;
+                let removed = self.writer.remove_finalizer(object, finalizer);
+                removed.await.map(changed)
+            }
             Write::Binding { wanted, current } => {
                 let applied = self.writer.apply_binding(wanted, current.as_deref());
                 applied.await.map(changed)
             }
-            Write::Delete { object } => self.writer.delete(object).await.map(|()| None),
+            Write::PodConditions { pod, conditions } => {
+                let set = self.writer.set_pod_conditions(pod, conditions);
+                set.await.map(Some)
+            }
+            Write::Delete { object } => {
+                self.open_gates(object, now).await?;
+                self.writer.delete(object).await.map(|()| None)
+            }
             Write::Event { object, note } => {
                 self.writer.event(object, note, now).await.map(|()| None)
             }

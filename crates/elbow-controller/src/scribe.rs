@@ -18,6 +18,7 @@ mod classes;
 mod configurations;
 mod gateways;
 mod outcome;
+mod pods;
 mod routes;
 mod slots;
 
@@ -25,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use elbow_api::{GatewayController, Kind, NamespacedName, Object, ObjectRef, Read, Snapshot};
 use elbow_cluster::live::WriteError;
-use elbow_reconcile::{Report, Timestamp};
+use elbow_reconcile::{GateVerdict, Report, Timestamp};
 use serde_json::Value;
 
 use crate::ports::Write;
@@ -50,6 +51,8 @@ pub(crate) struct Scribe {
     owner_of_binding: BTreeMap<ObjectRef, (GatewayController, NamespacedName)>,
     /// Classes and configurations that are being deleted: what others do decides when they may go.
     going: BTreeSet<ObjectRef>,
+    /// What pods are to be told about their gates, by the binding's name.
+    verdicts: BTreeMap<ObjectRef, BTreeMap<String, GateVerdict>>,
     /// What the judgement of a class read.
     class_reads: BTreeMap<String, BTreeSet<Read>>,
     /// Objects that have to be looked at.
@@ -78,6 +81,7 @@ impl Scribe {
         let current = snapshot.get(object);
         match object.kind {
             Kind::TargetGroupBinding => self.note_binding(object, current.as_ref()),
+            Kind::Pod if current.is_none() => self.forget_pod(object),
             Kind::Gateway if current.is_none() => self.forget_gateway(&object.namespaced_name()),
             _ => {}
         }
@@ -256,6 +260,7 @@ impl Scribe {
                 configurations::next_write(self, current?, snapshot, wall)
             }
             Kind::TargetGroupBinding => self.for_binding(object, current, snapshot),
+            Kind::Pod => self.for_pod(object, current?, wall),
             _ => None,
         }
     }
@@ -310,5 +315,6 @@ fn is_written(kind: Kind) -> bool {
             | Kind::TargetGroupConfiguration
             | Kind::ListenerRuleConfiguration
             | Kind::TargetGroupBinding
+            | Kind::Pod
     )
 }

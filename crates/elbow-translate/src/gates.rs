@@ -12,10 +12,10 @@ use elbow_api::names::readiness_gate;
 use elbow_api::{NamespacedName, Read, Reader, Snapshot};
 use elbow_model::{Port, TargetGroupArn};
 use k8s_openapi::api::core::v1::{Pod, Service, ServicePort};
-use k8s_openapi::api::discovery::v1::Endpoint;
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::gateway::targets::{NodeState, conditions_of, endpoint_state, ports_of};
+use crate::gateway::targets::{NodeState, conditions_of, endpoint_state, node_state, ports_of};
 
 /// The pods that wait for a TargetGroupBinding's targets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,13 +42,45 @@ pub fn waiting(snapshot: &Snapshot, binding: &NamespacedName) -> (Option<Waiting
     (waiting, reader.into_reads())
 }
 
+/// The pods of a slice that have to be read, since the slice does not tell whether they are targets: that
+/// of an endpoint that is not ready may wait for a gate, and that of one that ends on a node of which
+/// nothing is known may be all that is left.
+pub fn pods_to_read(snapshot: &Snapshot, slice: &EndpointSlice) -> BTreeSet<NamespacedName> {
+    let reader = Reader::new(snapshot);
+    let own = slice.metadata.namespace.as_deref().unwrap_or_default();
+    let endpoints = slice.endpoints.iter().flatten();
+    let unclear = endpoints.filter(|endpoint| {
+        let conditions = conditions_of(endpoint);
+        may_wait(&conditions)
+            || conditions.ready == Some(false) && is_node_unknown(&reader, endpoint)
+    });
+    unclear
+        .filter_map(|endpoint| pod_of(endpoint, own))
+        .collect()
+}
+
 /// Whether an endpoint's pod may wait for a gate: it is not ready, and not about to go.
-pub fn endpoint_waits(endpoint: &Endpoint) -> bool {
-    let conditions = conditions_of(endpoint);
+fn may_wait(conditions: &EndpointConditions) -> bool {
     let is_ready = conditions.ready.unwrap_or(true);
     // Where a Service publishes addresses that are not ready, all are `ready`; `serving` is its pod's.
     let is_serving = conditions.serving.unwrap_or(is_ready);
     !(is_ready && is_serving) && conditions.terminating != Some(true)
+}
+
+fn is_node_unknown(reader: &Reader<'_>, endpoint: &Endpoint) -> bool {
+    let node = endpoint.node_name.as_ref();
+    let node = node.and_then(|name| reader.node(&NamespacedName::new("", name.clone())));
+    node.is_some_and(|node| node_state(node) == NodeState::Unknown)
+}
+
+/// The pod behind an endpoint, if it is one.
+fn pod_of(endpoint: &Endpoint, namespace: &str) -> Option<NamespacedName> {
+    let reference = endpoint.target_ref.as_ref()?;
+    if reference.kind.as_deref() != Some("Pod") {
+        return None;
+    }
+    let namespace = reference.namespace.as_deref().unwrap_or(namespace);
+    Some(NamespacedName::new(namespace, reference.name.clone()?))
 }
 
 fn find(reader: &Reader<'_>, name: &NamespacedName) -> Option<Waiting> {
@@ -120,18 +152,14 @@ fn waiting_pod(
     namespace: &str,
     gate: &str,
 ) -> Option<(NamespacedName, String)> {
-    if !endpoint_waits(endpoint) {
+    if !may_wait(&conditions_of(endpoint)) {
         return None;
     }
-    let reference = endpoint.target_ref.as_ref()?;
-    if reference.kind.as_deref() != Some("Pod") {
-        return None;
-    }
-    let namespace = reference.namespace.as_deref().unwrap_or(namespace);
-    let name = NamespacedName::new(namespace, reference.name.clone()?);
+    let name = pod_of(endpoint, namespace)?;
     let pod = reader.pod(&name)?;
     let uid = pod.metadata.uid.clone().unwrap_or_default();
-    let is_another = reference.uid.as_ref().is_some_and(|of| *of != uid);
+    let reference = endpoint.target_ref.as_ref();
+    let is_another = reference.is_some_and(|r| r.uid.as_ref().is_some_and(|of| *of != uid));
     if is_another || !is_closed(pod, gate) {
         return None;
     }

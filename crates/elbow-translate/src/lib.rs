@@ -18,7 +18,7 @@ mod settings;
 pub mod status;
 
 pub use cluster::{SharedUse, translate_cluster};
-pub use gates::{Waiting, WaitingPod, endpoint_waits, waiting};
+pub use gates::{Waiting, WaitingPod, pods_to_read, waiting};
 pub use gateway::{
     Addresses, BindingTemplate, ClassProblem, ListenerProblem, ListenerProblemKind, NetworkingRule,
     ParentRef, Peer, RouteConditionType, RouteFailure, Translated, Translation, stack_id,

@@ -5,11 +5,12 @@
 //!
 //! What always holds: a gate is named after the TargetGroupBinding, as LBC names it, so pods that run
 //! through a change of controller stay ready; a gate is only put where a binding of targets by IP
-//! address will serve it; of the gates in a pod only those are touched.
+//! address will serve it; of the gates in a pod only those are touched; an open gate stays open.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use elbow_api::crds::{TargetGroupBinding, TargetType};
+use elbow_api::names::readiness_gate;
 use elbow_api::{Kind, Object};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodCondition};
@@ -18,23 +19,15 @@ use serde_json::{Value, json};
 
 use super::watch::Change;
 
-/// Group of the condition types of gates.
-pub const GATE_PREFIX: &str = "target-health.elbv2.k8s.aws/";
-
 /// What the ALB Ingress Controller, LBC's first version, called its gates. Nobody serves them any more.
 const LEGACY_GATE_PREFIX: &str = "target-health.alb.ingress.k8s.aws";
 
 /// Message on the pods of a binding that is being deleted.
 const BINDING_DELETED: &str = "Target Group Binding is deleted";
 
-/// The condition type of the gates of a TargetGroupBinding.
-pub fn gate(binding: &str) -> String {
-    format!("{GATE_PREFIX}{binding}")
-}
-
 /// Whether a pod has the gate of a TargetGroupBinding.
 pub fn has_gate(pod: &Pod, binding: &str) -> bool {
-    let wanted = gate(binding);
+    let wanted = readiness_gate(binding);
     let gates = pod.spec.iter().flat_map(|spec| &spec.readiness_gates);
     gates.flatten().any(|gate| gate.condition_type == wanted)
 }
@@ -70,75 +63,52 @@ impl TargetHealth {
     }
 }
 
-/// Whether a pod has to be looked after further.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Attention {
-    /// Its gate is not open: its target's health has to be asked again.
-    Waiting,
-    /// Its gate is open, or it has none.
-    Done,
-}
-
-/// The verdict on one pod.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Verdict {
-    /// The condition to set; none if the pod has it already, or has no gate.
-    pub condition: Option<PodCondition>,
-    /// Whether to look again.
-    pub attention: Attention,
-}
-
-/// What to set on a pod for a TargetGroupBinding, by the health of its target; without health, AWS does
-/// not know the target.
-pub fn verdict(pod: &Pod, binding: &str, health: Option<&TargetHealth>, now: Timestamp) -> Verdict {
+/// The condition to set on a pod for a TargetGroupBinding, by the health of its target; without health,
+/// AWS does not know the target. None if the pod has it already, has no such gate, or its gate is open.
+///
+/// Difference (gates-stay-open): LBC closes an open gate again if it finds the target unhealthy when it
+/// happens to look, which is when some other endpoint has changed.
+pub fn condition(
+    pod: &Pod,
+    binding: &str,
+    health: Option<&TargetHealth>,
+    now: Timestamp,
+) -> Option<PodCondition> {
     if !has_gate(pod, binding) {
-        return Verdict {
-            condition: None,
-            attention: Attention::Done,
-        };
+        return None;
     }
     let status = match health {
         Some(health) if health.is_healthy => "True",
         Some(_) => "False",
         None => "Unknown",
     };
-    let attention = match status {
-        "True" => Attention::Done,
-        _ => Attention::Waiting,
-    };
     // An absent field and an empty one are the same to LBC, and to the API server's merge.
     let text = |text: Option<&str>| text.filter(|t| !t.is_empty()).map(str::to_owned);
     let reason = text(health.map(|h| h.reason.as_str()));
     let message = text(health.map(|h| h.description.as_str()));
-    let wanted = gate(binding);
+    let wanted = readiness_gate(binding);
     let conditions = pod.status.iter().flat_map(|status| &status.conditions);
     let before = conditions.flatten().find(|c| c.type_ == wanted);
     let is_so = before.is_some_and(|before| {
-        before.status == status
-            && text(before.reason.as_deref()) == reason
-            && text(before.message.as_deref()) == message
+        before.status == "True"
+            || before.status == status
+                && text(before.reason.as_deref()) == reason
+                && text(before.message.as_deref()) == message
     });
     if is_so {
-        return Verdict {
-            condition: None,
-            attention,
-        };
+        return None;
     }
     let unchanged_since = before
         .filter(|before| before.status == status)
         .and_then(|before| before.last_transition_time.clone());
-    let condition = PodCondition {
+    Some(PodCondition {
         type_: wanted,
         status: status.to_owned(),
         reason: Some(reason.unwrap_or_default()),
         message: Some(message.unwrap_or_default()),
         last_transition_time: Some(unchanged_since.unwrap_or(Time(now))),
         ..PodCondition::default()
-    };
-    Verdict {
-        condition: Some(condition),
-        attention,
-    }
+    })
 }
 
 /// The bindings of targets by IP address and the Services' selectors: what the webhook has to know.
@@ -168,11 +138,13 @@ impl Gates {
         }
     }
 
-    /// Takes in a TargetGroupBinding, new or changed.
+    /// Takes in a TargetGroupBinding, new or changed. One that is being deleted opens the gates of its
+    /// pods for the last time, and a new pod's would stay closed.
     pub fn apply_binding(&mut self, binding: &TargetGroupBinding) {
         let namespace = binding.metadata.namespace.clone().unwrap_or_default();
         let name = binding.metadata.name.clone().unwrap_or_default();
-        if binding.spec.target_type == Some(TargetType::Ip) {
+        let is_going = binding.metadata.deletion_timestamp.is_some();
+        if binding.spec.target_type == Some(TargetType::Ip) && !is_going {
             let service = binding.spec.service_ref.name.clone();
             self.bindings
                 .entry(namespace)
@@ -223,7 +195,7 @@ impl Gates {
         let bindings = self.bindings.get(namespace).into_iter().flatten();
         bindings
             .filter(|(_, service)| selects(service))
-            .map(|(name, _)| gate(name))
+            .map(|(name, _)| readiness_gate(name))
             .collect()
     }
 }

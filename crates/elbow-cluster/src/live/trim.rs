@@ -9,8 +9,9 @@
 
 use std::sync::Arc;
 
+use elbow_api::names::READINESS_GATE_PREFIX;
 use elbow_api::{Kind, Object};
-use k8s_openapi::api::core::v1::{Node, Service};
+use k8s_openapi::api::core::v1::{Node, Pod, PodSpec, PodStatus, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -19,6 +20,9 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Labels of an EndpointSlice that are read: the Service that it is of.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
+
+/// The condition of a pod that its readiness gates do not count in.
+const CONTAINERS_READY: &str = "ContainersReady";
 
 /// Drops what is not read.
 pub(super) fn trim(object: &mut Object) {
@@ -52,6 +56,7 @@ pub(super) fn trim(object: &mut Object) {
         Object::Node(node) => trim_node(Arc::make_mut(node)),
         Object::Service(service) => trim_service(Arc::make_mut(service)),
         Object::EndpointSlice(slice) => trim_slice(Arc::make_mut(slice)),
+        Object::Pod(pod) => trim_pod(Arc::make_mut(pod)),
         _ => {}
     }
 }
@@ -107,6 +112,36 @@ fn trim_service(service: &mut Service) {
     if let Some(status) = &mut service.status {
         status.conditions = None;
     }
+}
+
+/// Where it runs, its readiness gates, and whether they are open and its containers ready stays.
+fn trim_pod(pod: &mut Pod) {
+    pod.metadata.owner_references = None;
+    pod.metadata.finalizers = None;
+    pod.metadata.annotations = None;
+    pod.metadata.labels = None;
+    if let Some(spec) = pod.spec.take() {
+        pod.spec = Some(PodSpec {
+            node_name: spec.node_name,
+            readiness_gates: spec.readiness_gates,
+            ..PodSpec::default()
+        });
+    }
+    let Some(status) = pod.status.take() else {
+        return;
+    };
+    let mut conditions = status.conditions.unwrap_or_default();
+    conditions.retain(|condition| {
+        condition.type_ == CONTAINERS_READY || condition.type_.starts_with(READINESS_GATE_PREFIX)
+    });
+    for condition in &mut conditions {
+        condition.last_probe_time = None;
+        condition.observed_generation = None;
+    }
+    pod.status = Some(PodStatus {
+        conditions: Some(conditions),
+        ..PodStatus::default()
+    });
 }
 
 /// What names a pod, where it runs and whether it is ready stays.

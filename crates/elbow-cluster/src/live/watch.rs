@@ -1,7 +1,7 @@
 //! Watches that keep a Snapshot equal to what the API server holds.
 //!
-//! In: which kinds, which namespace, and which Secrets and ConfigMaps at the time. Out: [`Event`]s. One task owns every
-//! watch, so that what it knows of each kind needs no locks; discovery has one of its own.
+//! In: which kinds, which namespace, and which Secrets, ConfigMaps and Pods at the time. Out: [`Event`]s.
+//! One task owns every watch, so that what it knows of each kind needs no locks; discovery has one of its own.
 //!
 //! What always holds:
 //! - What an object's last `Apply` said and no `Remove` took back is what the API server held when it
@@ -69,7 +69,7 @@ pub enum Event {
         /// Why.
         why: Absence,
     },
-    /// A named Secret or ConfigMap was looked up. If it exists and may be read, it came in a `Changed`
+    /// A named Secret, ConfigMap or Pod was looked up. If it exists and may be read, it came in a `Changed`
     /// before this; until this comes, nobody can say that it does not exist.
     Named {
         /// The object.
@@ -118,8 +118,8 @@ impl fmt::Display for Absence {
 /// What to watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WatchSettings {
-    /// Of namespaced kinds, only the objects in this namespace. Secrets and ConfigMaps that are
-    /// named are watched wherever they are.
+    /// Of namespaced kinds, only the objects in this namespace. Secrets, ConfigMaps and Pods
+    /// that are named are watched wherever they are.
     pub namespace: Option<String>,
     /// The kinds. Pods, Secrets and ConfigMaps are left out if they are among them.
     pub kinds: BTreeSet<Kind>,
@@ -184,7 +184,7 @@ pub(super) fn watch(
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Key {
     Kind(Kind),
-    /// A Secret or a ConfigMap.
+    /// A Secret, a ConfigMap or a Pod.
     Named(ObjectRef),
 }
 
@@ -214,6 +214,8 @@ struct Source {
     failures: u32,
     /// How long to wait before beginning anew.
     restarts: Backoff,
+    /// What is known is enough.
+    is_final: bool,
 }
 
 /// What was said of a source.
@@ -379,6 +381,9 @@ impl Watches {
             let Some(source) = self.sources.get(&key) else {
                 continue;
             };
+            if source.is_final {
+                continue;
+            }
             match (source.version, wanted) {
                 // The first time, the resource itself is asked: an API server that has just started
                 // does not know it yet, and whoever takes it for absent sees an empty cluster.
@@ -487,6 +492,12 @@ impl Watches {
                 },
             })
             .await?;
+        }
+        if let Some(source) = self.sources.get_mut(key)
+            && source.is_enough(key)
+        {
+            source.is_final = true;
+            self.streams.remove(key);
         }
         self.settle().await
     }
@@ -601,6 +612,26 @@ impl Watches {
 }
 
 impl Source {
+    /// Whether what was listed of a pod is enough. Without a gate a pod is ready as soon as its
+    /// containers are, and its EndpointSlice tells that: most pods that start need no watch.
+    fn is_enough(&self, key: &Key) -> bool {
+        let is_enough = |object: &Object| match object {
+            Object::Pod(pod) => {
+                let spec = pod.spec.as_ref();
+                let gates = spec.and_then(|spec| spec.readiness_gates.as_ref());
+                let status = pod.status.as_ref();
+                let conditions = status.and_then(|status| status.conditions.as_ref());
+                let mut conditions = conditions.into_iter().flatten();
+                gates.is_none_or(Vec::is_empty)
+                    && !conditions.any(|c| c.type_ == "ContainersReady" && c.status == "True")
+            }
+            _ => false,
+        };
+        matches!(key, Key::Named(_))
+            && !self.objects.is_empty()
+            && self.objects.values().all(is_enough)
+    }
+
     /// Takes in an event; true if a list is complete with it.
     fn take(
         &mut self,

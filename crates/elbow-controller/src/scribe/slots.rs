@@ -169,6 +169,12 @@ fn hash(write: &Write) -> u64 {
             let wanted = serde_json::to_string(wanted).unwrap_or_default();
             wanted.hash(&mut hasher);
         }
+        Write::PodConditions { conditions, .. } => {
+            for condition in conditions {
+                let parts = (&condition.type_, &condition.status);
+                (parts, &condition.reason, &condition.message).hash(&mut hasher);
+            }
+        }
         Write::Delete { object } => object.metadata().uid.hash(&mut hasher),
         Write::Event { note, .. } => note.message.hash(&mut hasher),
     }

@@ -254,6 +254,31 @@ impl Inner {
             Write::RemoveFinalizer { object, finalizer } => {
                 self.finalizers(object, write.verb(), |all| all.retain(|f| f != finalizer))
             }
+            Write::PodConditions { pod, conditions } => {
+                let reference = Object::Pod(Arc::clone(pod)).object_ref();
+                self.writes.push(format!("conditions {reference}"));
+                let Some(current) = self.objects.get(&reference) else {
+                    return Err(gone(&reference));
+                };
+                let mut value = json_of(current);
+                if value["metadata"]["uid"] != json!(pod.metadata.uid) {
+                    return Err(WriteError::Conflict {
+                        verb: "patch",
+                        object: reference.to_string(),
+                    });
+                }
+                let mut all = value["status"]["conditions"]
+                    .as_array()
+                    .cloned()
+                    .unwrap_or_default();
+                for condition in conditions {
+                    all.retain(|other| other["type"] != condition.type_);
+                    all.push(json!(condition));
+                }
+                value["status"]["conditions"] = json!(all);
+                self.put(&reference, value);
+                Ok(self.objects.get(&reference).cloned())
+            }
             Write::Delete { object } => {
                 let reference = object.object_ref();
                 self.writes.push(format!("delete {reference}"));
@@ -363,4 +388,5 @@ kinds! {
     TargetGroupBinding: TargetGroupBinding,
     Service: k8s_openapi::api::core::v1::Service,
     EndpointSlice: k8s_openapi::api::discovery::v1::EndpointSlice,
+    Pod: k8s_openapi::api::core::v1::Pod,
 }

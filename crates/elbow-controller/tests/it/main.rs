@@ -11,6 +11,7 @@ mod account;
 mod cluster;
 mod docs;
 mod failures;
+mod gates;
 mod lifecycle;
 mod stop;
 mod world;

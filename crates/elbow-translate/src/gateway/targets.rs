@@ -227,7 +227,7 @@ fn is_excluded(node: &Node) -> bool {
         })
 }
 
-fn node_state(node: &Node) -> NodeState {
+pub(crate) fn node_state(node: &Node) -> NodeState {
     let mut conditions = node
         .status
         .iter()

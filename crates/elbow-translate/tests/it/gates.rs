@@ -1,6 +1,6 @@
 //! Which pods wait for the targets of a TargetGroupBinding.
 
-use elbow_api::NamespacedName;
+use elbow_api::{Kind, NamespacedName, Object, ObjectRef};
 
 use crate::support;
 
@@ -155,5 +155,57 @@ fn a_pod_waits_while_its_gate_is_closed_and_it_is_a_target() {
     for (what, (before, after), expected) in bindings {
         let binding = BINDING.replace(before, after);
         assert_eq!(waiting(&binding, POD, ENDPOINT), expected, "{what}");
+    }
+}
+
+#[test]
+fn pods_are_read_where_their_slice_does_not_tell_whether_they_are_targets() {
+    let rows = [
+        ("ready", "conditions: {ready: true}", "Pod", false),
+        ("not said", "conditions: {}", "Pod", false),
+        ("not ready", "conditions: {ready: false}", "Pod", true),
+        ("not a pod", "conditions: {ready: false}", "Node", false),
+        (
+            "published though it is not ready",
+            "conditions: {ready: true, serving: false}",
+            "Pod",
+            true,
+        ),
+        (
+            "about to go",
+            "conditions: {ready: false, terminating: true}, nodeName: well",
+            "Pod",
+            false,
+        ),
+        (
+            "about to go on a node that is lost",
+            "conditions: {ready: false, terminating: true}, nodeName: lost",
+            "Pod",
+            true,
+        ),
+    ];
+    for (what, endpoint, kind, is_read) in rows {
+        let manifests = format!(
+            "{SERVICE}
+apiVersion: v1
+kind: Node
+metadata: {{name: lost}}
+status: {{conditions: [{{type: Ready, status: Unknown}}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: s-1, namespace: ns, labels: {{kubernetes.io/service-name: s}}}}
+addressType: IPv4
+endpoints: [{{addresses: [192.168.10.21], {endpoint}, targetRef: {{kind: {kind}, name: p}}}}]
+"
+        );
+        let snapshot = support::snapshot(&manifests);
+        let slice = ObjectRef::new(Kind::EndpointSlice, "ns", "s-1");
+        let Some(Object::EndpointSlice(slice)) = snapshot.get(&slice) else {
+            panic!("it is not there");
+        };
+        let pods = elbow_translate::pods_to_read(&snapshot, &slice);
+        let expected = is_read.then(|| NamespacedName::new("ns", "p"));
+        assert_eq!(pods.into_iter().next(), expected, "{what}");
     }
 }

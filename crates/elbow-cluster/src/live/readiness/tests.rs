@@ -44,14 +44,13 @@ fn unhealthy(reason: &str, description: &str) -> TargetHealth {
 /// Status, reason and time, or before that message, of a condition.
 type Condition = Option<(&'static str, &'static str, &'static str)>;
 
-/// A name, the pod's gates and its condition, what AWS says, the condition set and whether to look again.
+/// A name, the pod's gates and its condition, what AWS says, and the condition set.
 type Told<'a> = (
     &'a str,
     &'a [&'a str],
     Condition,
     Option<TargetHealth>,
     Condition,
-    Attention,
 );
 
 #[test]
@@ -66,14 +65,13 @@ fn a_pod_is_told_what_aws_says_of_its_target() {
         "Elb.InitialHealthChecking",
         "Initial health checks in progress",
     );
-    let rows: [Told; 8] = [
+    let rows: [Told; 9] = [
         (
             "no gate",
             &["other.example/gate"],
             None,
             Some(healthy.clone()),
             None,
-            Attention::Done,
         ),
         (
             "registered just now",
@@ -81,7 +79,6 @@ fn a_pod_is_told_what_aws_says_of_its_target() {
             None,
             Some(TargetHealth::registering()),
             Some(("False", "Elb.RegistrationInProgress", NOW)),
-            Attention::Waiting,
         ),
         (
             "unknown to AWS",
@@ -89,7 +86,6 @@ fn a_pod_is_told_what_aws_says_of_its_target() {
             None,
             None,
             Some(("Unknown", "", NOW)),
-            Attention::Waiting,
         ),
         (
             "another reason keeps the time",
@@ -97,7 +93,6 @@ fn a_pod_is_told_what_aws_says_of_its_target() {
             Some(("False", "Elb.RegistrationInProgress", "m")),
             Some(checking.clone()),
             Some(("False", "Elb.InitialHealthChecking", THEN)),
-            Attention::Waiting,
         ),
         (
             "told already",
@@ -109,7 +104,6 @@ fn a_pod_is_told_what_aws_says_of_its_target() {
             )),
             Some(checking),
             None,
-            Attention::Waiting,
         ),
         (
             "healthy",
@@ -117,7 +111,6 @@ fn a_pod_is_told_what_aws_says_of_its_target() {
             Some(("False", "Elb.InitialHealthChecking", "m")),
             Some(healthy.clone()),
             Some(("True", "", NOW)),
-            Attention::Done,
         ),
         (
             "healthy still",
@@ -125,7 +118,13 @@ fn a_pod_is_told_what_aws_says_of_its_target() {
             Some(("True", "", "")),
             Some(healthy),
             None,
-            Attention::Done,
+        ),
+        (
+            "not healthy any more",
+            &gate,
+            Some(("True", "", "")),
+            Some(unhealthy("Target.Timeout", "Request timed out")),
+            None,
         ),
         (
             "binding deleted",
@@ -133,18 +132,16 @@ fn a_pod_is_told_what_aws_says_of_its_target() {
             Some(("False", "Target.Timeout", "m")),
             Some(TargetHealth::binding_deleted()),
             Some(("True", "", NOW)),
-            Attention::Done,
         ),
     ];
-    for (row, gates, before, health, expected, attention) in rows {
-        let verdict = verdict(
+    for (row, gates, before, health, expected) in rows {
+        let set = condition(
             &pod(gates, before),
             "tg",
             health.as_ref(),
             NOW.parse().unwrap(),
         );
-        assert_eq!(verdict.attention, attention, "{row}");
-        let seen = verdict.condition.map(|c| {
+        let seen = set.map(|c| {
             let time = c.last_transition_time.unwrap().0.to_string();
             (c.status, c.reason.unwrap_or_default(), time)
         });
@@ -190,7 +187,9 @@ fn gates_are_those_of_bindings_whose_service_selects_the_pod() {
     gates.apply_service(&service("headless", &json!({})));
     let of = |namespace: &str, pod: &[(&str, &str)]| -> Vec<String> {
         let gates = gates.of(namespace, &labels(pod)).into_iter();
-        gates.map(|g| g.replace(GATE_PREFIX, "")).collect()
+        gates
+            .map(|g| g.replace(elbow_api::names::READINESS_GATE_PREFIX, ""))
+            .collect()
     };
     assert_eq!(
         of("app", &[("app", "a"), ("more", "yes")]),
@@ -200,7 +199,9 @@ fn gates_are_those_of_bindings_whose_service_selects_the_pod() {
     assert_eq!(of("app", &[("app", "b"), ("tier", "web")]), ["tg-b"]);
     assert_eq!(of("other", &[("app", "a")]), Vec::<String>::new());
 
-    gates.remove_binding("app", "tg-a");
+    let mut going = binding("tg-a", "ip", "a");
+    going.metadata.deletion_timestamp = Some(Time(NOW.parse().unwrap()));
+    gates.apply_binding(&going);
     gates.apply_binding(&binding("tg-a2", "instance", "a"));
     assert!(gates.of("app", &labels(&[("app", "a")])).is_empty());
     gates.remove_service("app", "b");

@@ -528,6 +528,50 @@ async fn a_secret_that_may_not_be_read_is_said() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pod_is_followed_only_where_its_endpoint_does_not_tell_all() {
+    let gate = json!([{ "conditionType": "target-health.elbv2.k8s.aws/x" }]);
+    let none = json!(null);
+    let rows = [
+        ("with a gate", &gate, "False", true),
+        ("that starts", &none, "False", false),
+        ("on a node that is lost", &none, "True", true),
+    ];
+    for (what, gates, containers, is_followed) in rows {
+        let mut setup = setup(&[], &[]);
+        setup.expect(&["synced"]).await;
+        let pod = ObjectRef::new(Kind::Pod, "app", "p");
+        setup.named.send_replace(BTreeSet::from([pod]));
+        let pods = "GET /api/v1/namespaces/app/pods";
+        let asked = setup.server.expect(pods).await;
+        let state = |version: &str, message: &str| {
+            json!({
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": { "name": "p", "namespace": "app", "resourceVersion": version },
+                "spec": { "containers": [{ "name": "c" }], "readinessGates": gates },
+                "status": { "conditions": [
+                    { "type": "ContainersReady", "status": containers },
+                    { "type": "PodScheduled", "status": "True", "message": message },
+                ] },
+            })
+        };
+        asked.list("5", "", &[state("5", "")]);
+        setup.expect(&["+Pod app/p", "looked up Pod app/p"]).await;
+        let mut stream = None;
+        if is_followed {
+            let opened = setup.server.expect(pods).await.stream();
+            opened.event("MODIFIED", &state("6", "more"));
+            setup.expect(&["+Pod app/p"]).await;
+            stream = Some(opened);
+        }
+        setup.server.expect_silence().await;
+        assert_eq!(stream.is_some(), is_followed, "{what}");
+        setup.named.send_replace(BTreeSet::new());
+        setup.expect(&["-Pod app/p"]).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_heartbeat_of_a_node_is_no_change() {
     let mut setup = setup(&[], &[Kind::Node]);
     let node = |version: u32, beat: &str, ready: &str| {

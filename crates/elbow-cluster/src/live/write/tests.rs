@@ -538,15 +538,9 @@ async fn a_config_map_is_there_or_not() {
 #[tokio::test(start_paused = true)]
 async fn pod_conditions_are_merged_by_the_api_server() {
     let (mut server, writer) = setup();
-    let name = NamespacedName::new("app", "p");
     let path = "/api/v1/namespaces/app/pods/p";
-    let pod = run!(writer.pod(&name), async {
-        let asked = server.next().await;
-        assert_eq!(asked.what, format!("GET {path}"));
-        let pod = json!({ "metadata": { "name": "p", "namespace": "app", "uid": "u-3" } });
-        asked.answer(200, &pod);
-    });
-    let pod = pod.unwrap().unwrap();
+    let pod = json!({ "metadata": { "name": "p", "namespace": "app", "uid": "u-3" } });
+    let pod = serde_json::from_value(pod).unwrap();
     let condition = k8s_openapi::api::core::v1::PodCondition {
         type_: "target-health.elbv2.k8s.aws/x".to_owned(),
         status: "True".to_owned(),
@@ -566,34 +560,45 @@ async fn pod_conditions_are_merged_by_the_api_server() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pods_with_a_gate_are_found_page_by_page() {
+async fn the_closed_gates_of_a_binding_that_goes_are_opened() {
     let (mut server, writer) = setup();
-    let pod = |name: &str, gates: &Value| {
+    let pod = |name: &str, gate: &str, status: &str| {
+        let gate = format!("target-health.elbv2.k8s.aws/{gate}");
         json!({
-            "metadata": { "name": name, "namespace": "app" },
-            "spec": { "containers": [], "readinessGates": gates },
+            "metadata": { "name": name, "namespace": "app", "uid": name },
+            "spec": { "containers": [], "readinessGates": [{ "conditionType": gate }] },
+            "status": { "conditions": [{ "type": gate, "status": status }] },
         })
     };
-    let gate = json!([{ "conditionType": "target-health.elbv2.k8s.aws/x" }]);
-    let other = json!([{ "conditionType": "target-health.elbv2.k8s.aws/y" }]);
-    let found = run!(writer.pods_with_gate("app", "x"), async {
+    let binding = NamespacedName::new("app", "x");
+    let now = "2026-02-02T02:02:02Z".parse().unwrap();
+    run!(writer.open_gates(&binding, now), async {
         let asked = server.expect("GET /api/v1/namespaces/app/pods").await;
         assert!(asked.query.contains("limit=100"), "{}", asked.query);
-        asked.list(
-            "5",
-            "more",
-            &[pod("a", &gate), pod("b", &other), pod("c", &json!([]))],
-        );
+        let page = [
+            pod("closed", "x", "False"),
+            pod("others", "y", "False"),
+            pod("open", "x", "True"),
+        ];
+        asked.list("5", "more", &page);
         let asked = server.expect("GET /api/v1/namespaces/app/pods").await;
         assert!(asked.query.contains("continue=more"), "{}", asked.query);
-        asked.list("5", "", &[pod("d", &gate)]);
-    });
-    let names: Vec<_> = found
-        .unwrap()
-        .iter()
-        .map(|p| p.metadata.name.clone())
-        .collect();
-    assert_eq!(names, [Some("a".to_owned()), Some("d".to_owned())]);
+        asked.list("5", "", &[pod("gone", "x", "Unknown")]);
+        let asked = server.next().await;
+        assert_eq!(
+            asked.what,
+            "PATCH /api/v1/namespaces/app/pods/closed/status"
+        );
+        let condition = &asked.body["status"]["conditions"][0];
+        assert_eq!(condition["status"], "True");
+        assert_eq!(condition["message"], "Target Group Binding is deleted");
+        let opened = pod("closed", "x", "True");
+        asked.answer(200, &opened);
+        let asked = server.next().await;
+        assert_eq!(asked.what, "PATCH /api/v1/namespaces/app/pods/gone/status");
+        asked.refuse(404, "NotFound", "not found");
+    })
+    .unwrap();
 }
 
 #[tokio::test(start_paused = true)]
