@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -63,6 +64,40 @@ func TestBadInput(t *testing.T) {
 			return nil
 		})
 	})
+	t.Run("a Secret that is no certificate", func(t *testing.T) {
+		bad := shop("insecure", "a")
+		bad = strings.Replace(bad, "---", `    - name: https
+      protocol: HTTPS
+      port: 443
+      tls:
+        certificateRefs:
+          - name: malformed
+---`, 1) + `---
+apiVersion: v1
+kind: Secret
+metadata:
+  name: malformed
+  namespace: app-ns
+type: kubernetes.io/tls
+stringData:
+  tls.crt: this is no certificate
+  tls.key: this is no key
+`
+		require.NoError(t, s.ApplyText(ctx, bad))
+		eventually(t, "the listener is refused", func(ctx context.Context) error {
+			var gateway gatewayv1.Gateway
+			if err := s.Client.Get(ctx, types.NamespacedName{Namespace: "app-ns", Name: "insecure"}, &gateway); err != nil {
+				return err
+			}
+			for _, listener := range gateway.Status.Listeners {
+				if listener.Name == "https" {
+					return because(listener.Conditions, "ResolvedRefs", metav1.ConditionFalse, "InvalidCertificateRef")
+				}
+			}
+			return errors.New("the listener has no status")
+		})
+		answers(t, s, "insecure", "a")
+	})
 	t.Run("a class whose parameters are not there", func(t *testing.T) {
 		bad := strings.Replace(class, "name: alb", "name: bad", 1) + `  parametersRef:
     group: gateway.k8s.aws
@@ -114,17 +149,21 @@ func routeCondition(t *testing.T, s *system.System, name, kind string, want meta
 		if len(found.Status.Parents) != 1 {
 			return fmt.Errorf("it has the status of %d parents", len(found.Status.Parents))
 		}
-		conditions := found.Status.Parents[0].Conditions
-		if err := condition(conditions, kind, want); err != nil {
-			return err
-		}
-		for _, c := range conditions {
-			if c.Type == kind && reason != "" && c.Reason != reason {
-				return fmt.Errorf("the reason is %s: %s", c.Reason, c.Message)
-			}
-		}
-		return nil
+		return because(found.Status.Parents[0].Conditions, kind, want, reason)
 	})
+}
+
+// because complains when a condition is not as wanted; any reason is good if none is given.
+func because(conditions []metav1.Condition, kind string, want metav1.ConditionStatus, reason string) error {
+	if err := condition(conditions, kind, want); err != nil {
+		return err
+	}
+	for _, c := range conditions {
+		if c.Type == kind && reason != "" && c.Reason != reason {
+			return fmt.Errorf("the reason is %s: %s", c.Reason, c.Message)
+		}
+	}
+	return nil
 }
 
 // event complains unless there is an event of a Gateway that has this text.

@@ -13,7 +13,17 @@ import (
 	"github.com/elbow-project/elbow/e2e/system"
 )
 
-// class is the GatewayClass of the tests' own Gateways.
+// classes are the GatewayClasses of the tests' own Gateways.
+const classes = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata:
+  name: nlb
+spec:
+  controllerName: gateway.k8s.aws/nlb
+---` + class
+
+// class is the GatewayClass of those with an ALB.
 const class = `
 apiVersion: gateway.networking.k8s.io/v1
 kind: GatewayClass
@@ -67,12 +77,52 @@ spec:
 `, gateway, path)
 }
 
+// harbour is a Gateway with a TCP listener on each port, and a route from each of them.
+func harbour(name string, ports ...int) string {
+	var listeners, routes strings.Builder
+	for _, port := range ports {
+		fmt.Fprintf(&listeners, "    - {name: p%[1]d, protocol: TCP, port: %[1]d}\n", port)
+		fmt.Fprintf(&routes, `---
+apiVersion: gateway.networking.k8s.io/v1alpha2
+kind: TCPRoute
+metadata:
+  name: %[1]s-%[2]d
+  namespace: app-ns
+spec:
+  parentRefs:
+    - {name: %[1]s, sectionName: p%[2]d}
+  rules:
+    - backendRefs:
+        - {name: my-tcp-service, port: 9000}
+`, name, port)
+	}
+	return fmt.Sprintf(`
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata:
+  name: %s
+  namespace: app-ns
+spec:
+  gatewayClassName: nlb
+  listeners:
+%s%s`, name, listeners.String(), routes.String())
+}
+
+// echoes waits until a port of a Gateway is answered by a pod.
+func echoes(t *testing.T, s *system.System, gateway string, port int) {
+	t.Helper()
+	host := address(t, s, types.NamespacedName{Namespace: "app-ns", Name: gateway})
+	eventually(t, fmt.Sprintf("an answer on port %d", port), func(ctx context.Context) error {
+		return echo(ctx, fmt.Sprintf("%s:%d", host, port))
+	})
+}
+
 // startShop gives a system with the backends of all tests.
 func startShop(t *testing.T, options system.Options) *system.System {
 	t.Helper()
 	s := start(t, options)
 	require.NoError(t, s.Apply(t.Context(), "testdata/backends.yaml"))
-	require.NoError(t, s.ApplyText(t.Context(), class))
+	require.NoError(t, s.ApplyText(t.Context(), classes))
 	return s
 }
 

@@ -12,59 +12,65 @@ import (
 )
 
 // moments is how many calls that change something AWS has seen in a phase when the controller is killed.
-// Twenty in all, close together where a load balancer comes into being.
+// Twenty in all, close together where load balancers come into being.
 var moments = []struct {
 	phase   string
 	changes []int
 }{
-	{"creating", []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}},
+	{"creating", []int{1, 2, 4, 6, 8, 10, 12, 14, 16, 18}},
 	{"changing", []int{1, 2, 3, 4, 5}},
-	{"deleting", []int{1, 2, 3, 4, 5}},
+	{"deleting", []int{1, 3, 5, 7, 9}},
 }
 
 // phaseTime is longer than any phase takes.
-const phaseTime = 10 * time.Second
+const phaseTime = 20 * time.Second
 
 // slow makes each call take longer than a look at the call log, so that moments are apart.
 var slow = system.Fault{Effect: map[string]any{"delay": map[string]any{"milliseconds": 50}}}
 
-// TestKilled kills the controller in the middle of things. The next one must finish, make nothing twice
-// and leave nothing behind.
+// TestKilled kills the controller in the middle of things that it does to an ALB and an NLB. The next one
+// must finish, make nothing twice and leave nothing behind.
 func TestKilled(t *testing.T) {
 	s := startShop(t, system.Options{ControllerFlags: []string{"--enable-leader-election=false"}})
 	ctx := t.Context()
 	require.NoError(t, s.Emulator.Disturb(ctx, slow))
-	phases := map[string]func(name string) error{
-		"creating": func(name string) error { return s.ApplyText(ctx, shop(name, "a", "b")) },
-		"changing": func(name string) error { return s.ApplyText(ctx, shop(name, "a", "b", "c", "d")) },
-		"deleting": func(name string) error {
-			_, err := s.Kubectl(ctx, "delete", "-n", "app-ns", "httproute,gateway", "--all", "--wait=false")
+	phases := map[string]func() error{
+		"creating": func() error { return s.ApplyText(ctx, shop("shop", "a", "b")+"---"+harbour("harbour", 9000)) },
+		"changing": func() error {
+			return s.ApplyText(ctx, shop("shop", "a", "b", "c", "d")+"---"+harbour("harbour", 9000, 9001))
+		},
+		"deleting": func() error {
+			_, err := s.Kubectl(ctx, "delete", "-n", "app-ns", "httproute,tcproute,gateway", "--all", "--wait=false")
 			return err
 		},
 	}
 	for _, moment := range moments {
 		for _, changes := range moment.changes {
 			t.Run(fmt.Sprintf("%s, after %d changes", moment.phase, changes), func(t *testing.T) {
-				name := "shop"
 				if moment.phase != "creating" {
-					require.NoError(t, phases["creating"](name))
-					answers(t, s, name, "a")
+					require.NoError(t, phases["creating"]())
+					answers(t, s, "shop", "a")
+					echoes(t, s, "harbour", 9000)
 				}
 				mark, err := s.Emulator.Mark()
 				require.NoError(t, err)
-				require.NoError(t, phases[moment.phase](name))
+				require.NoError(t, phases[moment.phase]())
 				killAfter(t, s, mark, changes)
 				require.NoError(t, s.StartController(ctx))
 
 				if moment.phase != "deleting" {
 					for _, path := range []string{"a", "b"} {
-						answers(t, s, name, path)
+						answers(t, s, "shop", path)
 					}
+					echoes(t, s, "harbour", 9000)
+					listeners := 2
 					if moment.phase == "changing" {
-						answers(t, s, name, "d")
+						answers(t, s, "shop", "d")
+						echoes(t, s, "harbour", 9001)
+						listeners = 3
 					}
-					requireOnce(t, s)
-					require.NoError(t, phases["deleting"](name))
+					requireThere(t, s, 2, listeners)
+					require.NoError(t, phases["deleting"]())
 				}
 				_, err = s.Kubectl(ctx, "wait", "-n", "app-ns", "--for=delete", "gateway", "--all", "--timeout=90s")
 				require.NoError(t, err)
@@ -99,16 +105,17 @@ func killAfter(t *testing.T, s *system.System, mark int64, changes int) {
 	require.NoError(t, s.KillController())
 }
 
-// requireOnce requires that there is one of each: a load balancer, a listener, a target group for the one
-// Service port, the managed security group and the shared one.
-func requireOnce(t *testing.T, s *system.System) {
+// requireThere requires that each Gateway has one load balancer, one managed security group and one target
+// group for its one Service port, and that there are so many listeners and one shared security group.
+func requireThere(t *testing.T, s *system.System, gateways, listeners int) {
 	t.Helper()
 	eventually(t, "one of each in AWS", func(ctx context.Context) error {
 		found, err := s.Emulator.Inventory(ctx)
 		if err != nil {
 			return err
 		}
-		if len(found.LoadBalancers) != 1 || len(found.Listeners) != 1 || len(found.SecurityGroups) != 2 {
+		if len(found.LoadBalancers) != gateways || len(found.TargetGroups) != gateways ||
+			len(found.SecurityGroups) != gateways+1 || len(found.Listeners) != listeners {
 			return fmt.Errorf("AWS has %v", found)
 		}
 		return nil
