@@ -62,7 +62,7 @@ func TestDisturbed(t *testing.T) {
 			require.NoError(t, s.ApplyText(ctx, route(name, "b")))
 			answers(t, s, name, "a")
 			answers(t, s, name, "b")
-			requireThere(t, s, 1, 1)
+			requireThere(t, s, 1, 1, 2)
 			require.NoError(t, s.Emulator.Calm(ctx))
 			_, err := s.Kubectl(ctx, "delete", "-n", "app-ns", "gateway,httproute", "--all", "--timeout=90s")
 			require.NoError(t, err)

@@ -185,14 +185,19 @@ func (s *System) kubectl(ctx context.Context, input string, args ...string) (str
 func Eventually(ctx context.Context, timeout time.Duration, look func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	var last error
 	for {
 		complaint := look(ctx)
 		if complaint == nil {
 			return nil
 		}
+		// That time ran out in the middle of a look says nothing about what was looked at.
+		if last == nil || ctx.Err() == nil {
+			last = complaint
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("after %v: %w", timeout, complaint)
+			return fmt.Errorf("after %v: %w", timeout, last)
 		case <-time.After(poll):
 		}
 	}
