@@ -40,9 +40,9 @@ use serde::{Deserialize, Serialize};
 use crate::backoff::Backoff;
 use crate::time::Timestamp;
 
-/// Tries of one call that AWS throttles. With the waits of [`Backoff::default`] that is four minutes,
+/// Tries of one call that AWS throttles. With the waits of [`Backoff::default`] that is two minutes,
 /// more than the emptiest bucket needs.
-const THROTTLED_TRIES_MAX: u32 = 10;
+const THROTTLED_TRIES_MAX: u32 = 30;
 
 /// How often a group that is still in use is tried to be deleted: AWS lets go of a target group within
 /// seconds after its last rule.
