@@ -32,6 +32,8 @@ var Skips = []Skip{
 	{"nlb", "TCPRouteInvalidNonTCPListener", noHTTPOnNLB, pageNLBListeners},
 	{"nlb", "TLSRouteInvalidNoMatchingListener", noHTTPOnNLB, pageNLBListeners},
 	{"nlb", "TLSRouteHostnameIntersection", noSNIOnNLB, pageNLBListeners},
+	{"nlb", "TLSRouteInvalidBackendRefNonexistent", noConnectionOfItsOwn, pageNLBMetrics},
+	{"nlb", "TLSRouteInvalidBackendRefUnknownKind", noConnectionOfItsOwn, pageNLBMetrics},
 	{"nlb", "TLSRouteTerminateSimpleSameNamespace", "A certificate that is not self-signed is imported with the chain of its issuers; the suite's Secret has a certificate of a CA of its own and no chain.", "Prerequisites for importing ACM certificates"},
 }
 
@@ -67,10 +69,13 @@ const (
 	pageHTTPS        = "Create an HTTPS listener for your Application Load Balancer"
 	pageALB          = "Application Load Balancers"
 	pageNLBListeners = "Listeners for your Network Load Balancers"
+	pageNLBMetrics   = "CloudWatch metrics for your Network Load Balancer"
 
-	noHTTPOnNLB      = "Listeners of an NLB speak TCP, UDP and TLS; the suite's test has HTTP or HTTPS listeners that must be accepted."
-	noSNIOnNLB       = "A listener of an NLB has one default action and no rules; it does not choose targets by the server name of a TLS connection."
-	noRequestHeaders = "A listener of an ALB can rename the headers that tell of TLS and set fixed response headers; it cannot add, set or remove request headers of choice."
+	noHTTPOnNLB = "Listeners of an NLB speak TCP, UDP and TLS; the suite's test has HTTP or HTTPS listeners that must be accepted."
+	noSNIOnNLB  = "A listener of an NLB has one default action and no rules; it does not choose targets by the server name of a TLS connection."
+	// The suite takes a reset or an end after the handshake, and no refused one.
+	noConnectionOfItsOwn = "An NLB does not end TCP connections itself: one comes about with a target or not at all. The suite's test has no target and wants a connection that is accepted and then closed."
+	noRequestHeaders     = "A listener of an ALB can rename the headers that tell of TLS and set fixed response headers; it cannot add, set or remove request headers of choice."
 )
 
 func (u Unsupported) appliesTo(class string) bool { return u.Class == "" || u.Class == class }
