@@ -20,9 +20,9 @@ check:
 test:
     cargo xtask ci test doctest
 
-# A real API server and what runs on it, in namespaces of its own; needs Go
+# A real API server with elbow and the built-in AWS, in namespaces of its own, as CI runs it; needs Go
 e2e:
-    cargo xtask ci cluster
+    cargo xtask ci cluster scenarios conformance audit
 
 # The Gateway API's conformance suite against elbow: report.yaml and docs/conformance.md; `-run-test=NAME` runs one test
 conformance *args:

@@ -45,8 +45,14 @@ enum Stage {
     /// The programs as their users meet them: boto3 and the AWS command line against the emulator,
     /// sockets against its load balancers
     E2e,
-    /// The Go module in `e2e/`: a Kubernetes cluster in a process, and what is tested on it
+    /// The Go module in `e2e/`, and the Kubernetes cluster in a process that it has
     Cluster,
+    /// What users do, what goes wrong and how often AWS is asked, on that cluster
+    Scenarios,
+    /// The Gateway API's conformance suite: the results are those of the report
+    Conformance,
+    /// The role allows what these two have needed, and no more
+    Audit,
 }
 
 /// How a stage ended.
@@ -122,6 +128,9 @@ fn run_stage(root: &Path, stage: Stage) -> anyhow::Result<()> {
         }
         Stage::E2e => end_to_end(root),
         Stage::Cluster => cluster(root),
+        Stage::Scenarios => in_cluster(root, &["./scenarios", "./bench"], &[]),
+        Stage::Conformance => in_cluster(root, &["./conformance"], &["-args", "-check"]),
+        Stage::Audit => go(root, &["run", "./audit"]),
     }
 }
 
@@ -130,8 +139,7 @@ fn end_to_end(root: &Path) -> anyhow::Result<()> {
     let folder = root.join("e2e");
     let target = target_folder(root)?;
     let python = tools::python(&target, &folder.join("requirements.txt"))?;
-    // The tests start what they test; here it is compiled, so that no test waits for the compiler.
-    succeed(cargo(root).args(["build", "--locked", "--workspace", "--bins", "--examples"]))?;
+    programs(root)?;
     let suites = suites(&folder)?;
     ensure!(!suites.is_empty(), "no tests below {}", folder.display());
     let failures: Vec<String> = suites
@@ -152,30 +160,44 @@ fn end_to_end(root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Checks and tests the Go module. Its tests start a cluster each, so they run one after the other.
+/// Compiles what the tests in other languages start, so that none of them waits for the compiler.
+fn programs(root: &Path) -> anyhow::Result<()> {
+    succeed(cargo(root).args(["build", "--locked", "--workspace", "--bins", "--examples"]))
+}
+
+/// Checks the Go module and tests what elbow has no part in.
 fn cluster(root: &Path) -> anyhow::Result<()> {
     let folder = root.join("e2e");
-    let target = target_folder(root)?;
-    let go = |arguments: &[&str]| {
-        let mut go = within(&folder, "go".into());
-        go.args(arguments).env("CARGO_TARGET_DIR", &target);
-        go
-    };
     let unformatted = command::output(within(&folder, "gofmt".into()).args(["-l", "."]))?;
     ensure!(
         unformatted.is_empty(),
         "not as gofmt has it, in e2e/:\n{unformatted}"
     );
-    succeed(&mut go(&["vet", "./..."]))?;
+    go(root, &["vet", "./..."])?;
     // Before the tests, as it takes minutes the first time and says how far it is.
-    succeed(&mut go(&["run", "./cluster", "build"]))?;
-    succeed(&mut go(&[
-        "test",
-        "-count=1",
-        "-p=1",
-        "-timeout=20m",
-        "./cluster/...",
-    ]))
+    go(root, &["run", "./cluster", "build"])?;
+    go_test(root, &["./cluster/...", "./audit"], &[])
+}
+
+/// Runs elbow in the cluster, and what is in `with` for the tests themselves.
+fn in_cluster(root: &Path, packages: &[&str], with: &[&str]) -> anyhow::Result<()> {
+    programs(root)?;
+    go(root, &["run", "./cluster", "build"])?;
+    go_test(root, packages, with)
+}
+
+/// Runs Go tests in their short form. Each package starts a cluster, so they run one after the other.
+fn go_test(root: &Path, packages: &[&str], with: &[&str]) -> anyhow::Result<()> {
+    let mut arguments = vec!["test", "-count=1", "-p=1", "-timeout=30m", "-short"];
+    arguments.extend(packages);
+    arguments.extend(with);
+    go(root, &arguments)
+}
+
+fn go(root: &Path, arguments: &[&str]) -> anyhow::Result<()> {
+    let target = target_folder(root)?;
+    let mut go = within(&root.join("e2e"), "go".into());
+    succeed(go.args(arguments).env("CARGO_TARGET_DIR", &target))
 }
 
 /// Folders directly below `folder` that hold a Python test, in the order of their names.
