@@ -74,6 +74,9 @@ impl Limits {
     /// AWS's documented buckets ("Request throttling for the Elastic Load Balancing API" and
     /// "Request throttling for the Amazon EC2 API"; ACM's quotas). Each ELBv2 call also takes a token
     /// of an account-wide bucket of 40, refilled at 10 a second, which others in the account share.
+    ///
+    /// AWS refills once a second, these buckets at all times. So that a call is not refused that is
+    /// early by less than a second, a burst is smaller than AWS's by what a second refills.
     pub fn aws() -> Self {
         Self(BTreeMap::from([
             (
@@ -86,21 +89,21 @@ impl Limits {
             (
                 CallClass::ElbWrite,
                 Limit {
-                    burst: 20,
+                    burst: 17,
                     per_kilosecond: 3_000,
                 },
             ),
             (
                 CallClass::ElbHeavy,
                 Limit {
-                    burst: 10,
+                    burst: 9,
                     per_kilosecond: 200,
                 },
             ),
             (
                 CallClass::Targets,
                 Limit {
-                    burst: 20,
+                    burst: 16,
                     per_kilosecond: 4_000,
                 },
             ),
@@ -259,6 +262,41 @@ mod tests {
                 .take(CallClass::ElbRead, Urgency::Now, at(3_600_000))
                 .is_ok()
         );
+    }
+
+    /// Tokens a bucket of AWS's holds, and how many thousandths come back at the end of each second.
+    const DOCUMENTED: [(CallClass, u64, u64); 4] = [
+        (CallClass::ElbRead, 40, 10_000),
+        (CallClass::ElbWrite, 20, 3_000),
+        (CallClass::ElbHeavy, 10, 200),
+        (CallClass::Targets, 20, 4_000),
+    ];
+
+    #[test]
+    fn whoever_calls_whenever_it_may_is_never_refused() {
+        for (class, capacity, refill) in DOCUMENTED {
+            // AWS's seconds begin when its bucket is first drawn on, at any moment of ours.
+            for rest in [0, 1, 999, 1_000, 4_321] {
+                let mut budget = Budget::new(Limits::aws());
+                let mut now = Timestamp::from_millis(17);
+                let (mut tokens, mut credited) = (capacity * 1_000, now);
+                let mut sent = 0;
+                while now < Timestamp::from_millis(60_000) {
+                    let seconds = now.millis_since(credited) / 1_000;
+                    tokens = (tokens + seconds * refill).min(capacity * 1_000);
+                    credited = credited.plus_millis(seconds * 1_000);
+                    match budget.take(class, Urgency::Now, now) {
+                        Ok(()) => {
+                            assert!(tokens >= 1_000, "{class:?} after {sent} calls at {now}");
+                            tokens -= 1_000;
+                            sent += 1;
+                        }
+                        Err(at) => now = at.plus_millis(rest),
+                    }
+                }
+                assert!(sent > capacity, "{class:?}: {sent} calls");
+            }
+        }
     }
 
     #[test]
