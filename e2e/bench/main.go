@@ -26,7 +26,7 @@ func main() { os.Exit(testcluster.RunInside(inside)) }
 // options say how much is measured.
 type options struct {
 	gateways, pods, repeats int
-	json                    string
+	json, document          string
 }
 
 func inside() int {
@@ -35,6 +35,7 @@ func inside() int {
 	flag.IntVar(&chosen.pods, "pods", 20_000, "how many pods that no Gateway leads to")
 	flag.IntVar(&chosen.repeats, "repeats", 10, "how often a time is measured")
 	flag.StringVar(&chosen.json, "json", "", "a file for all figures")
+	flag.StringVar(&chosen.document, "document", "", "a page of documentation to write")
 	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer cancel()
@@ -61,7 +62,11 @@ func run(ctx context.Context, chosen options) (err error) {
 	if report == nil {
 		return err
 	}
+	isWhole := err == nil
 	err = errors.Join(err, report.Print(os.Stdout))
+	if isWhole && chosen.document != "" {
+		err = errors.Join(err, report.writeDocument(chosen.document))
+	}
 	if chosen.json == "" {
 		return err
 	}

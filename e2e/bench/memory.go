@@ -60,12 +60,12 @@ func (b *bench) createPods(ctx context.Context, pods int) error {
 
 // stranger is a pod as a Deployment makes them, with what a sidecar and a volume or two add.
 func stranger(n int) *corev1.Pod {
-	container := func(name string) corev1.Container {
+	container := func(name string, port int32) corev1.Container {
 		return corev1.Container{
 			Name: name, Image: "registry.example.com/team/" + name + ":v1.2.3",
 			Args:  []string{"--listen=:8080", "--config=/etc/config/config.yaml"},
 			Env:   []corev1.EnvVar{{Name: "REGION", Value: "eu-west-1"}, {Name: "LOG_LEVEL", Value: "info"}},
-			Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: 8080}},
+			Ports: []corev1.ContainerPort{{Name: name, ContainerPort: port}},
 		}
 	}
 	return &corev1.Pod{
@@ -75,7 +75,7 @@ func stranger(n int) *corev1.Pod {
 		},
 		Spec: corev1.PodSpec{
 			SchedulerName: "nobody",
-			Containers:    []corev1.Container{container("app"), container("sidecar")},
+			Containers:    []corev1.Container{container("app", 8080), container("sidecar", 8081)},
 			Volumes:       []corev1.Volume{{Name: "scratch", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}},
 		},
 	}

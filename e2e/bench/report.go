@@ -102,11 +102,13 @@ func (r Report) Print(out io.Writer) error {
 		fmt.Fprintf(&text, "| %s | %s | %s | %s | %s |\n", row.Measure, row.LBC, row.Aim, strings.Join(figures, "<br>"), row.Verdict())
 	}
 	for _, row := range r.Rows {
+		if len(row.Notes) > 0 {
+			fmt.Fprintf(&text, "\n%s:\n\n", row.Measure)
+		}
 		for _, note := range row.Notes {
-			fmt.Fprintf(&text, "\n- %s: %s", row.Measure, note)
+			fmt.Fprintf(&text, "- %s\n", note)
 		}
 	}
-	text.WriteString("\n")
 	_, err := io.WriteString(out, text.String())
 	return err
 }
