@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -73,6 +74,9 @@ type auditEvent struct {
 		Namespace   string `json:"namespace"`
 		Name        string `json:"name"`
 	} `json:"objectRef"`
+	ResponseStatus struct {
+		Code int `json:"code"`
+	} `json:"responseStatus"`
 	Annotations map[string]string `json:"annotations"`
 }
 
@@ -103,7 +107,7 @@ func readRequests(log io.Reader) ([]Request, error) {
 		if event.User.Username != user || event.ObjectRef == nil {
 			continue
 		}
-		seen[Request{
+		request := Request{
 			Verb:        event.Verb,
 			Group:       event.ObjectRef.APIGroup,
 			Resource:    event.ObjectRef.Resource,
@@ -112,7 +116,13 @@ func readRequests(log io.Reader) ([]Request, error) {
 			Name:        event.ObjectRef.Name,
 			Role:        allowedBy(event.Annotations[auditReason]),
 			Denied:      event.Annotations[auditDecision] == "forbid",
-		}] = true
+		}
+		seen[request] = true
+		if request.Verb == "patch" && event.ResponseStatus.Code == http.StatusCreated {
+			// An apply of what is not there needs both rights, and the log has one.
+			request.Verb, request.Name = "create", ""
+			seen[request] = true
+		}
 	}
 	return slices.SortedFunc(maps.Keys(seen), func(a, b Request) int { return cmp.Compare(a.String(), b.String()) }), nil
 }
