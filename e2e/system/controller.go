@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"os/exec"
 	"strconv"
 
@@ -23,6 +24,9 @@ type Controller struct {
 	process *testcluster.Process
 	// health is the address at which it says how it is.
 	health string
+	name   string
+	// webhook is the port on which it answers the API server.
+	webhook uint16
 }
 
 // StartController starts a controller and waits until it answers that it is ready.
@@ -35,7 +39,7 @@ func (s *System) StartController(ctx context.Context, flags ...string) error {
 	if err := ready(ctx, controller.process, controller.isReady); err != nil {
 		return fmt.Errorf("the controller: %w", err)
 	}
-	return nil
+	return s.publish(ctx, controller)
 }
 
 // launchController starts a controller and waits for nothing.
@@ -49,6 +53,14 @@ func (s *System) launchController(ctx context.Context, flags ...string) (*Contro
 		return nil, err
 	}
 	metrics, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	webhook, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	answers, err := netip.ParseAddrPort(webhook)
 	if err != nil {
 		return nil, err
 	}
@@ -67,6 +79,8 @@ func (s *System) launchController(ctx context.Context, flags ...string) (*Contro
 		"--leader-election-namespace", Namespace,
 		"--health-probe-bind-addr", health,
 		"--metrics-bind-addr", metrics,
+		"--webhook-bind-port", strconv.Itoa(int(answers.Port())),
+		"--webhook-cert-dir", s.file(webhookFolder),
 	}
 	args = append(append(args, s.options.ControllerFlags...), flags...)
 	s.started++
@@ -77,7 +91,7 @@ func (s *System) launchController(ctx context.Context, flags ...string) (*Contro
 	if err != nil {
 		return nil, err
 	}
-	return &Controller{process: process, health: health}, nil
+	return &Controller{process: process, health: health, name: name, webhook: answers.Port()}, nil
 }
 
 // StartStandby starts a controller beside the one that there is, and waits until it could take over. It
@@ -92,7 +106,7 @@ func (s *System) StartStandby(ctx context.Context) error {
 	if err := ready(ctx, standby.process, standby.isReady); err != nil {
 		return fmt.Errorf("the controller that stands by: %w", err)
 	}
-	return nil
+	return s.publish(ctx, standby)
 }
 
 // ControllerPID is the number of the controller's process.
@@ -110,6 +124,7 @@ func (s *System) StopController(ctx context.Context) error {
 	}
 	controller := s.controller
 	s.controller, s.standby = s.standby, nil
+	s.retire(ctx, controller)
 	return controller.Stop(ctx)
 }
 
@@ -121,6 +136,9 @@ func (s *System) KillController() error {
 	controller := s.controller
 	s.controller, s.standby = s.standby, nil
 	controller.process.Kill()
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	s.retire(ctx, controller)
 	return nil
 }
 

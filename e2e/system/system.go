@@ -142,7 +142,10 @@ func (s *System) install(ctx context.Context) error {
 	if _, err := s.Kubectl(ctx, "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"); err != nil {
 		return err
 	}
-	return s.Apply(ctx, filepath.Join(s.repository, "deploy/controller/rbac.yaml"))
+	if err := s.Apply(ctx, filepath.Join(s.repository, "deploy/controller/rbac.yaml")); err != nil {
+		return err
+	}
+	return s.installWebhook(ctx)
 }
 
 // Apply applies manifests, files or folders, as users do.

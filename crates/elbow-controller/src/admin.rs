@@ -25,19 +25,40 @@ use crate::metrics::Metrics;
 /// How long a client may take to ask. Probes take milliseconds; others must not hold connections.
 const HEADER_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// Whether the process can take over, or webhooks be answered: its Snapshot is complete.
+/// Whether the process can take over and its webhook be asked: its Snapshot is complete, and the webhook,
+/// if it has one, answers.
 #[derive(Debug, Clone, Default)]
-pub struct Readiness(Arc<AtomicBool>);
+pub struct Readiness(Arc<Parts>);
+
+#[derive(Debug, Default)]
+struct Parts {
+    has_snapshot: AtomicBool,
+    lacks_webhook: AtomicBool,
+}
 
 impl Readiness {
-    /// It is ready.
+    /// The Snapshot is complete.
     pub fn set_ready(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.has_snapshot.store(true, Ordering::Release);
     }
 
-    /// Whether it is.
+    /// Whether there is to be a webhook that does not answer.
+    pub fn lacks_webhook(&self, lacks: bool) {
+        self.0.lacks_webhook.store(lacks, Ordering::Release);
+    }
+
+    /// Whether it is ready.
     pub fn is_ready(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.missing().is_none()
+    }
+
+    /// What it waits for.
+    fn missing(&self) -> Option<&'static str> {
+        if !self.0.has_snapshot.load(Ordering::Acquire) {
+            return Some("the objects of the cluster are still being read");
+        }
+        let lacks_webhook = self.0.lacks_webhook.load(Ordering::Acquire);
+        lacks_webhook.then_some("the webhook does not answer")
     }
 }
 
@@ -112,13 +133,10 @@ fn answer(service: &Service, method: &Method, path: &str) -> Response<Full<Bytes
     }
     match (service, path) {
         (Service::Health(_), "/healthz") => text(StatusCode::OK, "ok\n".to_owned()),
-        (Service::Health(readiness), "/readyz") if readiness.is_ready() => {
-            text(StatusCode::OK, "ok\n".to_owned())
-        }
-        (Service::Health(_), "/readyz") => text(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the objects of the cluster are still being read\n".to_owned(),
-        ),
+        (Service::Health(readiness), "/readyz") => match readiness.missing() {
+            None => text(StatusCode::OK, "ok\n".to_owned()),
+            Some(missing) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{missing}\n")),
+        },
         (Service::Metrics(metrics), "/metrics") => {
             let mut response = text(StatusCode::OK, metrics.encode());
             let form = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -144,10 +162,14 @@ mod tests {
     fn each_address_answers_its_own_paths() {
         let ready = Readiness::default();
         ready.set_ready();
+        let deaf = Readiness::default();
+        deaf.set_ready();
+        deaf.lacks_webhook(true);
         let metrics = Service::Metrics(Metrics::new());
         let rows = [
             (Service::Health(Readiness::default()), "/healthz", 200),
             (Service::Health(Readiness::default()), "/readyz", 503),
+            (Service::Health(deaf), "/readyz", 503),
             (Service::Health(ready.clone()), "/readyz", 200),
             (Service::Health(ready), "/metrics", 404),
             (metrics.clone(), "/metrics", 200),

@@ -5,12 +5,14 @@
 //! call that was out is answered and what is known is written.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use elbow_api::NamespacedName;
 use elbow_aws::Aws;
 use elbow_cluster::live::{
-    Cluster, ConnectError, ConnectSettings, Leadership, LeaseSettings, WatchSettings, elect,
+    Cluster, ConnectError, ConnectSettings, Leadership, LeaseSettings, WatchSettings, WebhookError,
+    WebhookSettings, elect,
 };
 use elbow_model::VpcId;
 use tokio::sync::watch;
@@ -20,6 +22,7 @@ use crate::admin::{self, Readiness, Service};
 use crate::driver::{Driver, DriverError, Inputs};
 use crate::metrics::Metrics;
 use crate::ports::KubeCluster;
+use crate::webhook;
 
 /// The ConfigMap of the records, beside the lease.
 const RECORDS: &str = "elbow-records";
@@ -44,6 +47,8 @@ pub struct Daemon {
     pub metrics_address: String,
     /// Where probes ask; none for `0`.
     pub health_address: String,
+    /// Where pods are sent to get their readiness gates; nowhere if absent.
+    pub webhook: Option<WebhookSettings>,
     /// The name of this instance, that of the pod as a rule.
     pub instance: String,
 }
@@ -82,6 +87,9 @@ pub enum DaemonError {
         #[source]
         source: std::io::Error,
     },
+    /// The webhook cannot be served.
+    #[error("serve the webhook")]
+    Webhook(#[source] WebhookError),
     /// It cannot go on.
     #[error(transparent)]
     Driver(#[from] DriverError),
@@ -108,6 +116,13 @@ pub async fn run(daemon: Daemon, stop: CancellationToken) -> Result<(), DaemonEr
     ] {
         listen(address, flag, service, &over).await?;
     }
+    let gates = Arc::default();
+    if let Some(settings) = &daemon.webhook {
+        let gates = Arc::clone(&gates);
+        webhook::serve(settings, gates, readiness.clone(), over.clone())
+            .await
+            .map_err(DaemonError::Webhook)?;
+    }
     let aws = tokio::select! {
         connected = Aws::connect(&daemon.aws) => connected.map_err(DaemonError::Aws)?,
         () = stop.cancelled() => return Ok(()),
@@ -129,7 +144,7 @@ pub async fn run(daemon: Daemon, stop: CancellationToken) -> Result<(), DaemonEr
         namespace: daemon.watch_namespace,
         ..WatchSettings::default()
     };
-    let events = cluster.watch(watch_settings, named);
+    let events = webhook::follow(cluster.watch(watch_settings, named), gates);
     let release = CancellationToken::new();
     let namespace = match &daemon.election {
         Election::Lease {

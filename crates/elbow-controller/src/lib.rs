@@ -20,6 +20,8 @@ mod pods;
 mod ports;
 mod records;
 mod scribe;
+#[cfg(any(feature = "aws", test))]
+mod webhook;
 
 pub use admin::Readiness;
 #[cfg(feature = "aws")]
@@ -27,6 +29,6 @@ pub use daemon::{Daemon, DaemonError, Election, run};
 pub use driver::{Driver, DriverError, Inputs};
 #[cfg(feature = "aws")]
 pub use elbow_aws::{Config as AwsConfig, Endpoints};
-pub use elbow_cluster::live::ConnectSettings;
+pub use elbow_cluster::live::{ConnectSettings, WebhookSettings};
 pub use metrics::{Metrics, Row, TABLE};
 pub use ports::{AwsCaller, ClusterWriter, KubeCluster, Write};

@@ -7,9 +7,11 @@
 pub(crate) mod compat;
 
 use std::io::IsTerminal as _;
+use std::net::Ipv6Addr;
+use std::path::PathBuf;
 
 use anyhow::Context as _;
-use elbow_controller::{AwsConfig, ConnectSettings, Daemon, Election, Endpoints};
+use elbow_controller::{AwsConfig, ConnectSettings, Daemon, Election, Endpoints, WebhookSettings};
 use elbow_model::{Tags, VpcId};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -144,6 +146,14 @@ fn daemon(args: &ControllerArgs) -> anyhow::Result<(Daemon, Vec<String>)> {
     } else {
         Election::None
     };
+    let webhook = webhook(args);
+    if webhook.is_none() && args.enable_pod_readiness_gate_inject {
+        let folder = default_certificates().display().to_string();
+        warnings.push(format!(
+            "pods get no readiness gates: {folder} has no certificate for the webhook, and \
+             --webhook-cert-dir names no other folder"
+        ));
+    }
     let daemon = Daemon {
         translate,
         aws,
@@ -155,9 +165,35 @@ fn daemon(args: &ControllerArgs) -> anyhow::Result<(Daemon, Vec<String>)> {
         election,
         metrics_address: args.metrics_bind_addr.clone(),
         health_address: args.health_probe_bind_addr.clone(),
+        webhook,
         instance: instance(),
     };
     Ok((daemon, warnings))
+}
+
+/// Where the webhook listens, and as whom; `None` where there is to be none.
+fn webhook(args: &ControllerArgs) -> Option<WebhookSettings> {
+    if !args.enable_pod_readiness_gate_inject {
+        return None;
+    }
+    let is_given = !args.webhook_cert_dir.is_empty();
+    let folder = if is_given {
+        PathBuf::from(&args.webhook_cert_dir)
+    } else {
+        default_certificates()
+    };
+    let certificate = folder.join(&args.webhook_cert_file);
+    // Out of a cluster there is neither a certificate nor anybody who could ask.
+    (is_given || certificate.exists()).then(|| WebhookSettings {
+        address: (Ipv6Addr::UNSPECIFIED, args.webhook_bind_port).into(),
+        certificate,
+        key: folder.join(&args.webhook_key_file),
+    })
+}
+
+/// Where LBC's library has certificates, and its chart mounts them.
+fn default_certificates() -> PathBuf {
+    std::env::temp_dir().join("k8s-webhook-server/serving-certs")
 }
 
 fn vpc_tags(pairs: &[String]) -> anyhow::Result<Tags> {
@@ -229,7 +265,34 @@ mod tests {
             .iter()
             .map(|w| w.split(' ').next().unwrap_or_default())
             .collect();
-        assert_eq!(said, ["--ingress-class", "--sync-period"]);
+        assert_eq!(said, ["--ingress-class", "--sync-period", "pods"]);
+    }
+
+    #[test]
+    fn the_webhook_is_served_where_there_is_a_certificate_or_is_to_be_one() {
+        let served = |flags: &[&str]| {
+            let flags = [&["--cluster-name=a"], flags].concat();
+            let (daemon, _) = of(&flags).expect("right");
+            daemon.webhook
+        };
+        // Nobody has put a certificate where LBC's chart mounts one.
+        assert_eq!(served(&[]), None);
+        let settings = served(&["--webhook-cert-dir=/certs"]).expect("the folder is named");
+        assert_eq!(settings.address.port(), 9443);
+        assert_eq!(settings.certificate, PathBuf::from("/certs/tls.crt"));
+        assert_eq!(settings.key, PathBuf::from("/certs/tls.key"));
+        let settings = served(&[
+            "--webhook-cert-dir=/certs",
+            "--webhook-bind-port=8443",
+            "--webhook-cert-file=a",
+            "--webhook-key-file=b",
+        ]);
+        let settings = settings.expect("the folder is named");
+        assert_eq!(settings.address.port(), 8443);
+        assert_eq!(settings.certificate, PathBuf::from("/certs/a"));
+        assert_eq!(settings.key, PathBuf::from("/certs/b"));
+        let off = "--enable-pod-readiness-gate-inject=false";
+        assert_eq!(served(&["--webhook-cert-dir=/certs", off]), None);
     }
 
     #[test]

@@ -11,7 +11,7 @@
 mod certificate;
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -47,7 +47,7 @@ const REVIEW_BYTES_MAX: usize = 4 << 20;
 /// Where the webhook listens, and as whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebhookSettings {
-    /// Where it listens. LBC's port is 9443.
+    /// Where it listens. LBC's port is 9443, on all addresses.
     pub address: SocketAddr,
     /// The certificate and its chain, as PEM.
     pub certificate: PathBuf,
@@ -93,9 +93,15 @@ impl Webhook {
     ) -> Result<Self, WebhookError> {
         let certificate = Certificate::read(&settings.certificate, &settings.key)?;
         let address = settings.address;
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|source| WebhookError::Listen { address, source })?;
+        let listener = match TcpListener::bind(address).await {
+            // A node without IPv6.
+            Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED => {
+                let bound = TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await;
+                bound.map_err(|_| error)
+            }
+            bound => bound,
+        };
+        let listener = listener.map_err(|source| WebhookError::Listen { address, source })?;
         Ok(Self {
             listener,
             certificate,

@@ -61,6 +61,36 @@ pub struct ControllerArgs {
     /// Where `/healthz` and `/readyz` answer; `0` for nowhere.
     #[arg(long, default_value = ":61779", value_name = "HOST:PORT")]
     pub health_probe_bind_addr: String,
+    /// Whether new pods get readiness gates, through a webhook of the API server. Without
+    /// `--webhook-cert-dir` there is none where the folder has no certificate.
+    #[arg(
+        long,
+        default_value_t = true,
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = clap::ArgAction::Set,
+        value_name = "BOOL"
+    )]
+    pub enable_pod_readiness_gate_inject: bool,
+    /// The port on which the webhook answers.
+    #[arg(long, default_value_t = 9443, value_name = "PORT")]
+    pub webhook_bind_port: u16,
+    /// The folder with the webhook's certificate and key, which are read again when they change;
+    /// `k8s-webhook-server/serving-certs` in the folder for temporary files if not given.
+    #[arg(
+        long,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "FOLDER"
+    )]
+    pub webhook_cert_dir: String,
+    /// The certificate and its chain in that folder, as PEM.
+    #[arg(long, default_value = "tls.crt", value_name = "NAME")]
+    pub webhook_cert_file: String,
+    /// Its key in that folder, as PEM.
+    #[arg(long, default_value = "tls.key", value_name = "NAME")]
+    pub webhook_key_file: String,
     /// Whether an instance acts only while it holds the lease. Without, there must be no other.
     #[arg(
         long,

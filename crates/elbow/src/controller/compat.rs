@@ -34,7 +34,7 @@ const fn flag(name: &'static str, silent: &'static [&'static str], effect: Effec
 const INGRESS: Effect = Harmless("elbow does not reconcile Ingresses");
 const SERVICES: Effect = Harmless("elbow does not reconcile Services of type LoadBalancer");
 const ROUNDS: Effect = Harmless("rounds do not wait for each other");
-const WEBHOOKS: Effect = Harmless("elbow has no admission webhooks");
+const WEBHOOKS: Effect = Harmless("elbow puts nothing but readiness gates into pods");
 
 /// The flags, in the order of LBC's documentation.
 pub(crate) const FLAGS: &[Flag] = &[
@@ -86,7 +86,13 @@ pub(crate) const FLAGS: &[Flag] = &[
         &[],
         ROUNDS,
     ),
-    flag("targetgroupbinding-requeue-duration", &[], ROUNDS),
+    flag(
+        "targetgroupbinding-requeue-duration",
+        &["15s"],
+        Harmless(
+            "targets that pods wait for are looked at after 1 s, and every 15 s at the latest",
+        ),
+    ),
     flag("ingress-class", &[], INGRESS),
     flag("disable-ingress-class-annotation", &["false"], INGRESS),
     flag("disable-ingress-group-name-annotation", &["false"], INGRESS),
@@ -108,7 +114,6 @@ pub(crate) const FLAGS: &[Flag] = &[
         &["false"],
         Harmless("elbow sets and removes no Shield protection"),
     ),
-    flag("enable-pod-readiness-gate-inject", &["false"], WEBHOOKS),
     flag(
         "quic-environment-variable-name",
         &["AWS_LBC_QUIC_SERVER_ID"],
@@ -129,10 +134,6 @@ pub(crate) const FLAGS: &[Flag] = &[
         &[""],
         Harmless("calls have budgets below AWS's own limits"),
     ),
-    flag("webhook-bind-port", &[], WEBHOOKS),
-    flag("webhook-cert-dir", &[], WEBHOOKS),
-    flag("webhook-cert-file", &[], WEBHOOKS),
-    flag("webhook-key-file", &[], WEBHOOKS),
     flag(
         "sync-period",
         &[],
