@@ -38,10 +38,10 @@ scenarios *args:
 audit:
     cd e2e && go run ./audit
 
-# Calls, times and memory of the controller beside those of the AWS Load Balancer Controller: a table, and target/bench.json; about 20 minutes after the build
+# Calls, times and memory of the controller beside those of the AWS Load Balancer Controller: a table, docs/benchmarks.md, and JSON; about 20 minutes after the build
 bench-controller *args:
     cargo build --locked --release --package elbow
-    cd e2e && go run ./cluster build && ELBOW_BIN="${ELBOW_BIN:-${CARGO_TARGET_DIR:-{{ justfile_directory() }}/target}/release/elbow}" go run ./bench {{ args }}
+    cd e2e && go run ./cluster build && ELBOW_BIN="${ELBOW_BIN:-${CARGO_TARGET_DIR:-{{ justfile_directory() }}/target}/release/elbow}" go run ./bench -document ../docs/benchmarks.md {{ args }}
 
 # A Kubernetes cluster around a command, or until an interrupt
 cluster *command:

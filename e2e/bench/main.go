@@ -16,8 +16,10 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
+	"github.com/elbow-project/elbow/e2e/cluster/programs"
 	"github.com/elbow-project/elbow/e2e/cluster/testcluster"
 )
 
@@ -34,7 +36,7 @@ func inside() int {
 	flag.IntVar(&chosen.gateways, "gateways", 30, "how many Gateways")
 	flag.IntVar(&chosen.pods, "pods", 20_000, "how many pods that no Gateway leads to")
 	flag.IntVar(&chosen.repeats, "repeats", 10, "how often a time is measured")
-	flag.StringVar(&chosen.json, "json", "", "a file for all figures")
+	flag.StringVar(&chosen.json, "json", "", "a file for all figures; bench.json in the folder of what is built if not given")
 	flag.StringVar(&chosen.document, "document", "", "a page of documentation to write")
 	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -67,12 +69,26 @@ func run(ctx context.Context, chosen options) (err error) {
 	if isWhole && chosen.document != "" {
 		err = errors.Join(err, report.writeDocument(chosen.document))
 	}
-	if chosen.json == "" {
-		return err
+	file, fileErr := chosen.jsonFile()
+	if fileErr != nil {
+		return errors.Join(err, fileErr)
 	}
 	text, marshalErr := json.MarshalIndent(report, "", "  ")
 	if marshalErr != nil {
 		return errors.Join(err, marshalErr)
 	}
-	return errors.Join(err, os.WriteFile(chosen.json, append(text, '\n'), 0o644))
+	fmt.Fprintf(os.Stderr, "all figures: %s\n", file)
+	return errors.Join(err, os.WriteFile(file, append(text, '\n'), 0o644))
+}
+
+func (o options) jsonFile() (string, error) {
+	if o.json != "" {
+		return o.json, nil
+	}
+	source, err := programs.Source()
+	if err != nil {
+		return "", err
+	}
+	cache, err := programs.Cache(source)
+	return filepath.Join(cache, "bench.json"), err
 }
