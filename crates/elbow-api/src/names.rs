@@ -72,6 +72,12 @@ pub const LISTENER_RULE_CONFIGURATION_FINALIZER: &str =
 /// Finalizer on TargetGroupBindings.
 pub const TARGET_GROUP_BINDING_FINALIZER: &str = "elbv2.k8s.aws/resources";
 
+/// Begins the name of the ConfigMap, beside a TargetGroupBinding of a target group that several clusters
+/// share, that lists the targets which this cluster has registered; the binding's name follows.
+pub const OWN_TARGETS_PREFIX: &str = "aws-lbc-targets-";
+/// The key of that list.
+pub const OWN_TARGETS_KEY: &str = "targets";
+
 /// Label of Namespaces whose new pods get readiness gates, with [`GATE_INJECTION_ENABLED`].
 pub const GATE_INJECTION_LABEL: &str = "elbv2.k8s.aws/pod-readiness-gate-inject";
 /// Value of [`GATE_INJECTION_LABEL`].

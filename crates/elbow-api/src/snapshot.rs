@@ -41,6 +41,8 @@ pub enum Read {
     GatewaysOf(String),
     /// The ListenerSets whose parent is this Gateway.
     ListenerSetsOf(NamespacedName),
+    /// The TargetGroupBindings of target groups of this name.
+    BindingsOf(String),
 }
 
 macro_rules! kinds {
@@ -71,6 +73,7 @@ macro_rules! kinds {
             endpoint_slices_of: BTreeMap<NamespacedName, BTreeSet<NamespacedName>>,
             gateways_of: BTreeMap<String, BTreeSet<NamespacedName>>,
             listener_sets_of: BTreeMap<NamespacedName, BTreeSet<NamespacedName>>,
+            bindings_of: BTreeMap<String, BTreeSet<NamespacedName>>,
         }
 
         impl Snapshot {
@@ -234,6 +237,10 @@ impl Object {
                     parent.name.clone(),
                 )));
             }
+            Self::TargetGroupBinding(binding) => {
+                let group = binding.spec.group_name();
+                reads.extend(group.map(|name| Read::BindingsOf(name.to_owned())));
+            }
             _ => {}
         }
         reads
@@ -286,6 +293,22 @@ impl Snapshot {
         self.target_group_binding.keys()
     }
 
+    /// The names of the TargetGroupBindings that no Gateway of ours has asked for.
+    pub fn user_binding_names(&self) -> impl Iterator<Item = &NamespacedName> {
+        let bindings = self.target_group_binding.iter();
+        let users = bindings.filter(|(_, binding)| binding.gateway().is_none());
+        users.map(|(name, _)| name)
+    }
+
+    /// The TargetGroupBindings of target groups of this name, by namespace and name; without recording
+    /// the look-up.
+    pub fn bindings_of(&self, group: &str) -> Vec<&Arc<crds::TargetGroupBinding>> {
+        let names = self.bindings_of.get(group).into_iter().flatten();
+        names
+            .filter_map(|name| self.target_group_binding.get(name))
+            .collect()
+    }
+
     /// The names of all GatewayClasses.
     pub fn gateway_class_names(&self) -> impl Iterator<Item = &str> {
         self.gateway_class.keys().map(|k| k.name.as_str())
@@ -319,6 +342,12 @@ impl Snapshot {
                     .or_default()
                     .insert(name);
             }
+            Read::BindingsOf(group) => {
+                self.bindings_of
+                    .entry(group.clone())
+                    .or_default()
+                    .insert(name);
+            }
             Read::Object(_) | Read::All(_) | Read::InNamespace(..) => {}
         }
     }
@@ -337,6 +366,7 @@ impl Snapshot {
                 Read::ListenerSetsOf(gateway) => {
                     drop_member(&mut self.listener_sets_of, gateway, &name);
                 }
+                Read::BindingsOf(group) => drop_member(&mut self.bindings_of, group, &name),
                 Read::Object(_) | Read::All(_) | Read::InNamespace(..) => {}
             }
         }
@@ -420,6 +450,17 @@ impl<'a> Reader<'a> {
         sets.into_iter()
             .flatten()
             .filter_map(|s| self.listener_set(s))
+            .collect()
+    }
+
+    /// The TargetGroupBindings of target groups of this name, by namespace and name.
+    pub fn bindings_of(&self, group: &str) -> Vec<&'a Arc<crds::TargetGroupBinding>> {
+        self.record(Read::BindingsOf(group.to_owned()));
+        let names = self.snapshot.bindings_of.get(group);
+        names
+            .into_iter()
+            .flatten()
+            .filter_map(|name| self.target_group_binding(name))
             .collect()
     }
 

@@ -138,9 +138,11 @@ pub(crate) async fn carry_out(
         AwsCall::DescribeRules { listener, marker } => {
             rules::describe(elb, listener, marker.as_deref()).await
         }
-        AwsCall::DescribeTargetGroups { arns, marker } => {
-            target_groups::describe(elb, arns, marker.as_deref()).await
-        }
+        AwsCall::DescribeTargetGroups {
+            arns,
+            names,
+            marker,
+        } => target_groups::describe(elb, arns, names, marker.as_deref()).await,
         AwsCall::DescribeTargetGroupAttributes { target_group } => {
             target_groups::describe_attributes(elb, target_group).await
         }

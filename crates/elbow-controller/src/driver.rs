@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use elbow_api::{Kind, Object, ObjectRef, Read, Snapshot};
+use elbow_api::{Kind, NamespacedName, Object, ObjectRef, Read, Snapshot};
 use elbow_cluster::live::{Absence, Change, Event, EventNote, EventType, Leadership, WriteError};
 use elbow_model::{AwsAnswer, AwsCall, AwsError, ErrorClass};
 use elbow_reconcile::{
@@ -39,6 +39,7 @@ use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::named::Named;
 use crate::notes::Notes;
+use crate::own_targets::OwnTargetsIo;
 use crate::ports::{AwsCaller, ClusterWriter, Write};
 use crate::records::{RECORDS_TIME_MAX, Records};
 use crate::scribe::{Scribe, version};
@@ -111,9 +112,12 @@ pub struct Driver<A, C> {
     writes: JoinSet<WriteDone>,
     object_of_task: HashMap<Id, ObjectRef>,
     records: Records,
+    /// TargetGroupBindings of users with which nothing is wrong.
+    bindings_well: BTreeSet<NamespacedName>,
     /// Calls that wait until a record is dropped.
     held_calls: Vec<(CallId, AwsCall)>,
     records_io: JoinSet<RecordsDone>,
+    own_targets: OwnTargetsIo,
     events: JoinSet<()>,
     events_waiting: VecDeque<(ObjectRef, EventNote)>,
     wake_at: Option<Timestamp>,
@@ -187,8 +191,10 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
             writes: JoinSet::new(),
             object_of_task: HashMap::new(),
             records: Records::default(),
+            bindings_well: BTreeSet::new(),
             held_calls: Vec::new(),
             records_io: JoinSet::new(),
+            own_targets: OwnTargetsIo::default(),
             events: JoinSet::new(),
             events_waiting: VecDeque::new(),
             wake_at: None,
@@ -223,6 +229,7 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
                 Some(done) = self.calls.join_next_with_id() => self.answered(done),
                 Some(done) = self.writes.join_next_with_id() => self.written(done),
                 Some(done) = self.records_io.join_next() => self.records_done(done),
+                Some(input) = self.own_targets.next() => self.step(input),
                 Some(_) = self.events.join_next() => {}
                 // What is still under way at a stop needs no news.
                 event = inputs.events.recv(), if is_running => match event {
@@ -337,6 +344,7 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
             Phase::Flushing(until) => {
                 let is_flushed = self.scribe.is_idle(self.clock.now())
                     && self.records.is_idle()
+                    && self.own_targets.is_idle()
                     && self.events.is_empty();
                 is_flushed || Instant::now() >= until
             }
@@ -589,6 +597,21 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
                 controller,
             } => self.scribe.protect(&gateway, controller),
             Effect::Gates { binding, verdicts } => self.scribe.gates(&binding, verdicts),
+            Effect::BindingReport { binding, report } => {
+                let object = binding_ref(&binding);
+                let note = self.notes.binding_reported(&object, &report);
+                self.events_waiting.extend(note);
+                self.scribe.binding_reported(&binding, &report);
+                self.bindings_well.remove(&binding);
+                if report.problem().is_none() && !report.is_of_nothing() {
+                    self.bindings_well.insert(binding);
+                }
+            }
+            Effect::ProtectBinding { binding } => self.scribe.protect_binding(&binding),
+            Effect::ReadOwnTargets { binding } => self.own_targets.read(&self.cluster, binding),
+            Effect::KeepOwnTargets { binding, targets } => {
+                self.own_targets.keep(&self.cluster, binding, targets);
+            }
             Effect::PlanReady { unit, plan } => {
                 tracing::info!(unit = %unit, steps = plan.steps.len(), "Carrying out a plan");
                 self.deploying.insert(unit, self.clock.now());
@@ -640,6 +663,12 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
             RoundResult::Converged { .. } | RoundResult::Blocked | RoundResult::Superseded => {
                 tracing::debug!(unit = %unit, "Round finished");
             }
+        }
+        if let Some(binding) = unit.binding() {
+            let object = binding_ref(binding);
+            let is_well = self.bindings_well.contains(binding);
+            let note = self.notes.binding_finished(&object, result, is_well);
+            self.events_waiting.extend(note);
         }
         let Some(gateway) = unit.gateway() else {
             return;
@@ -734,6 +763,11 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
             self.events_waiting.len(),
         );
     }
+}
+
+fn binding_ref(binding: &NamespacedName) -> ObjectRef {
+    let NamespacedName { namespace, name } = binding;
+    ObjectRef::new(Kind::TargetGroupBinding, namespace.clone(), name.clone())
 }
 
 /// The answer of a call that has none.

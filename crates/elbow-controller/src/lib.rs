@@ -16,6 +16,7 @@ mod driver;
 mod metrics;
 mod named;
 mod notes;
+mod own_targets;
 mod pods;
 mod ports;
 mod records;

@@ -408,6 +408,7 @@ fn controller(unit: &Unit) -> &'static str {
     match unit {
         Unit::Cluster => "cluster",
         Unit::Gateway(_) => "gateway",
+        Unit::Binding(_) => "targetGroupBinding",
     }
 }
 

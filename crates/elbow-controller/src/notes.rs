@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use elbow_api::{Diagnostic, GatewayController, NamespacedName, ObjectRef, Severity};
 use elbow_cluster::live::{EventNote, EventType};
-use elbow_reconcile::{Outcome, Report, RoundResult};
+use elbow_reconcile::{BindingReport, Outcome, Report, RoundResult};
 
 /// Events that are told about one Gateway's findings in one go; the conditions name the rest.
 const FINDINGS_MAX: usize = 20;
@@ -17,6 +17,13 @@ const FINDINGS_MAX: usize = 20;
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
     of_gateway: BTreeMap<NamespacedName, Told>,
+    of_binding: BTreeMap<NamespacedName, ToldOfBinding>,
+}
+
+#[derive(Debug, Default)]
+struct ToldOfBinding {
+    /// What was wrong, until it is right: reason and words.
+    problem: Option<(&'static str, String)>,
 }
 
 #[derive(Debug, Default)]
@@ -116,6 +123,77 @@ impl Notes {
             gateway.clone(),
             note(EventType::Warning, failure.to_owned(), message, controller),
         ))
+    }
+
+    /// Takes in what a TargetGroupBinding came to that a user wrote. Answers with what is newly wrong. The
+    /// reasons are LBC's.
+    pub(crate) fn binding_reported(
+        &mut self,
+        binding: &ObjectRef,
+        report: &BindingReport,
+    ) -> Option<Note> {
+        if report.is_of_nothing() {
+            self.of_binding.remove(&binding.namespaced_name());
+            return None;
+        }
+        let problem = report.problem()?;
+        let told = self
+            .of_binding
+            .entry(binding.namespaced_name())
+            .or_default();
+        if told.problem.as_ref() == Some(&problem) {
+            return None;
+        }
+        told.problem = Some(problem.clone());
+        let (reason, message) = problem;
+        Some(Self::about_binding(
+            binding,
+            EventType::Warning,
+            reason,
+            message,
+        ))
+    }
+
+    /// Takes in how a round of such a binding ended. Answers with good news.
+    pub(crate) fn binding_finished(
+        &mut self,
+        binding: &ObjectRef,
+        result: &RoundResult,
+        is_well: bool,
+    ) -> Option<Note> {
+        let RoundResult::Converged { outcome } = result else {
+            return None;
+        };
+        let told = self
+            .of_binding
+            .entry(binding.namespaced_name())
+            .or_default();
+        if !is_well {
+            return None;
+        }
+        let was_wrong = told.problem.take().is_some();
+        (was_wrong || outcome.succeeded > 0).then(|| {
+            let (reason, message) = (
+                "SuccessfullyReconciled",
+                "Successfully reconciled".to_owned(),
+            );
+            Self::about_binding(binding, EventType::Normal, reason, message)
+        })
+    }
+
+    fn about_binding(
+        binding: &ObjectRef,
+        event_type: EventType,
+        reason: &str,
+        message: String,
+    ) -> Note {
+        let note = EventNote {
+            event_type,
+            reason: reason.to_owned(),
+            message,
+            reporter: "targetGroupBinding",
+        };
+        (binding.clone(), note)
     }
 
     /// A write that needs somebody's help.

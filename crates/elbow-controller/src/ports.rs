@@ -8,9 +8,10 @@ use std::future::Future;
 use std::sync::Arc;
 
 use elbow_api::crds::{TargetGroupBinding, TargetType};
+use elbow_api::names::{OWN_TARGETS_KEY, OWN_TARGETS_PREFIX, TARGET_GROUP_BINDING_FINALIZER};
 use elbow_api::{NamespacedName, Object, Secret};
 use elbow_cluster::live::{EventNote, Preconditions, Remedy, WriteError, Writer, Written};
-use elbow_model::{AwsAnswer, AwsCall, AwsError, CertificateMaterial, SecretContent};
+use elbow_model::{AwsAnswer, AwsCall, AwsError, CertificateMaterial, OwnTargets, SecretContent};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodCondition};
 use serde_json::Value;
@@ -44,6 +45,19 @@ pub trait ClusterWriter: Send + Sync + 'static {
     fn read_records(
         &self,
     ) -> impl Future<Output = Result<BTreeMap<String, String>, WriteError>> + Send;
+
+    /// Reads which targets this cluster has registered under a binding; `None` if nothing is kept.
+    fn read_own_targets(
+        &self,
+        binding: &NamespacedName,
+    ) -> impl Future<Output = Result<Option<OwnTargets>, WriteError>> + Send;
+
+    /// Keeps which targets this cluster has registered under a binding.
+    fn keep_own_targets(
+        &self,
+        binding: &NamespacedName,
+        targets: &OwnTargets,
+    ) -> impl Future<Output = Result<(), WriteError>> + Send;
 
     /// Keeps these records, and no others.
     fn write_records(
@@ -129,6 +143,12 @@ pub enum Write {
         /// The object.
         object: Object,
     },
+    /// Drop what is kept about the targets of a TargetGroupBinding, then let it go: one that is being
+    /// deleted loses its finalizer, another is deleted.
+    Unbind {
+        /// The binding.
+        object: Object,
+    },
     /// Report an event.
     Event {
         /// What it is about.
@@ -148,6 +168,7 @@ impl Write {
             Self::Binding { .. } => "apply",
             Self::PodConditions { .. } => "conditions",
             Self::Delete { .. } => "delete",
+            Self::Unbind { .. } => "unbind",
             Self::Event { .. } => "event",
         }
     }
@@ -156,13 +177,19 @@ impl Write {
     pub(crate) fn failure_reason(&self) -> &'static str {
         match self {
             Self::AddFinalizer { .. } => "FailedAddFinalizer",
-            Self::RemoveFinalizer { .. } => "FailedRemoveFinalizer",
+            Self::RemoveFinalizer { .. } | Self::Unbind { .. } => "FailedRemoveFinalizer",
             Self::Status { .. } | Self::PodConditions { .. } | Self::Event { .. } => {
                 "FailedUpdateStatus"
             }
             Self::Binding { .. } | Self::Delete { .. } => "FailedDeployModel",
         }
     }
+}
+
+/// The ConfigMap in which LBC, too, keeps the targets that were registered under a binding.
+fn own_targets_map(binding: &NamespacedName) -> NamespacedName {
+    let name = format!("{OWN_TARGETS_PREFIX}{}", binding.name);
+    NamespacedName::new(binding.namespace.clone(), name)
 }
 
 #[cfg(feature = "aws")]
@@ -216,6 +243,18 @@ impl ClusterWriter for KubeCluster {
                 self.open_gates(object, now).await?;
                 self.writer.delete(object).await.map(|()| None)
             }
+            Write::Unbind { object } => {
+                self.open_gates(object, now).await?;
+                let name = own_targets_map(&object.object_ref().namespaced_name());
+                self.writer.delete_config_map(&name).await?;
+                if object.metadata().deletion_timestamp.is_some() {
+                    let finalizer = TARGET_GROUP_BINDING_FINALIZER;
+                    let removed = self.writer.remove_finalizer(object, finalizer);
+                    removed.await.map(changed)
+                } else {
+                    self.writer.delete(object).await.map(|()| None)
+                }
+            }
             Write::Event { object, note } => {
                 self.writer.event(object, note, now).await.map(|()| None)
             }
@@ -241,6 +280,27 @@ impl ClusterWriter for KubeCluster {
             }),
             _ => Err(content.not_read()),
         }
+    }
+
+    async fn read_own_targets(
+        &self,
+        binding: &NamespacedName,
+    ) -> Result<Option<OwnTargets>, WriteError> {
+        let found = self.writer.config_map(&own_targets_map(binding)).await?;
+        Ok(found.map(|data| {
+            let text = data.get(OWN_TARGETS_KEY).map(String::as_str);
+            OwnTargets::parse(text.unwrap_or_default())
+        }))
+    }
+
+    async fn keep_own_targets(
+        &self,
+        binding: &NamespacedName,
+        targets: &OwnTargets,
+    ) -> Result<(), WriteError> {
+        let data = BTreeMap::from([(OWN_TARGETS_KEY.to_owned(), targets.to_string())]);
+        let name = own_targets_map(binding);
+        self.writer.apply_config_map(&name, &data).await
     }
 
     async fn read_records(&self) -> Result<BTreeMap<String, String>, WriteError> {

@@ -105,6 +105,8 @@ fn key(stack: &StackId) -> Option<String> {
         StackKind::Cluster => return Some("cluster".to_owned()),
         StackKind::AlbGateway => "alb",
         StackKind::NlbGateway => "nlb",
+        // They have none.
+        StackKind::Binding => return None,
     };
     let key = format!("{kind}.{}.{}", stack.namespace, stack.name);
     (key.len() <= KEY_MAX).then_some(key)

@@ -21,18 +21,20 @@ mod outcome;
 mod pods;
 mod routes;
 mod slots;
+mod user_bindings;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use elbow_api::{GatewayController, Kind, NamespacedName, Object, ObjectRef, Read, Snapshot};
 use elbow_cluster::live::WriteError;
-use elbow_reconcile::{GateVerdict, Report, Timestamp};
+use elbow_reconcile::{BindingReport, GateVerdict, Report, Timestamp};
 use serde_json::Value;
 
 use crate::ports::Write;
 use outcome::Outcome;
 use slots::Slot;
 pub(crate) use slots::version;
+use user_bindings::BindingOutcome;
 
 /// Writes that may be out at once. The API server has its own fairness; this bounds what a start with
 /// many objects costs it.
@@ -43,6 +45,10 @@ const WRITES_MAX: usize = 16;
 pub(crate) struct Scribe {
     /// What each Gateway came to.
     outcomes: BTreeMap<NamespacedName, Outcome>,
+    /// What each TargetGroupBinding came to that a user wrote.
+    binding_outcomes: BTreeMap<NamespacedName, BindingOutcome>,
+    /// TargetGroupBindings that are to have the finalizer.
+    protected_bindings: BTreeSet<NamespacedName>,
     /// Gateways that are to have a controller's finalizer.
     protected: BTreeSet<(NamespacedName, GatewayController)>,
     /// TargetGroupBindings by the Gateway that their labels name.
@@ -145,6 +151,24 @@ impl Scribe {
     pub(crate) fn protect(&mut self, gateway: &NamespacedName, controller: GatewayController) {
         self.protected.insert((gateway.clone(), controller));
         self.dirty.insert(gateway_ref(gateway));
+    }
+
+    /// Takes in what a TargetGroupBinding came to that a user wrote.
+    pub(crate) fn binding_reported(&mut self, binding: &NamespacedName, report: &BindingReport) {
+        if report.is_of_nothing() {
+            self.binding_outcomes.remove(binding);
+            self.protected_bindings.remove(binding);
+        } else {
+            let outcome = BindingOutcome::of(report);
+            self.binding_outcomes.insert(binding.clone(), outcome);
+        }
+        self.dirty.insert(binding_ref(binding));
+    }
+
+    /// A TargetGroupBinding is to have the finalizer.
+    pub(crate) fn protect_binding(&mut self, binding: &NamespacedName) {
+        self.protected_bindings.insert(binding.clone());
+        self.dirty.insert(binding_ref(binding));
     }
 
     /// Takes in the answer to a write. Answers with what somebody has to be told.
@@ -259,7 +283,7 @@ impl Scribe {
             | Kind::ListenerRuleConfiguration => {
                 configurations::next_write(self, current?, snapshot, wall)
             }
-            Kind::TargetGroupBinding => self.for_binding(object, current, snapshot),
+            Kind::TargetGroupBinding => self.for_binding(object, current, snapshot, wall),
             Kind::Pod => self.for_pod(object, current?, wall),
             _ => None,
         }
@@ -297,6 +321,11 @@ fn is_deleted(object: &Object) -> bool {
 fn gateway_ref(gateway: &NamespacedName) -> ObjectRef {
     let NamespacedName { namespace, name } = gateway;
     ObjectRef::new(Kind::Gateway, namespace.clone(), name.clone())
+}
+
+fn binding_ref(binding: &NamespacedName) -> ObjectRef {
+    let NamespacedName { namespace, name } = binding;
+    ObjectRef::new(Kind::TargetGroupBinding, namespace.clone(), name.clone())
 }
 
 /// Whether anything is ever written to objects of the kind.

@@ -15,6 +15,7 @@ use crate::ec2::state::{
     Address, Direction, Instance, InstanceState, Interface, InternetGateway, Peer, RouteTable,
     RuleKey, SecurityGroup, SecurityGroupRule, Subnet, Vpc,
 };
+use crate::generated::elbv2::CreateTargetGroupInput;
 use crate::{Emulator, Timestamp};
 
 /// Why something cannot be added to the world.
@@ -35,6 +36,8 @@ pub enum WorldError {
     Full(String),
     /// The PEM text of a certificate cannot be read.
     Certificate(String),
+    /// CreateTargetGroup would refuse the target group.
+    TargetGroup(String),
 }
 
 impl fmt::Display for WorldError {
@@ -45,6 +48,7 @@ impl fmt::Display for WorldError {
             Self::Outside { inner, outer } => write!(f, "{inner} does not lie in {outer}"),
             Self::Full(id) => write!(f, "{id} has no address left"),
             Self::Certificate(reason) => write!(f, "the certificate cannot be used: {reason}"),
+            Self::TargetGroup(reason) => write!(f, "there can be no such target group: {reason}"),
         }
     }
 }
@@ -159,6 +163,25 @@ pub struct CertificateSpec {
     pub created_at: Timestamp,
     /// Tags.
     pub tags: BTreeMap<String, String>,
+}
+
+/// A target group that somebody made whom no request tells of.
+#[derive(Clone, Debug)]
+pub struct TargetGroupSpec {
+    /// Made up when left out; it contains the name.
+    pub arn: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// `instance` or `ip`.
+    pub target_type: String,
+    /// As ELBv2 spells it, `HTTP` for example.
+    pub protocol: String,
+    /// Its port.
+    pub port: u16,
+    /// The VPC of its targets.
+    pub vpc_id: String,
+    /// `ipv4` or `ipv6`.
+    pub ip_address_type: String,
 }
 
 impl VpcSpec {
@@ -502,6 +525,29 @@ impl Emulator {
         free(&self.acm.certificates, &arn)?;
         let certificate = crate::acm::issued(arn.clone(), spec).map_err(WorldError::Certificate)?;
         self.acm.certificates.insert(arn.clone(), certificate);
+        self.touch();
+        Ok(arn)
+    }
+
+    /// Adds a target group without targets, with AWS's defaults for all that the specification leaves open.
+    pub fn add_target_group(&mut self, spec: TargetGroupSpec) -> Result<String, WorldError> {
+        let mut groups = self.elbv2.target_groups.values();
+        let is_taken = groups.any(|group| group.name == spec.name);
+        if is_taken {
+            return Err(WorldError::Exists(spec.arn.unwrap_or(spec.name)));
+        }
+        let input = CreateTargetGroupInput {
+            name: spec.name,
+            target_type: Some(spec.target_type),
+            protocol: Some(spec.protocol),
+            port: Some(i32::from(spec.port)),
+            vpc_id: Some(spec.vpc_id),
+            ip_address_type: Some(spec.ip_address_type),
+            ..CreateTargetGroupInput::default()
+        };
+        let arn = self
+            .place_target_group(&input, spec.arn)
+            .map_err(|error| WorldError::TargetGroup(error.message))?;
         self.touch();
         Ok(arn)
     }

@@ -13,9 +13,10 @@ use elbow_emulator::Emulator;
 use elbow_emulator::acm::CertificatePem;
 use elbow_emulator::world::{
     AddressSpec, CertificateSpec, InstanceSpec, RouteTableSpec, SecurityGroupSpec, SubnetSpec,
-    VpcSpec, WorldError,
+    TargetGroupSpec, VpcSpec, WorldError,
 };
-use elbow_model::{CertificateArn, SecurityGroupId, VpcId};
+use elbow_model::stack::{Protocol, TargetFamily, TargetType};
+use elbow_model::{CertificateArn, Port, SecurityGroupId, VpcId};
 use ipnet::{Ipv4Net, Ipv6Net};
 
 /// The network that eksctl gives a cluster, so that addresses in examples look familiar.
@@ -55,6 +56,23 @@ pub struct Wanted {
     pub allocation_ids: BTreeSet<String>,
     /// Managed prefix lists, by id.
     pub prefix_lists: BTreeSet<String>,
+    /// Target groups, by name.
+    pub target_groups: BTreeMap<String, WantedTargetGroup>,
+}
+
+/// A target group that a TargetGroupBinding names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedTargetGroup {
+    /// Its ARN; made up when left out.
+    pub arn: Option<String>,
+    /// What its targets are.
+    pub target_type: TargetType,
+    /// Its protocol.
+    pub protocol: Protocol,
+    /// Its port.
+    pub port: Port,
+    /// Its address family.
+    pub ip_address_type: TargetFamily,
 }
 
 /// A subnet that a configuration names, or selects by tags.
@@ -167,6 +185,7 @@ pub fn build(emulator: &mut Emulator, wanted: &Wanted) -> Result<World, WorldErr
     builder.nodes()?;
     builder.addresses()?;
     builder.certificates()?;
+    builder.target_groups()?;
     Ok(builder.world)
 }
 
@@ -184,6 +203,7 @@ pub fn extend(
     builder.nodes()?;
     builder.addresses()?;
     builder.certificates()?;
+    builder.target_groups()?;
     Ok(builder.world)
 }
 
@@ -465,6 +485,26 @@ impl<'a> Builder<'a> {
             };
             if let Some(arn) = unless_there(self.emulator.add_certificate(spec))? {
                 self.note("certificate", arn, wanted.domains.join(", "));
+            }
+        }
+        Ok(())
+    }
+
+    fn target_groups(&mut self) -> Result<(), WorldError> {
+        for (name, wanted) in &self.wanted.target_groups {
+            let spec = TargetGroupSpec {
+                arn: wanted.arn.clone(),
+                name: name.clone(),
+                target_type: wanted.target_type.as_str().to_owned(),
+                protocol: wanted.protocol.as_str().to_owned(),
+                port: wanted.port.get(),
+                vpc_id: self.vpc(),
+                ip_address_type: wanted.ip_address_type.as_str().to_owned(),
+            };
+            let (target_type, protocol) = (wanted.target_type, wanted.protocol);
+            if let Some(arn) = unless_there(self.emulator.add_target_group(spec))? {
+                let note = format!("{}, {}", target_type.as_str(), protocol.as_str());
+                self.note("target group", arn, note);
             }
         }
         Ok(())

@@ -233,8 +233,11 @@ pub enum AwsCall {
         listener: ListenerArn,
         marker: Option<String>,
     },
+    /// Those of these ARNs, or those of these names, or all: AWS takes only one of the two lists, and
+    /// refuses the call when one of them is not there.
     DescribeTargetGroups {
         arns: Vec<TargetGroupArn>,
+        names: Vec<String>,
         marker: Option<String>,
     },
     DescribeTargetGroupAttributes {

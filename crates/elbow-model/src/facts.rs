@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::Tags;
+use crate::aws_call::TargetGroupDescription;
 use crate::ids::{CertificateArn, ResourceId, SecurityGroupId, SubnetId, VpcId};
 use crate::stack::{Scheme, StackId};
 
@@ -30,6 +31,10 @@ pub enum FactQuery {
     Certificates,
     /// The load balancer that carries the tags of this Stack: [`Facts::load_balancers`].
     LoadBalancerOf(StackId),
+    /// The target group of that name, whoever made it: [`Facts::target_groups`].
+    TargetGroup(String),
+    /// Another VPC than the cluster's: [`Facts::other_vpcs`].
+    OtherVpc(VpcId),
 }
 
 /// What has been looked up.
@@ -50,6 +55,11 @@ pub struct Facts {
     pub certificates: Option<BTreeMap<CertificateArn, Certificate>>,
     /// The load balancer of a Stack, if there is one.
     pub load_balancers: BTreeMap<StackId, Option<ExistingLoadBalancer>>,
+    /// Target groups that TargetGroupBindings name, by name: an ARN contains it, and one name is one
+    /// group in an account and region. `None` where there is no such group.
+    pub target_groups: BTreeMap<String, Option<TargetGroupDescription>>,
+    /// VPCs beside the cluster's; `None` where there is no such VPC.
+    pub other_vpcs: BTreeMap<VpcId, Option<Vpc>>,
     /// Certificates that were imported from Secrets of this cluster, by resource id. Never asked for:
     /// whoever observes the cluster's Stack knows them.
     pub imported_certificates: BTreeMap<ResourceId, CertificateArn>,
@@ -70,6 +80,8 @@ impl Facts {
             }
             FactQuery::Certificates => self.certificates.is_some(),
             FactQuery::LoadBalancerOf(stack) => self.load_balancers.contains_key(stack),
+            FactQuery::TargetGroup(name) => self.target_groups.contains_key(name),
+            FactQuery::OtherVpc(vpc_id) => self.other_vpcs.contains_key(vpc_id),
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod classify;
 pub mod facts;
 pub mod ids;
 pub mod observed;
+pub mod own_targets;
 pub mod rule;
 pub mod stack;
 
@@ -21,6 +22,7 @@ pub use certificate::{CertificateMaterial, ImportedCertificate, SecretContent};
 pub use facts::{FactQuery, Facts};
 pub use ids::*;
 pub use observed::{Observed, ObservedStack};
+pub use own_targets::OwnTargets;
 pub use stack::{Cause, Ref, ResourceKey, ResourceKind, Stack, StackId, StackKind};
 
 /// Tags of an AWS resource, by key.

@@ -2,7 +2,8 @@
 //!
 //! In: assembled by the round from the answers of AWS. Out: read by the planner. What always holds:
 //! every resource in here carries the cluster tag and the tags of the Stack it is listed under, so
-//! that whatever the planner changes or deletes is ours.
+//! that whatever the planner changes or deletes is ours. The exception is the target group that a user's
+//! TargetGroupBinding names: it is listed under the binding, and only its targets are ever changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +18,7 @@ use crate::stack::{
     HealthCheck, IngressRule, IpAddressType, LoadBalancerType, Protocol, ProtocolVersion, Scheme,
     StackId, Target, TargetFamily, TargetType,
 };
-use crate::{Attributes, Tags};
+use crate::{Attributes, OwnTargets, Tags};
 
 /// What is there, by Stack.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -200,6 +201,10 @@ pub struct ObservedTargetGroup {
     pub load_balancers: BTreeSet<LoadBalancerArn>,
     /// Its targets, by id and port.
     pub targets: Vec<ObservedTarget>,
+    /// Which of them this cluster has registered, where several clusters share the group; `None` where
+    /// nothing is known of it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub own: Option<OwnTargets>,
 }
 
 /// A registered target.

@@ -28,13 +28,17 @@ pub enum StackKind {
     AlbGateway,
     /// A Gateway of the class controller `gateway.k8s.aws/nlb`.
     NlbGateway,
+    /// A TargetGroupBinding that a user wrote. Its target group is not ours and carries no tags of
+    /// ours: the binding names it by its ARN, which is its resource id here, and of all there is about
+    /// it only targets are ever changed.
+    Binding,
 }
 
 impl StackKind {
-    /// Prefix of the tags `<prefix>/stack` and `<prefix>/resource`.
+    /// Prefix of the tags `<prefix>/stack` and `<prefix>/resource`. Nothing carries those of a binding.
     pub const fn tag_prefix(self) -> &'static str {
         match self {
-            Self::Cluster => "elbv2.k8s.aws",
+            Self::Cluster | Self::Binding => "elbv2.k8s.aws",
             Self::AlbGateway => "gateway.k8s.aws.alb",
             Self::NlbGateway => "gateway.k8s.aws.nlb",
         }
@@ -49,9 +53,9 @@ pub const CLUSTER_TAG: &str = "elbv2.k8s.aws/cluster";
 pub struct StackId {
     /// What it was made from.
     pub kind: StackKind,
-    /// Namespace of the Gateway; empty for the cluster's own.
+    /// Namespace of the Gateway or TargetGroupBinding; empty for the cluster's own.
     pub namespace: String,
-    /// Name of the Gateway; empty for the cluster's own.
+    /// Name of the Gateway or TargetGroupBinding; empty for the cluster's own.
     pub name: String,
 }
 
@@ -63,7 +67,7 @@ impl StackId {
         name: String::new(),
     };
 
-    /// The Stack of a Gateway.
+    /// The Stack of a Gateway or TargetGroupBinding.
     pub fn new(kind: StackKind, namespace: impl Into<String>, name: impl Into<String>) -> Self {
         Self {
             kind,
@@ -106,6 +110,9 @@ impl fmt::Display for StackId {
             StackKind::Cluster => f.write_str("cluster"),
             StackKind::AlbGateway | StackKind::NlbGateway => {
                 write!(f, "{}/{}", self.namespace, self.name)
+            }
+            StackKind::Binding => {
+                write!(f, "TargetGroupBinding {}/{}", self.namespace, self.name)
             }
         }
     }
@@ -646,8 +653,35 @@ pub struct TargetGroup {
     pub tags: Tags,
     /// The targets that are to be registered.
     pub targets: Vec<Target>,
+    /// Who registers targets in the group.
+    #[serde(skip_serializing_if = "Sharing::is_exclusive", default)]
+    pub sharing: Sharing,
     /// Because of which objects.
     pub causes: Vec<Cause>,
+}
+
+/// Who registers targets in a target group.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Sharing {
+    /// This cluster alone: a target that is not wanted is deregistered, whoever registered it.
+    #[default]
+    Exclusive,
+    /// Several clusters: only what this one is known to have registered is deregistered
+    /// ([`OwnTargets`](crate::OwnTargets)).
+    Clusters {
+        /// Namespace of the TargetGroupBinding under which that is kept.
+        namespace: String,
+        /// Name of that TargetGroupBinding.
+        binding: String,
+    },
+}
+
+impl Sharing {
+    /// Whether this cluster alone registers targets.
+    pub fn is_exclusive(&self) -> bool {
+        *self == Self::Exclusive
+    }
 }
 
 /// The health check of a target group, with every default filled in.

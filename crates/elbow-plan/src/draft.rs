@@ -60,11 +60,16 @@ impl Draft {
     fn owner(&self) -> Vec<Cause> {
         match self.stack.kind {
             StackKind::Cluster => Vec::new(),
-            StackKind::AlbGateway | StackKind::NlbGateway => vec![Cause {
-                kind: "Gateway".to_owned(),
-                namespace: self.stack.namespace.clone(),
-                name: self.stack.name.clone(),
-            }],
+            StackKind::AlbGateway | StackKind::NlbGateway => vec![self.owner_of_kind("Gateway")],
+            StackKind::Binding => vec![self.owner_of_kind("TargetGroupBinding")],
+        }
+    }
+
+    fn owner_of_kind(&self, kind: &str) -> Cause {
+        Cause {
+            kind: kind.to_owned(),
+            namespace: self.stack.namespace.clone(),
+            name: self.stack.name.clone(),
         }
     }
 }

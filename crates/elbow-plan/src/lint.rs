@@ -31,6 +31,7 @@ impl fmt::Display for Violation {
 pub fn lint(plan: &Plan, observed: &Observed, cluster_name: &str) -> Vec<Violation> {
     let mut found = Vec::new();
     let owned = owned_ids(observed, cluster_name);
+    let named = named_groups(observed);
     let mut provided: BTreeMap<&ResourceKey, StepId> = BTreeMap::new();
     let mut numbers = BTreeSet::new();
     for (step, expected) in plan.steps.iter().zip(1..) {
@@ -56,7 +57,11 @@ pub fn lint(plan: &Plan, observed: &Observed, cluster_name: &str) -> Vec<Violati
         }
         let needs = match &step.kind {
             StepKind::Call(call) => {
-                check_call(step, call, &owned, cluster_name, &mut report);
+                if step.stack.kind == StackKind::Binding {
+                    check_call_of_binding(step, call, &named, &mut report);
+                } else {
+                    check_call(step, call, &owned, cluster_name, &mut report);
+                }
                 refs::needs(call)
             }
             StepKind::Wait(wait) => refs::needs_of_wait(wait).cloned().into_iter().collect(),
@@ -89,10 +94,50 @@ pub fn lint(plan: &Plan, observed: &Observed, cluster_name: &str) -> Vec<Violati
     found
 }
 
+/// The target groups that users' TargetGroupBindings name, by binding. Their tags prove nothing.
+fn named_groups(observed: &Observed) -> BTreeMap<&StackId, BTreeSet<&str>> {
+    let stacks = observed.stacks.iter();
+    let bindings = stacks.filter(|(id, _)| id.kind == StackKind::Binding);
+    bindings
+        .map(|(id, there)| {
+            let groups = there.target_groups.iter();
+            (id, groups.map(|group| group.arn.as_str()).collect())
+        })
+        .collect()
+}
+
+/// Of a target group that a binding names, the targets are all that may change.
+fn check_call_of_binding(
+    step: &Step,
+    call: &AwsCall,
+    named: &BTreeMap<&StackId, BTreeSet<&str>>,
+    report: &mut impl FnMut(String),
+) {
+    let (AwsCall::RegisterTargets { target_group, .. }
+    | AwsCall::DeregisterTargets { target_group, .. }) = call
+    else {
+        report(format!(
+            "does more than change targets: {}",
+            call.operation()
+        ));
+        return;
+    };
+    let is_named = target_group.known().is_some_and(|arn| {
+        let groups = named.get(&step.stack);
+        groups.is_some_and(|groups| groups.contains(arn.as_str()))
+    });
+    if !is_named {
+        report(format!(
+            "touches {target_group}, which its binding does not name"
+        ));
+    }
+}
+
 /// Ids and ARNs that the tags prove ours, those of listeners and rules by their load balancer.
 fn owned_ids(observed: &Observed, cluster_name: &str) -> BTreeSet<String> {
     let mut ids = BTreeSet::new();
-    for (stack, resources) in &observed.stacks {
+    let stacks = observed.stacks.iter();
+    for (stack, resources) in stacks.filter(|(id, _)| id.kind != StackKind::Binding) {
         ids.extend(owned_ids_of(stack, resources, cluster_name));
     }
     ids

@@ -32,6 +32,7 @@ use crate::pairing::{Balancer, Pairing};
 use crate::plan::{Action, Plan, StepId};
 use crate::policy::Policy;
 use crate::tags::{Legacy, difference};
+use crate::targets::plan_targets;
 use crate::{certificate, listener, load_balancer, security_group, target_group};
 
 /// What is known of the resources that all Stacks share.
@@ -208,9 +209,13 @@ pub fn plan<'a>(
     let cluster = ClusterView::of(observed).keeping(certificates_in_use(observed.stacks.values()));
     let stacks: BTreeMap<&StackId, &Stack> = stacks.into_iter().map(|s| (&s.id, s)).collect();
     let plan_one = |stack: &Stack| {
+        let observed = observed.stacks.get(&stack.id).unwrap_or(&nothing);
+        if stack.id.kind == StackKind::Binding {
+            return plan_targets(stack, observed, policy);
+        }
         plan_stack(Input {
             desired: stack,
-            observed: observed.stacks.get(&stack.id).unwrap_or(&nothing),
+            observed,
             cluster: &cluster,
             policy,
         })

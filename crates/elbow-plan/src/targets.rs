@@ -6,13 +6,18 @@
 //!
 //! Targets are a lane of their own: a changed EndpointSlice needs [`plan_targets`], which looks at nothing
 //! but groups that are there already.
+//!
+//! Where several clusters share a group, only what this one has registered is deregistered
+//! ([`Sharing::Clusters`]); while that is not known, nothing is. The target group of a user's
+//! TargetGroupBinding is not ours and carries no tags of ours: it is known by its ARN, which the binding
+//! names, and nothing but its targets is ever planned, which [`crate::lint()`] checks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use elbow_model::ids::{ResourceId, TargetGroupArn};
 use elbow_model::observed::{ObservedTarget, ObservedTargetGroup, TargetState};
-use elbow_model::stack::{Target, TargetGroup};
-use elbow_model::{AwsCall, ObservedStack, Ref, ResourceKind, Stack, StackId};
+use elbow_model::stack::{Sharing, Target, TargetGroup};
+use elbow_model::{AwsCall, ObservedStack, Ref, ResourceKind, Stack, StackId, StackKind};
 
 use crate::draft::Draft;
 use crate::hazards::Hazard;
@@ -42,11 +47,23 @@ pub fn are_drained(targets: &[ObservedTarget]) -> bool {
 
 /// Plans the targets of the groups that are there, and nothing else.
 pub fn plan_targets(stack: &Stack, observed: &ObservedStack, policy: &Policy) -> Plan {
-    let pairing = Pairing::new(stack, observed, &ClusterView::default());
     let mut draft = Draft::new(&stack.id);
-    for (id, desired) in &stack.target_groups {
-        if let Some(Some(group)) = pairing.groups.get(id) {
-            change_targets(&mut draft, &stack.id, id, desired, group, policy);
+    let mut change = |id, desired, group| {
+        change_targets(&mut draft, &stack.id, id, desired, group, policy);
+    };
+    if stack.id.kind == StackKind::Binding {
+        for (arn, desired) in &stack.target_groups {
+            let mut groups = observed.target_groups.iter();
+            if let Some(group) = groups.find(|group| group.arn.as_str() == arn.as_str()) {
+                change(arn, desired, group);
+            }
+        }
+    } else {
+        let pairing = Pairing::new(stack, observed, &ClusterView::default());
+        for (id, desired) in &stack.target_groups {
+            if let Some(Some(group)) = pairing.groups.get(id) {
+                change(id, desired, group);
+            }
         }
     }
     policy.apply(draft.finish(Vec::new()))
@@ -75,10 +92,19 @@ pub(crate) fn change_targets(
         .collect();
     missing.sort();
     missing.dedup();
+    let wanted: BTreeSet<_> = desired.targets.iter().map(key).collect();
+    let may_go = |target: &Target| match desired.sharing {
+        Sharing::Exclusive => true,
+        Sharing::Clusters { .. } => observed
+            .own
+            .as_ref()
+            .is_some_and(|own| own.contains(target)),
+    };
     let mut surplus: Vec<&Target> = registered
         .iter()
-        .filter(|(found, _)| !desired.targets.iter().any(|target| key(target) == **found))
+        .filter(|(found, _)| !wanted.contains(*found))
         .map(|(_, t)| &t.target)
+        .filter(|target| may_go(target))
         .collect();
     surplus.sort();
 

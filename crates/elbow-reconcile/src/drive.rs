@@ -8,11 +8,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use elbow_api::{Diagnostic, NamespacedName, Snapshot};
-use elbow_model::{AwsAnswer, AwsCall, AwsError, Observed, Stack};
+use elbow_model::{AwsAnswer, AwsCall, AwsError, Observed, OwnTargets, Stack};
 use elbow_plan::Plan;
 use elbow_plan::policy::Mode;
 
-use crate::front::Report;
+use crate::front::{BindingReport, Report};
 use crate::machine::{Effect, Input, Reconciler, RoundResult, Unit};
 use crate::settings::Settings;
 use crate::time::Timestamp;
@@ -25,6 +25,8 @@ pub type Aws<'a> = dyn FnMut(Timestamp, &AwsCall) -> Result<AwsAnswer, AwsError>
 pub struct PlanReport {
     /// What each Gateway comes to.
     pub reports: BTreeMap<NamespacedName, Report>,
+    /// What each TargetGroupBinding comes to that a user wrote.
+    pub bindings: BTreeMap<NamespacedName, BindingReport>,
     /// The plan of each unit that has anything to do.
     pub plans: BTreeMap<Unit, Plan>,
     /// Units for which AWS could not be asked.
@@ -53,6 +55,7 @@ impl PlanReport {
             .reports
             .values()
             .flat_map(Report::diagnostics)
+            .chain(self.bindings.values().flat_map(BindingReport::diagnostics))
             .cloned()
             .collect();
         all.sort();
@@ -97,6 +100,10 @@ impl PlanReport {
             Effect::Report { gateway, report } => {
                 self.reports
                     .insert(gateway.clone(), report.as_ref().clone());
+            }
+            Effect::BindingReport { binding, report } => {
+                self.bindings
+                    .insert(binding.clone(), report.as_ref().clone());
             }
             Effect::PlanReady { unit, plan } => {
                 self.plans
@@ -180,12 +187,34 @@ pub fn converge(
     }
 }
 
+/// Keeps in memory what an effect asks to keep about the targets of shared groups. Answers with what to
+/// tell the machine; `None` for an effect that is about something else.
+pub fn keep_own_targets(
+    kept: &mut BTreeMap<NamespacedName, OwnTargets>,
+    effect: &Effect,
+) -> Option<Input> {
+    let binding = match effect {
+        Effect::ReadOwnTargets { binding } => binding,
+        Effect::KeepOwnTargets { binding, targets } => {
+            kept.insert(binding.clone(), targets.clone());
+            binding
+        }
+        _ => return None,
+    };
+    Some(Input::OwnTargets {
+        binding: binding.clone(),
+        result: Ok(kept.get(binding).cloned()),
+    })
+}
+
 /// Carries out effects one after the other.
 #[derive(Debug)]
 pub struct Driver {
     now: Timestamp,
     effects: VecDeque<Effect>,
     wake_at: Option<Timestamp>,
+    /// What the machine has asked to keep, by binding.
+    own_targets: BTreeMap<NamespacedName, OwnTargets>,
 }
 
 impl Driver {
@@ -195,7 +224,16 @@ impl Driver {
             now,
             effects: VecDeque::new(),
             wake_at: None,
+            own_targets: BTreeMap::new(),
         }
+    }
+
+    /// Keeps what an earlier machine asked to keep about the targets of a binding; `None` for nothing.
+    pub fn keep_own_targets(&mut self, binding: NamespacedName, targets: Option<OwnTargets>) {
+        match targets {
+            Some(targets) => self.own_targets.insert(binding, targets),
+            None => self.own_targets.remove(&binding),
+        };
     }
 
     /// The time.
@@ -227,9 +265,15 @@ impl Driver {
     ) -> bool {
         if let Some(effect) = self.effects.pop_front() {
             on_effect(&effect);
-            if let Effect::Aws { id, call } = effect {
-                let result = aws(self.now, &call);
-                self.send(reconciler, snapshot, Input::AwsAnswered { id, result });
+            let answer = match effect {
+                Effect::Aws { id, call } => {
+                    let result = aws(self.now, &call);
+                    Some(Input::AwsAnswered { id, result })
+                }
+                effect => keep_own_targets(&mut self.own_targets, &effect),
+            };
+            if let Some(input) = answer {
+                self.send(reconciler, snapshot, input);
             }
             return true;
         }

@@ -5,12 +5,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use elbow_model::aws_call::{Page, RouteTable};
-use elbow_model::facts::{Certificate, ExistingLoadBalancer, Subnet};
+use elbow_model::aws_call::{Page, RouteTable, TargetGroupDescription};
+use elbow_model::facts::{Certificate, ExistingLoadBalancer, Subnet, Vpc};
 use elbow_model::{
     AwsAnswer, AwsCall, AwsError, CertificateArn, ErrorClass, FactQuery, Facts, Observed, StackId,
     SubnetId, Tags, VpcId,
 };
+
+/// Target groups that are asked for in one call. AWS documents no limit; it is that of load balancers and
+/// tags.
+const GROUPS_PER_DESCRIBE: usize = 20;
 
 /// A fact look-up under way.
 #[derive(Debug)]
@@ -21,6 +25,8 @@ pub struct FactLookup {
     outstanding: usize,
     subnets: Vec<Subnet>,
     route_tables: Vec<RouteTable>,
+    target_groups: BTreeMap<String, TargetGroupDescription>,
+    other_vpcs: BTreeMap<VpcId, Vpc>,
     listed_certificates: BTreeSet<CertificateArn>,
     facts: Facts,
 }
@@ -40,6 +46,8 @@ impl FactLookup {
             outstanding: 0,
             subnets: Vec::new(),
             route_tables: Vec::new(),
+            target_groups: BTreeMap::new(),
+            other_vpcs: BTreeMap::new(),
             listed_certificates: BTreeSet::new(),
             facts: Facts::default(),
         };
@@ -65,6 +73,17 @@ impl FactLookup {
             Err(error) => match (call, error.class) {
                 (AwsCall::DescribeCertificate { certificate }, ErrorClass::NotFound) => {
                     self.listed_certificates.remove(certificate);
+                    Vec::new()
+                }
+                // One name that is nobody's fails the whole call: halve it until only that one is left.
+                (AwsCall::DescribeTargetGroups { names, .. }, ErrorClass::NotFound) => {
+                    let (left, right) = names.split_at(names.len() / 2);
+                    let halves = [left, right].into_iter().filter(|_| names.len() > 1);
+                    halves.map(target_groups).collect()
+                }
+                (AwsCall::DescribeVpcs { vpc_id }, ErrorClass::NotFound | ErrorClass::Invalid)
+                    if *vpc_id != self.vpc_id =>
+                {
                     Vec::new()
                 }
                 _ => return Err(error),
@@ -111,6 +130,14 @@ impl FactLookup {
                     );
                 }
                 FactQuery::LoadBalancerOf(_) => {}
+                FactQuery::TargetGroup(name) => {
+                    let found = self.target_groups.get(name).cloned();
+                    facts.target_groups.insert(name.clone(), found);
+                }
+                FactQuery::OtherVpc(vpc_id) => {
+                    let found = self.other_vpcs.get(vpc_id).cloned();
+                    facts.other_vpcs.insert(vpc_id.clone(), found);
+                }
             }
         }
     }
@@ -143,10 +170,22 @@ impl FactLookup {
             calls.push(AwsCall::ListCertificates { marker: None });
         }
         for query in &self.queries {
-            if let FactQuery::SecurityGroupsByName(name) = query {
-                calls.push(self.security_groups(name, None));
+            match query {
+                FactQuery::SecurityGroupsByName(name) => {
+                    calls.push(self.security_groups(name, None));
+                }
+                FactQuery::OtherVpc(vpc_id) => calls.push(AwsCall::DescribeVpcs {
+                    vpc_id: vpc_id.clone(),
+                }),
+                _ => {}
             }
         }
+        let names = self.queries.iter().filter_map(|query| match query {
+            FactQuery::TargetGroup(name) => Some(name.clone()),
+            _ => None,
+        });
+        let names: Vec<String> = names.collect();
+        calls.extend(names.chunks(GROUPS_PER_DESCRIBE).map(target_groups));
         calls
     }
 
@@ -160,6 +199,21 @@ impl FactLookup {
 
     fn fold(&mut self, call: &AwsCall, answer: AwsAnswer) -> Result<Vec<AwsCall>, AwsError> {
         Ok(match (call, answer) {
+            (AwsCall::DescribeVpcs { vpc_id }, AwsAnswer::Vpc(vpc)) if *vpc_id != self.vpc_id => {
+                self.other_vpcs.extend(vpc.map(|vpc| (vpc_id.clone(), vpc)));
+                Vec::new()
+            }
+            (AwsCall::DescribeTargetGroups { names, .. }, AwsAnswer::TargetGroups(page)) => {
+                let more = next_page(&page, |marker| AwsCall::DescribeTargetGroups {
+                    arns: Vec::new(),
+                    names: names.clone(),
+                    marker,
+                });
+                let found = page.items.into_iter();
+                self.target_groups
+                    .extend(found.map(|group| (group.name.clone(), group)));
+                more
+            }
             (AwsCall::DescribeVpcs { vpc_id }, AwsAnswer::Vpc(vpc)) => {
                 let Some(vpc) = vpc else {
                     return Err(no_vpc(vpc_id));
@@ -245,6 +299,14 @@ pub fn existing_load_balancer(
         scheme: lb.scheme,
         subnets: lb.subnets.clone(),
     })
+}
+
+fn target_groups(names: &[String]) -> AwsCall {
+    AwsCall::DescribeTargetGroups {
+        arns: Vec::new(),
+        names: names.to_vec(),
+        marker: None,
+    }
 }
 
 fn no_vpc(vpc_id: &VpcId) -> AwsError {

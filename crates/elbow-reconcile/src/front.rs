@@ -3,6 +3,8 @@
 //! In: the Snapshot, facts, settings. Out: [`Translation`], [`Report`] and plans. Everybody who wants
 //! to know what would be done, `elbow plan` as well as the controller, comes through here.
 
+mod bindings;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -24,6 +26,9 @@ use elbow_translate::{Settings, SharedUse};
 
 use crate::execute::Failure;
 use crate::machine::RoundResult;
+
+pub use bindings::BindingReport;
+pub(crate) use bindings::translate_binding;
 
 /// What translation answers.
 pub(crate) enum Translation {
@@ -88,30 +93,12 @@ impl Report {
     /// What did not succeed in its last round, and is not mended by trying again: somebody has to do
     /// something about it.
     pub fn failures(&self) -> Vec<&Failure> {
-        let Some(RoundResult::Incomplete { outcome }) = &self.result else {
-            return Vec::new();
-        };
-        let lasting = outcome
-            .failures
-            .iter()
-            .filter(|f| is_lasting(f.error.class));
-        lasting.collect()
+        lasting_failures(self.result.as_ref())
     }
 
     /// The same in words, for the Gateway's condition.
     pub fn failure(&self) -> Option<String> {
-        if let Some(RoundResult::LookupFailed { error }) = &self.result {
-            return is_lasting(error.class).then(|| format!("AWS cannot be asked: {error}"));
-        }
-        let failures = self.failures();
-        let shown = failures.iter().take(FAILURES_SHOWN_MAX);
-        let mut words: Vec<String> = shown
-            .map(|failure| format!("{} failed: {}", failure.operation, failure.error))
-            .collect();
-        if failures.len() > FAILURES_SHOWN_MAX {
-            words.push(format!("and {} more", failures.len() - FAILURES_SHOWN_MAX));
-        }
-        (!words.is_empty()).then(|| words.join("; "))
+        failure_text(self.result.as_ref())
     }
 
     /// The load balancer that the Gateway asks for, if it is there. While another one is being
@@ -255,6 +242,31 @@ impl Report {
     }
 }
 
+/// Failures of a round that are not mended by trying again.
+fn lasting_failures(result: Option<&RoundResult>) -> Vec<&Failure> {
+    let Some(RoundResult::Incomplete { outcome }) = result else {
+        return Vec::new();
+    };
+    let failures = outcome.failures.iter();
+    failures.filter(|f| is_lasting(f.error.class)).collect()
+}
+
+/// The same in words, for a condition.
+fn failure_text(result: Option<&RoundResult>) -> Option<String> {
+    if let Some(RoundResult::LookupFailed { error }) = result {
+        return is_lasting(error.class).then(|| format!("AWS cannot be asked: {error}"));
+    }
+    let failures = lasting_failures(result);
+    let shown = failures.iter().take(FAILURES_SHOWN_MAX);
+    let mut words: Vec<String> = shown
+        .map(|failure| format!("{} failed: {}", failure.operation, failure.error))
+        .collect();
+    if failures.len() > FAILURES_SHOWN_MAX {
+        words.push(format!("and {} more", failures.len() - FAILURES_SHOWN_MAX));
+    }
+    (!words.is_empty()).then(|| words.join("; "))
+}
+
 /// Translates a Gateway. One that is not in the Snapshot asks for nothing.
 pub(crate) fn translate(
     snapshot: &Snapshot,
@@ -377,7 +389,10 @@ pub(crate) fn is_about_endpoints(read: &Read) -> bool {
         Read::EndpointSlicesOf(_) => true,
         Read::Object(object) => is_about(object.kind),
         Read::All(kind) | Read::InNamespace(kind, _) => is_about(*kind),
-        Read::RoutesOf(..) | Read::GatewaysOf(_) | Read::ListenerSetsOf(_) => false,
+        Read::RoutesOf(..)
+        | Read::GatewaysOf(_)
+        | Read::ListenerSetsOf(_)
+        | Read::BindingsOf(_) => false,
     }
 }
 
@@ -459,7 +474,7 @@ pub(crate) fn lacks_finalizer(
 /// The controller that a kind of Stack is of; `None` for what all Gateways share.
 fn controller(kind: StackKind) -> Option<GatewayController> {
     match kind {
-        StackKind::Cluster => None,
+        StackKind::Cluster | StackKind::Binding => None,
         StackKind::AlbGateway => Some(GatewayController::Alb),
         StackKind::NlbGateway => Some(GatewayController::Nlb),
     }

@@ -30,7 +30,7 @@ pub mod time;
 
 pub use drive::{Convergence, PlanReport, converge, plan_once};
 pub use execute::{Failure, Outcome, StepState};
-pub use front::Report;
+pub use front::{BindingReport, Report};
 pub use machine::{Effect, GateHealth, GateVerdict, Input, Reconciler, RoundResult, Unit};
 pub use outbox::{CallId, Priority};
 pub use record::Record;

@@ -14,13 +14,16 @@
 //!              │ changed reads      └ of what is shared ───┘ failures: wait, observe, again
 //! ```
 //!
-//! A unit is a Gateway, or what all share. Start at [`Reconciler::step`]; a round
-//! is in [`rounds`], what becomes of answers in [`answers`].
+//! A unit is a Gateway, a TargetGroupBinding that a user wrote, or what all Gateways share. Start at
+//! [`Reconciler::step`]; a round is in [`rounds`], that of a binding in [`bindings`], what becomes of
+//! answers in [`answers`].
 
 mod answers;
+mod bindings;
 mod facts_book;
 mod gates;
 mod lane;
+mod own_targets;
 mod records;
 mod rounds;
 mod shared;
@@ -31,7 +34,7 @@ mod units;
 use std::collections::{BTreeMap, BTreeSet};
 
 use elbow_api::{Diagnostic, GatewayController, NamespacedName, Read, Snapshot};
-use elbow_model::{AwsAnswer, AwsCall, AwsError, Observed, Stack, StackId, Tags};
+use elbow_model::{AwsAnswer, AwsCall, AwsError, Observed, OwnTargets, Stack, StackId, Tags};
 use elbow_plan::{Plan, Step};
 use serde::{Deserialize, Serialize};
 
@@ -42,13 +45,14 @@ use unit::{Knowledge, Phase};
 use units::{Trait, Units};
 
 use crate::execute::{Outcome, StepState};
-use crate::front::Report;
+use crate::front::{BindingReport, Report};
 use crate::observe::{Census, Observation, Scope};
 use crate::outbox::{CallId, Outbox, Priority};
 use crate::record::Record;
 use crate::settings::Settings;
 use crate::time::Timestamp;
 use facts_book::FactsBook;
+use own_targets::OwnTargetsBook;
 use shared::Shared;
 
 /// Something that happened.
@@ -68,6 +72,14 @@ pub enum Input {
         id: CallId,
         /// What.
         result: Result<AwsAnswer, AwsError>,
+    },
+    /// What is kept now about the targets that this cluster has registered under a binding: the answer
+    /// to [`Effect::ReadOwnTargets`] and [`Effect::KeepOwnTargets`].
+    OwnTargets {
+        /// The TargetGroupBinding.
+        binding: NamespacedName,
+        /// The targets; `None` if nothing is kept.
+        result: Result<Option<OwnTargets>, AwsError>,
     },
     /// The time that [`Effect::WakeAt`] named has come.
     Tick,
@@ -107,6 +119,37 @@ pub enum Effect {
         gateway: NamespacedName,
         /// Whose finalizer.
         controller: GatewayController,
+    },
+    /// What a TargetGroupBinding that a user wrote comes to, as [`Effect::Report`].
+    BindingReport {
+        /// The TargetGroupBinding.
+        binding: NamespacedName,
+        /// What to write and show.
+        report: Box<BindingReport>,
+    },
+    /// Put our finalizer on a TargetGroupBinding: its targets are about to be registered. The round goes
+    /// on once the Snapshot shows the finalizer. Only with
+    /// [`Protection::Finalizer`](crate::Protection::Finalizer).
+    ProtectBinding {
+        /// The TargetGroupBinding.
+        binding: NamespacedName,
+    },
+    /// Read which targets this cluster has registered under a binding of a target group that several
+    /// clusters share, and answer by [`Input::OwnTargets`], exactly once.
+    ReadOwnTargets {
+        /// The TargetGroupBinding.
+        binding: NamespacedName,
+    },
+    /// Keep these targets as those that this cluster has registered under a binding, and answer by
+    /// [`Input::OwnTargets`], exactly once.
+    ///
+    /// Guarantees: whatever is registered afterwards is among them, so a target of ours is never taken
+    /// for another cluster's. One at a time for a binding.
+    KeepOwnTargets {
+        /// The TargetGroupBinding.
+        binding: NamespacedName,
+        /// All of them.
+        targets: OwnTargets,
     },
     /// A plan was made and is about to be carried out. Not emitted for empty plans.
     PlanReady {
@@ -227,6 +270,7 @@ pub struct Reconciler {
     facts: FactsBook,
     shared: Shared,
     gates: Gates,
+    own_targets: OwnTargetsBook,
     units: Units,
     /// Units by what their last translation read.
     readers: BTreeMap<Read, BTreeSet<Unit>>,
@@ -256,6 +300,7 @@ impl Reconciler {
             facts: FactsBook::default(),
             shared: Shared::default(),
             gates: Gates::default(),
+            own_targets: OwnTargetsBook::default(),
             units: Units::default(),
             readers: BTreeMap::new(),
             ready: BTreeSet::new(),
@@ -289,6 +334,7 @@ impl Reconciler {
                 self.gates_changed(&reads, snapshot, now);
             }
             Input::AwsAnswered { id, result } => self.answered(id, result, snapshot, now),
+            Input::OwnTargets { binding, result } => self.take_own_targets(&binding, result, now),
             Input::Tick => {}
             Input::Stop => self.stop(),
         }
@@ -318,11 +364,13 @@ impl Reconciler {
         }
     }
 
-    /// Findings of the last translation of each Gateway.
-    pub fn diagnostics(&self) -> impl Iterator<Item = (&NamespacedName, &[Diagnostic])> {
+    /// Findings of the last translation of each Gateway and TargetGroupBinding.
+    pub fn diagnostics(&self) -> impl Iterator<Item = (&Unit, &[Diagnostic])> {
         self.units.iter().filter_map(|(unit, work)| {
-            let report = work.reported.as_ref()?;
-            Some((unit.gateway()?, report.diagnostics()))
+            let of_gateway = work.reported.as_ref().map(Report::diagnostics);
+            let of_binding = work.reported_binding.as_ref();
+            let found = of_gateway.or_else(|| of_binding.map(BindingReport::diagnostics));
+            Some((unit, found?))
         })
     }
 
@@ -377,9 +425,10 @@ impl Reconciler {
         self.send_all(&Owner::Census, Priority::Initial, calls);
     }
 
-    /// Begins with every Gateway, and with whatever Stacks are left of Gateways that are gone.
+    /// Begins with every Gateway and binding, and with whatever Stacks are left of Gateways that are gone.
     fn census_done(&mut self, census: Census, snapshot: &Snapshot, now: Timestamp) {
         self.known_tags = census.known_tags();
+        self.learn_target_groups(&census, snapshot, now);
         let cluster_name = &self.settings.translate.cluster_name;
         let mut units: BTreeSet<Unit> = census
             .stacks(cluster_name)
@@ -387,6 +436,7 @@ impl Reconciler {
             .map(Unit::of_stack)
             .collect();
         units.extend(snapshot.gateway_names().cloned().map(Unit::Gateway));
+        units.extend(snapshot.user_binding_names().cloned().map(Unit::Binding));
         units.insert(Unit::Cluster);
         let gone = self.records.keys();
         let gone = gone.filter(|stack| !units.contains(&Unit::of_stack(stack)));
@@ -427,6 +477,7 @@ impl Reconciler {
                 affected.insert(unit);
             }
         }
+        affected.extend(self.changed_bindings(reads, snapshot));
         for unit in affected {
             let work = self.units.entry(&unit);
             let priority = if is_targets_only && work.applied.is_some() {

@@ -340,6 +340,7 @@ impl Observation {
             },
             AwsCall::DescribeTargetGroups {
                 arns: Vec::new(),
+                names: Vec::new(),
                 marker: None,
             },
             self.security_groups(None),
@@ -525,6 +526,7 @@ impl Observation {
             (AwsCall::DescribeTargetGroups { .. }, AwsAnswer::TargetGroups(page)) => {
                 let more = more(&page, |marker| AwsCall::DescribeTargetGroups {
                     arns: Vec::new(),
+                    names: Vec::new(),
                     marker,
                 });
                 self.census

@@ -85,7 +85,7 @@ pub fn key(stack: &StackId) -> Option<String> {
     let kind = match stack.kind {
         StackKind::AlbGateway => "alb",
         StackKind::NlbGateway => "nlb",
-        StackKind::Cluster => return None,
+        StackKind::Cluster | StackKind::Binding => return None,
     };
     let key = format!("{kind}.{}.{}", stack.namespace, stack.name);
     (key.len() <= KEY_LENGTH_MAX).then_some(key)

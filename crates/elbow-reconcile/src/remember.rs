@@ -532,6 +532,7 @@ fn remember_target_group(stack: &mut ObservedStack, call: &AwsCall, answer: &Aws
                 tags: tags.clone(),
                 load_balancers: BTreeSet::new(),
                 targets: Vec::new(),
+                own: None,
             });
             stack.target_groups.sort_by(|a, b| a.arn.cmp(&b.arn));
         }

@@ -137,6 +137,7 @@ impl Account {
             },
             AwsCall::DescribeTargetGroups {
                 arns: groups,
+                names: Vec::new(),
                 marker: None,
             },
             AwsCall::DescribeTags { arns },
@@ -218,6 +219,7 @@ impl Account {
         loop {
             let call = AwsCall::DescribeTargetGroups {
                 arns: Vec::new(),
+                names: Vec::new(),
                 marker,
             };
             let Ok(AwsAnswer::TargetGroups(page)) = self.answer(0, &call) else {

@@ -9,9 +9,10 @@ mod safety;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use elbow_api::{Kind, Snapshot};
+use elbow_api::{Kind, NamespacedName, Snapshot};
 use elbow_emulator::Latencies;
-use elbow_model::{AwsAnswer, AwsCall, AwsError, ErrorClass, StackId};
+use elbow_model::{AwsAnswer, AwsCall, AwsError, ErrorClass, OwnTargets, StackId};
+use elbow_reconcile::drive::keep_own_targets;
 use elbow_reconcile::{
     CallId, Effect, Input, Reconciler, Record, RoundResult, Settings, Timestamp, Unit,
 };
@@ -87,6 +88,8 @@ pub(crate) struct Simulation {
     machine: Option<Reconciler>,
     /// What machines asked to keep for the next one.
     records: BTreeMap<StackId, Record>,
+    /// What they asked to keep about the targets of shared groups.
+    own_targets: BTreeMap<NamespacedName, OwnTargets>,
     is_stopping: bool,
     /// Counts machines: what was meant for an earlier one is dropped.
     life: u32,
@@ -174,6 +177,7 @@ impl Simulation {
             delivered_until: BTreeMap::new(),
             machine: None,
             records: BTreeMap::new(),
+            own_targets: BTreeMap::new(),
             is_stopping: false,
             life: 0,
             account: Account::new(latencies),
@@ -658,10 +662,17 @@ impl Simulation {
                     self.records.remove(&stack);
                 }
             },
+            Effect::ReadOwnTargets { .. } | Effect::KeepOwnTargets { .. } => {
+                if let Some(input) = keep_own_targets(&mut self.own_targets, &effect) {
+                    self.send(input)?;
+                }
+            }
             Effect::Report { .. }
+            | Effect::BindingReport { .. }
+            | Effect::Gates { .. }
             | Effect::Progress { .. }
             | Effect::Protect { .. }
-            | Effect::Gates { .. } => {}
+            | Effect::ProtectBinding { .. } => {}
         }
         Ok(())
     }

@@ -7,9 +7,11 @@
 //! Where the outcome deliberately differs from that of the AWS Load Balancer Controller (LBC), a comment
 //! begins with "Difference" and a name; `docs/differences.md` lists them with their reasons.
 //!
-//! Start at [`translate_gateway`]; [`translate_cluster`] adds what all Gateways share, and [`status`]
-//! makes conditions of what both left. Further front-ends (Ingress, Service) stand beside `gateway`.
+//! Start at [`translate_gateway`]; [`translate_cluster`] adds what all Gateways share, [`status`]
+//! makes conditions of what both left. [`translate_binding`] is for the TargetGroupBindings that users
+//! write. Further front-ends (Ingress, Service) stand beside `gateway`.
 
+mod binding;
 mod cluster;
 mod gates;
 mod gateway;
@@ -17,6 +19,9 @@ mod selector;
 mod settings;
 pub mod status;
 
+pub use binding::{
+    BindingTranslation, BindingVerdict, TranslatedBinding, is_backend_missing, translate_binding,
+};
 pub use cluster::{SharedUse, translate_cluster};
 pub use gates::{Waiting, WaitingPod, pods_to_read, waiting};
 pub use gateway::{

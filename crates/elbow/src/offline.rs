@@ -12,7 +12,7 @@ use elbow_api::crds::TargetGroupBinding;
 use elbow_api::{NamespacedName, Snapshot};
 use elbow_emulator::{Config, Emulator, HealthMode, Quotas};
 use elbow_loopback::world::{self, World};
-use elbow_model::{AwsAnswer, AwsCall, AwsError, CertificateMaterial};
+use elbow_model::{AwsAnswer, AwsCall, AwsError, CertificateMaterial, OwnTargets};
 use elbow_plan::Plan;
 use elbow_reconcile::drive::{self, PlanReport};
 use elbow_reconcile::time::Timestamp;
@@ -33,6 +33,8 @@ pub struct Account {
     world: World,
     now: Timestamp,
     kept: VecDeque<Effect>,
+    /// What machines have asked to keep, by binding.
+    own_targets: BTreeMap<NamespacedName, OwnTargets>,
 }
 
 impl Account {
@@ -68,6 +70,7 @@ impl Account {
             world,
             now: wall_clock(),
             kept: VecDeque::new(),
+            own_targets: BTreeMap::new(),
         })
     }
 
@@ -157,7 +160,10 @@ impl Account {
                     self.now = self.now.max(at);
                     reconciler.step(Input::Tick, snapshot, self.now)
                 }
-                _ => continue,
+                effect => match drive::keep_own_targets(&mut self.own_targets, &effect) {
+                    Some(input) => reconciler.step(input, snapshot, self.now),
+                    None => continue,
+                },
             };
             // A later moment to wake at takes the place of an earlier one.
             if next

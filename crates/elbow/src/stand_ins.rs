@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
+use elbow_api::crds::{BindingProtocol, TargetGroupBinding};
 use elbow_api::{NamespacedName, Object, Snapshot};
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
@@ -59,7 +60,7 @@ pub struct MadeUp {
     pub notes: Vec<String>,
 }
 
-/// Ports of a Service that routes name, and what they are expected to speak.
+/// Ports of a Service that routes and TargetGroupBindings name, and what they are expected to speak.
 type Wanted = BTreeMap<NamespacedName, BTreeMap<i32, Speaks>>;
 
 /// First of the node ports that Kubernetes hands out, 30000 to 32767.
@@ -69,7 +70,7 @@ const NODE_PORTS: u32 = 2_768;
 /// Port of a made-up pod where the Service names its target port.
 const NAMED_TARGET_PORT: i32 = 8_080;
 
-/// Makes up what the routes of a Snapshot need and it does not hold, in the zones of this region.
+/// Makes up what the routes and TargetGroupBindings of a Snapshot need and it does not hold, in the zones of this region.
 pub fn make_up(snapshot: &Snapshot, region: &str) -> MadeUp {
     let objects = snapshot.objects();
     let wanted = wanted(&objects);
@@ -127,7 +128,7 @@ fn service_of(slice: &discovery::EndpointSlice) -> Option<NamespacedName> {
     ))
 }
 
-/// The Services that routes send traffic to. Whether a route may is not asked here: a route that may
+/// The Services that routes and bindings send traffic to. Whether a route may is not asked here: a route that may
 /// not is a finding, whether or not its Service exists.
 fn wanted(objects: &[Object]) -> Wanted {
     let mut wanted = Wanted::new();
@@ -175,10 +176,44 @@ fn wanted(objects: &[Object]) -> Wanted {
                 let backends = route.spec.rules.iter().flat_map(|rule| &rule.backend_refs);
                 want!(backends, &namespace, Speaks::Udp);
             }
+            Object::TargetGroupBinding(binding) if binding.gateway().is_none() => {
+                if let Some((service, port, speaks)) = bound(binding, objects) {
+                    let ports = wanted.entry(service).or_default();
+                    ports.entry(port).or_insert(speaks);
+                }
+            }
             _ => {}
         }
     }
     wanted
+}
+
+/// The Service port that a TargetGroupBinding names. One that it names by name is that of a Service that
+/// is there.
+fn bound(
+    binding: &TargetGroupBinding,
+    objects: &[Object],
+) -> Option<(NamespacedName, i32, Speaks)> {
+    let reference = &binding.spec.service_ref;
+    let namespace = binding.metadata.namespace.clone().unwrap_or_default();
+    let name = NamespacedName::new(namespace, reference.name.clone());
+    let port = match &reference.port {
+        IntOrString::Int(number) => *number,
+        IntOrString::String(wanted) => objects.iter().find_map(|object| match object {
+            Object::Service(service) if object.object_ref().namespaced_name() == name => {
+                let mut ports = service.spec.iter().flat_map(|s| s.ports.iter().flatten());
+                let port = ports.find(|port| port.name.as_ref() == Some(wanted));
+                port.map(|port| port.port)
+            }
+            _ => None,
+        })?,
+    };
+    let speaks = match binding.spec.target_group_protocol {
+        Some(BindingProtocol::Udp | BindingProtocol::TcpUdp) => Speaks::Udp,
+        Some(BindingProtocol::Tcp | BindingProtocol::Tls) => Speaks::Tcp,
+        _ => Speaks::Http,
+    };
+    Some((name, port, speaks))
 }
 
 impl MadeUp {

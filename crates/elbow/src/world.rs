@@ -6,13 +6,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use elbow_api::crds::{self, LoadBalancerConfiguration};
-use elbow_api::{Object, Snapshot};
+use elbow_api::crds::{self, BindingProtocol, LoadBalancerConfiguration, TargetGroupBinding};
+use elbow_api::{Kind, Object, ObjectRef, Snapshot};
 use elbow_emulator::acm::CertificatePem;
-use elbow_loopback::world::{Reach, Wanted, WantedCertificate, WantedNode, WantedSubnet};
-use elbow_model::CertificateArn;
-use elbow_model::stack::Scheme;
+use elbow_loopback::world::{
+    Reach, Wanted, WantedCertificate, WantedNode, WantedSubnet, WantedTargetGroup,
+};
+use elbow_model::stack::{Protocol, Scheme, TargetFamily, TargetType};
+use elbow_model::{CertificateArn, Port, VpcId};
 use elbow_translate::Settings;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::certificates::Authority;
 use crate::settings::certificate_arns;
@@ -46,6 +49,9 @@ pub fn wanted(
                 add_configuration(&mut wanted, &configuration, settings);
             }
             Object::Node(node) => add_node(&mut wanted, &node),
+            Object::TargetGroupBinding(binding) if binding.gateway().is_none() => {
+                add_target_group(&mut wanted, &binding, snapshot);
+            }
             _ => {}
         }
     }
@@ -114,6 +120,64 @@ fn add_node(wanted: &mut Wanted, node: &k8s_openapi::api::core::v1::Node) {
             .filter(|a| a.type_ == "InternalIP")
             .find_map(|a| a.address.parse::<Ipv4Addr>().ok()),
     });
+}
+
+/// The target group that a binding names, as the binding describes it and its Service fits it. One of
+/// another VPC is not made up: nothing is known of that.
+fn add_target_group(wanted: &mut Wanted, binding: &TargetGroupBinding, snapshot: &Snapshot) {
+    let spec = &binding.spec;
+    let is_elsewhere = spec.vpc_id.as_deref() != wanted.vpc_id.as_ref().map(VpcId::as_str);
+    let Some(name) = spec.group_name() else {
+        return;
+    };
+    if spec.iam_role_arn_to_assume.is_some() || (spec.vpc_id.is_some() && is_elsewhere) {
+        return;
+    }
+    let namespace = binding.metadata.namespace.clone().unwrap_or_default();
+    let service = ObjectRef::new(Kind::Service, namespace, spec.service_ref.name.clone());
+    let service = match snapshot.get(&service) {
+        Some(Object::Service(service)) => service.spec.clone(),
+        _ => None,
+    };
+    let ports = service.iter().flat_map(|s| s.ports.iter().flatten());
+    let port = ports.into_iter().find(|port| match &spec.service_ref.port {
+        IntOrString::Int(number) => port.port == *number,
+        IntOrString::String(name) => port.name.as_deref() == Some(name.as_str()),
+    });
+    let is_udp = port.is_some_and(|port| port.protocol.as_deref() == Some("UDP"));
+    let has_node_port = port.is_some_and(|port| port.node_port.is_some());
+    let protocol = match spec.target_group_protocol {
+        Some(BindingProtocol::Http) => Protocol::Http,
+        Some(BindingProtocol::Https) => Protocol::Https,
+        Some(BindingProtocol::Tcp) => Protocol::Tcp,
+        Some(BindingProtocol::Tls) => Protocol::Tls,
+        Some(BindingProtocol::Udp) => Protocol::Udp,
+        Some(BindingProtocol::TcpUdp) => Protocol::TcpUdp,
+        Some(BindingProtocol::Quic | BindingProtocol::TcpQuic) => return,
+        None if is_udp => Protocol::Udp,
+        None => Protocol::Http,
+    };
+    let target_type = match spec.target_type {
+        Some(crds::TargetType::Instance) => TargetType::Instance,
+        Some(crds::TargetType::Ip) => TargetType::Ip,
+        None if has_node_port => TargetType::Instance,
+        None => TargetType::Ip,
+    };
+    let Some(port) = port.and_then(|port| Port::new(port.port)).or(Port::new(80)) else {
+        return;
+    };
+    let group = WantedTargetGroup {
+        arn: spec.target_group_arn.clone(),
+        target_type,
+        protocol,
+        port,
+        ip_address_type: match spec.ip_address_type {
+            Some(crds::TargetGroupIpAddressType::Ipv6) => TargetFamily::Ipv6,
+            Some(crds::TargetGroupIpAddressType::Ipv4) | None => TargetFamily::Ipv4,
+        },
+    };
+    // Two bindings that contradict each other are a finding; the first makes the group.
+    wanted.target_groups.entry(name.to_owned()).or_insert(group);
 }
 
 /// A certificate for each ARN that is named, for all hostnames that are served; and one, without an ARN

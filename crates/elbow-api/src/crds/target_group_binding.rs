@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::common;
 use super::target_group_configuration::{TargetGroupIpAddressType, TargetType};
+use crate::names::GatewayController;
+use crate::object::NamespacedName;
 
 /// Which Service fills which target group.
 #[derive(CustomResource, JsonSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -81,6 +83,55 @@ pub struct TargetGroupBindingSpec {
     /// External id that is given when the role is assumed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assume_role_external_id: Option<String>,
+}
+
+impl TargetGroupBindingSpec {
+    /// The name of the target group: that in the ARN, which counts where both are given, or the one that
+    /// is given. `None` if there is neither, or the ARN is not one of a target group.
+    pub fn group_name(&self) -> Option<&str> {
+        match &self.target_group_arn {
+            Some(arn) => name_in_arn(arn),
+            None => self.target_group_name.as_deref(),
+        }
+    }
+
+    /// Whether several clusters register targets in the target group.
+    pub fn is_multi_cluster(&self) -> bool {
+        self.multi_cluster_target_group == Some(true)
+    }
+}
+
+/// `arn:<partition>:elasticloadbalancing:<region>:<account>:targetgroup/<name>/<id>`.
+fn name_in_arn(arn: &str) -> Option<&str> {
+    let mut parts = arn.splitn(6, ':');
+    let (head, _, service) = (parts.next()?, parts.next()?, parts.next()?);
+    let path = parts.nth(2)?;
+    if head != "arn" || service != "elasticloadbalancing" {
+        return None;
+    }
+    let mut segments = path.split('/');
+    match (segments.next()?, segments.next()?, segments.next()?) {
+        ("targetgroup", name, id) if !name.is_empty() && !id.is_empty() => {
+            segments.next().is_none().then_some(name)
+        }
+        _ => None,
+    }
+}
+
+impl TargetGroupBinding {
+    /// The Gateway whose target group it is for, and its controller: both labels say so, as with LBC.
+    /// `None` for a binding that no Gateway of ours has asked for.
+    pub fn gateway(&self) -> Option<(GatewayController, NamespacedName)> {
+        let labels = self.metadata.labels.as_ref()?;
+        [GatewayController::Alb, GatewayController::Nlb]
+            .into_iter()
+            .find_map(|controller| {
+                let namespace = labels.get(controller.stack_namespace_label())?;
+                let name = labels.get(controller.stack_name_label())?;
+                let gateway = NamespacedName::new(namespace.clone(), name.clone());
+                Some((controller, gateway))
+            })
+    }
 }
 
 /// What a controller reports about a TargetGroupBinding.
@@ -210,4 +261,62 @@ pub struct NetworkingPort {
 pub enum NetworkingProtocol {
     Tcp,
     Udp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arn_names_the_group_and_counts_before_the_name() {
+        let rows = [
+            (
+                Some("arn:aws:elasticloadbalancing:us-east-1:1234:targetgroup/web/0123"),
+                Some("other"),
+                Some("web"),
+            ),
+            (
+                Some("arn:aws-cn:elasticloadbalancing:cn-north-1:1234:targetgroup/web/0123"),
+                None,
+                Some("web"),
+            ),
+            (None, Some("web"), Some("web")),
+            (None, None, None),
+            (Some(""), Some("web"), None),
+            (Some("web"), None, None),
+            (
+                Some("arn:aws:elasticloadbalancing:us-east-1:1234:targetgroup/web"),
+                None,
+                None,
+            ),
+            (
+                Some("arn:aws:elasticloadbalancing:us-east-1:1234:targetgroup//1"),
+                None,
+                None,
+            ),
+            (
+                Some("arn:aws:elasticloadbalancing:us-east-1:1234:targetgroup/a/1/2"),
+                None,
+                None,
+            ),
+            (
+                Some("arn:aws:elasticloadbalancing:us-east-1:1234:loadbalancer/a/1"),
+                None,
+                None,
+            ),
+            (
+                Some("arn:aws:ec2:us-east-1:1234:targetgroup/web/1"),
+                None,
+                None,
+            ),
+        ];
+        for (arn, name, expected) in rows {
+            let spec = TargetGroupBindingSpec {
+                target_group_arn: arn.map(str::to_owned),
+                target_group_name: name.map(str::to_owned),
+                ..TargetGroupBindingSpec::default()
+            };
+            assert_eq!(spec.group_name(), expected, "{arn:?} {name:?}");
+        }
+    }
 }

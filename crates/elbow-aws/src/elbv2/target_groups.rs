@@ -129,11 +129,13 @@ pub(crate) async fn deregister(
 pub(crate) async fn describe(
     elb: &Client,
     arns: &[TargetGroupArn],
+    names: &[String],
     marker: Option<&str>,
 ) -> Answer {
     let output = elb
         .describe_target_groups()
         .set_target_group_arns(some_if_any(texts(arns)))
+        .set_names(some_if_any(names.to_vec()))
         .set_marker(marker.map(str::to_owned))
         .send()
         .await?;

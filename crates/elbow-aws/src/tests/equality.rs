@@ -497,10 +497,19 @@ async fn look_at_tags(
             load_balancer: arn.clone(),
         })
         .await;
-    for arns in [Vec::new(), vec![group.clone()]] {
+    let by_name = vec!["equal".to_owned()];
+    for (arns, names) in [
+        (Vec::new(), Vec::new()),
+        (vec![group.clone()], Vec::new()),
+        (Vec::new(), by_name),
+    ] {
         let marker = None;
         story
-            .ask(AwsCall::DescribeTargetGroups { arns, marker })
+            .ask(AwsCall::DescribeTargetGroups {
+                arns,
+                names,
+                marker,
+            })
             .await;
     }
 }

@@ -1,6 +1,7 @@
 //! TargetGroupBindings of our target groups.
 //!
-//! In: the bindings that the Gateways ask for, and those that there are. Out: the next write to one.
+//! In: the bindings that the Gateways ask for, and those that there are. Out: the next write to one. Those
+//! that users write are in [`super::user_bindings`].
 //! Always holds: a binding is ours by both of its labels, as LBC knows its own; one that names the same
 //! target group keeps its name, since readiness gates of running pods contain it; one goes only after
 //! its target group is out of use.
@@ -10,8 +11,10 @@ use std::sync::Arc;
 use elbow_api::crds::TargetGroupBinding;
 use elbow_api::names::TARGET_GROUP_BINDING_FINALIZER;
 use elbow_api::{GatewayController, NamespacedName, Object, ObjectRef, Snapshot};
+use elbow_cluster::live::merge_status;
+use serde_json::json;
 
-use super::{Scribe, gateway_ref, has_finalizer, is_deleted};
+use super::{Scribe, gateway_ref, has_finalizer, is_deleted, status_write};
 use crate::ports::Write;
 
 impl Scribe {
@@ -41,22 +44,34 @@ impl Scribe {
         object: &ObjectRef,
         current: Option<&Object>,
         snapshot: &Snapshot,
+        wall: jiff::Timestamp,
     ) -> Option<Write> {
         let Some(Object::TargetGroupBinding(binding)) = current else {
             return self.missing_binding(object, snapshot);
         };
         let current = current?;
-        let key = owner(current)?;
+        let Some(key) = owner(current) else {
+            return self.for_user_binding(binding, current, wall);
+        };
+        let wanted = self.wanted_binding(&key, binding);
         if is_deleted(current) {
-            // LBC cleans up after its finalizer; of ours nothing is left to clean up.
+            // LBC puts its finalizer on every binding, to clean up when one goes. Here that is the matter of
+            // the Gateway's rounds; one that is still wanted is made again, and what is kept of it stays.
             let finalizer = TARGET_GROUP_BINDING_FINALIZER;
-            return has_finalizer(current, finalizer).then(|| Write::RemoveFinalizer {
-                object: current.clone(),
-                finalizer,
+            return has_finalizer(current, finalizer).then(|| {
+                let object = current.clone();
+                if wanted.is_none() && binding.spec.is_multi_cluster() {
+                    Write::Unbind { object }
+                } else {
+                    Write::RemoveFinalizer { object, finalizer }
+                }
             });
         }
-        if let Some(wanted) = self.wanted_binding(&key, binding) {
-            return (!is_as_wanted(binding, &wanted)).then(|| Write::Binding {
+        if let Some(wanted) = wanted {
+            if is_as_wanted(binding, &wanted) {
+                return self.observed_generation(&key, current, wall);
+            }
+            return Some(Write::Binding {
                 wanted: Box::new(wanted),
                 current: Some(Arc::clone(binding)),
             });
@@ -65,9 +80,28 @@ impl Scribe {
             Some(outcome) => outcome.is_complete || outcome.released.contains(&key.0),
             None => snapshot.get(&gateway_ref(&key.1)).is_none(),
         };
-        is_out_of_use.then(|| Write::Delete {
-            object: current.clone(),
+        is_out_of_use.then(|| {
+            let object = current.clone();
+            if binding.spec.is_multi_cluster() {
+                Write::Unbind { object }
+            } else {
+                Write::Delete { object }
+            }
         })
+    }
+
+    /// Says that the targets of the binding are registered, once the round of its Gateway is done: people
+    /// and LBC wait for it.
+    fn observed_generation(
+        &self,
+        (_, gateway): &(GatewayController, NamespacedName),
+        current: &Object,
+        wall: jiff::Timestamp,
+    ) -> Option<Write> {
+        let is_complete = self.outcomes.get(gateway)?.is_complete;
+        let generation = current.metadata().generation.filter(|_| is_complete)?;
+        let wanted = json!({ "observedGeneration": generation });
+        status_write(current, merge_status(current, &wanted, wall))
     }
 
     /// The binding that is wanted in the place of one that there is, under its name.
@@ -119,15 +153,8 @@ fn is_as_wanted(current: &TargetGroupBinding, wanted: &TargetGroupBinding) -> bo
 
 /// The Gateway and the controller that a binding's labels name.
 fn owner(binding: &Object) -> Option<(GatewayController, NamespacedName)> {
-    let labels = binding.metadata().labels.as_ref()?;
-    [GatewayController::Alb, GatewayController::Nlb]
-        .into_iter()
-        .find_map(|controller| {
-            let namespace = labels.get(controller.stack_namespace_label())?;
-            let name = labels.get(controller.stack_name_label())?;
-            Some((
-                controller,
-                NamespacedName::new(namespace.clone(), name.clone()),
-            ))
-        })
+    match binding {
+        Object::TargetGroupBinding(binding) => binding.gateway(),
+        _ => None,
+    }
 }

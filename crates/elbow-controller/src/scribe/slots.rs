@@ -175,7 +175,9 @@ fn hash(write: &Write) -> u64 {
                 (parts, &condition.reason, &condition.message).hash(&mut hasher);
             }
         }
-        Write::Delete { object } => object.metadata().uid.hash(&mut hasher),
+        Write::Delete { object } | Write::Unbind { object } => {
+            object.metadata().uid.hash(&mut hasher)
+        }
         Write::Event { note, .. } => note.message.hash(&mut hasher),
     }
     hasher.finish()

@@ -76,6 +76,7 @@ impl FakeAws {
             allocation_ids: std::collections::BTreeSet::new(),
             security_groups: std::collections::BTreeSet::new(),
             prefix_lists: std::collections::BTreeSet::new(),
+            target_groups: BTreeMap::new(),
             cidr: None,
         };
         world::build(&mut emulator, &wanted).unwrap();

@@ -9,10 +9,10 @@ use elbow_api::crds::{
     ListenerRuleConfiguration, LoadBalancerConfiguration, TargetGroupBinding,
     TargetGroupConfiguration,
 };
-use elbow_api::{Kind, Object, ObjectRef};
+use elbow_api::{Kind, NamespacedName, Object, ObjectRef};
 use elbow_cluster::live::{Change, Event, WriteError};
 use elbow_controller::{ClusterWriter, Write};
-use elbow_model::{AwsError, CertificateMaterial, SecretContent};
+use elbow_model::{AwsError, CertificateMaterial, OwnTargets, SecretContent};
 use gateway_api::apis::experimental as gw;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
@@ -33,6 +33,8 @@ struct Inner {
     writes: Vec<String>,
     events: Vec<String>,
     records: BTreeMap<String, String>,
+    /// Lists of targets, by binding: ConfigMaps.
+    own_targets: BTreeMap<NamespacedName, OwnTargets>,
     fault: Fault,
     /// How long a write takes.
     latency: Duration,
@@ -48,6 +50,7 @@ impl FakeCluster {
             writes: Vec::new(),
             events: Vec::new(),
             records: BTreeMap::new(),
+            own_targets: BTreeMap::new(),
             fault: Box::new(|_| None),
             latency: Duration::from_millis(5),
         };
@@ -162,6 +165,12 @@ impl FakeCluster {
     /// The events since the last look: `Type Reason: message (Kind namespace/name)`.
     pub(crate) fn take_events(&self) -> Vec<String> {
         self.with(|inner| std::mem::take(&mut inner.events))
+    }
+
+    /// The targets that are kept as registered under a binding.
+    pub(crate) fn own_targets(&self, binding: &ObjectRef) -> Option<String> {
+        let name = binding.namespaced_name();
+        self.with(|inner| inner.own_targets.get(&name).map(ToString::to_string))
     }
 
     pub(crate) fn set_fault(
@@ -279,6 +288,19 @@ impl Inner {
                 self.put(&reference, value);
                 Ok(self.objects.get(&reference).cloned())
             }
+            Write::Unbind { object } => {
+                let reference = object.object_ref();
+                self.own_targets.remove(&reference.namespaced_name());
+                if object.metadata().deletion_timestamp.is_some() {
+                    let finalizer = elbow_api::names::TARGET_GROUP_BINDING_FINALIZER;
+                    return self.finalizers(object, write.verb(), |all| {
+                        all.retain(|f| f != finalizer);
+                    });
+                }
+                self.writes.push(format!("unbind {reference}"));
+                self.delete(&reference);
+                Ok(None)
+            }
             Write::Delete { object } => {
                 let reference = object.object_ref();
                 self.writes.push(format!("delete {reference}"));
@@ -342,6 +364,29 @@ impl ClusterWriter for FakeCluster {
 
     async fn material(&self, content: &SecretContent) -> Result<CertificateMaterial, AwsError> {
         Err(content.not_read())
+    }
+
+    async fn read_own_targets(
+        &self,
+        binding: &NamespacedName,
+    ) -> Result<Option<OwnTargets>, WriteError> {
+        let latency = self.with(|inner| inner.latency);
+        pass_for(latency).await;
+        Ok(self.with(|inner| inner.own_targets.get(binding).cloned()))
+    }
+
+    async fn keep_own_targets(
+        &self,
+        binding: &NamespacedName,
+        targets: &OwnTargets,
+    ) -> Result<(), WriteError> {
+        let latency = self.with(|inner| inner.latency);
+        pass_for(latency).await;
+        self.with(|inner| {
+            inner.writes.push(format!("keep {binding}: {targets}"));
+            inner.own_targets.insert(binding.clone(), targets.clone());
+        });
+        Ok(())
     }
 
     async fn read_records(&self) -> Result<BTreeMap<String, String>, WriteError> {

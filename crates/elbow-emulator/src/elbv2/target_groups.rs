@@ -45,6 +45,23 @@ impl Emulator {
         Ok(wire::CreateTargetGroupOutput { target_groups })
     }
 
+    /// Puts a target group there that a request could have made, under an ARN that none could choose.
+    pub(crate) fn place_target_group(
+        &mut self,
+        input: &wire::CreateTargetGroupInput,
+        arn: Option<String>,
+    ) -> Result<String, ApiError> {
+        names::check_target_group(&input.name)?;
+        let mut group = self.new_target_group(input)?;
+        let (region, account) = (&self.config.region, &self.config.account_id);
+        group.arn = arn
+            .unwrap_or_else(|| arn::target_group(region, account, &group.name, &self.ids.hex(16)));
+        let arn = group.arn.clone();
+        self.elbv2.target_groups.insert(arn.clone(), group);
+        self.elbv2.touch();
+        Ok(arn)
+    }
+
     /// The target group that the request asks for, with an ARN that is still to be given.
     fn new_target_group(
         &self,

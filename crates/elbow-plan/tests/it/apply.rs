@@ -369,6 +369,7 @@ impl World {
                     tags,
                     load_balancers: BTreeSet::new(),
                     targets: Vec::new(),
+                    own: None,
                 });
                 return Ok(Some(arn.to_string()));
             }

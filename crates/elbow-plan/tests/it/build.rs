@@ -156,6 +156,7 @@ pub(crate) fn add_group(stack: &mut Stack, id: &str) {
         attributes: Attributes::new(),
         tags: tags(&stack.id, id),
         targets: vec![target(&format!("10.0.0.{}", stack.target_groups.len() + 1))],
+        sharing: elbow_model::stack::Sharing::Exclusive,
         causes: cause("Service", id),
     };
     stack.target_groups.insert(ResourceId::new(id), group);

@@ -21,7 +21,7 @@ use crate::time::Timestamp;
 /// like any failed round.
 const LOST_LOOKUPS_MAX: u32 = 6;
 
-type Answer = Result<AwsAnswer, AwsError>;
+pub(super) type Answer = Result<AwsAnswer, AwsError>;
 
 impl Reconciler {
     pub(super) fn answered(
@@ -59,6 +59,8 @@ impl Reconciler {
                     .is_some_and(|work| matches!(work.phase, Phase::Executing(_)));
                 if is_executing {
                     self.step_answered(unit, &sent.call, &result, now);
+                } else if unit.binding().is_some() {
+                    self.targets_answered(unit, sent, result, snapshot, now);
                 } else {
                     self.observation_answered(unit, sent, result, snapshot, now);
                 }
@@ -68,7 +70,7 @@ impl Reconciler {
 
     /// Sees to it that a look-up that failed by no fault of its own is repeated. Answers with what is
     /// to be looked into: `None` when it is repeated.
-    fn settled(
+    pub(super) fn settled(
         &mut self,
         sent: Sent<Owner>,
         result: Answer,
@@ -139,7 +141,7 @@ impl Reconciler {
         }
     }
 
-    /// Without a census nothing can be done for any Gateway: each is told.
+    /// Without a census nothing can be done for any Gateway or binding: each is told.
     fn census_failed(&mut self, error: &AwsError, snapshot: &Snapshot, now: Timestamp) {
         self.withdraw(&Owner::Census);
         self.census_failures = self.census_failures.saturating_add(1);
@@ -149,9 +151,11 @@ impl Reconciler {
             .wait_ms(error.class, self.census_failures, "census");
         let retry_at = now.plus_millis(wait);
         self.census = CensusState::Failed(retry_at);
-        for gateway in snapshot.gateway_names() {
+        let gateways = snapshot.gateway_names().cloned().map(Unit::Gateway);
+        let bindings = snapshot.user_binding_names().cloned();
+        for unit in gateways.chain(bindings.map(Unit::Binding)) {
             self.effects.push(super::Effect::RoundFinished {
-                unit: Unit::Gateway(gateway.clone()),
+                unit,
                 result: RoundResult::LookupFailed {
                     error: error.clone(),
                 },

@@ -6,6 +6,7 @@ use elbow_model::facts::Certificate;
 use elbow_model::{AwsCall, CertificateArn, FactQuery, Facts, VpcId};
 
 use crate::facts::FactLookup;
+use crate::observe::Census;
 use crate::outbox::Priority;
 use crate::time::Timestamp;
 
@@ -75,13 +76,33 @@ impl FactsBook {
         }
     }
 
+    /// Takes from a census which of these target groups there are.
+    pub(super) fn learn_target_groups(
+        &mut self,
+        names: BTreeSet<String>,
+        census: &Census,
+        now: Timestamp,
+    ) {
+        for name in names {
+            let mut groups = census.target_groups.values();
+            let found = groups.find(|group| group.name == name).cloned();
+            self.facts.target_groups.insert(name.clone(), found);
+            self.looked_up_at.insert(FactQuery::TargetGroup(name), now);
+        }
+    }
+
+    /// A target group is not there any more.
+    pub(super) fn forget_target_group(&mut self, name: &str) {
+        self.facts.target_groups.remove(name);
+    }
+
     /// Gives the look-up up.
     pub(super) fn fail(&mut self) {
         self.lookup = None;
     }
 
     /// Forgets facts that are older than that, so that the next translation asks for them again. Zone
-    /// types and the VPC's networks stay: they do not change.
+    /// types, the VPC's networks and target groups that are there stay: they do not change.
     pub(super) fn expire(&mut self, now: Timestamp, age_max_ms: u64) {
         let facts = &mut self.facts;
         self.looked_up_at.retain(|query, at| {
@@ -96,6 +117,23 @@ impl FactsBook {
                     facts.security_groups_by_name.remove(name);
                 }
                 FactQuery::Certificates if is_old => facts.certificates = None,
+                // What makes a group or a VPC what it is does not change. What is not there may come.
+                FactQuery::TargetGroup(name) => {
+                    if facts.target_groups.get(name).is_some_and(Option::is_some) {
+                        return true;
+                    }
+                    if is_old {
+                        facts.target_groups.remove(name);
+                    }
+                }
+                FactQuery::OtherVpc(vpc_id) => {
+                    if facts.other_vpcs.get(vpc_id).is_some_and(Option::is_some) {
+                        return true;
+                    }
+                    if is_old {
+                        facts.other_vpcs.remove(vpc_id);
+                    }
+                }
                 _ => {}
             }
             !is_old

@@ -33,7 +33,9 @@ impl Reconciler {
             Phase::Observing(_)
             | Phase::AwaitingFacts
             | Phase::AwaitingCluster
-            | Phase::AwaitingProtection => true,
+            | Phase::AwaitingProtection
+            | Phase::AwaitingOwnTargets
+            | Phase::AskingTargets => true,
         };
         if !is_under_way || work.stack.is_none() || self.is_stopping {
             return;
@@ -50,11 +52,14 @@ impl Reconciler {
         let Translation::Done(done) = front::translate(snapshot, facts, settings, name) else {
             return;
         };
-        let Some(stack) = &done.stack else { return };
+        let Some(mut stack) = done.stack else { return };
         let Some(observed) = self.known.stacks.get(&stack.id) else {
             return;
         };
-        let plan = front::plan_targets(stack, observed, &self.settings.policy);
+        // Where several clusters share a group, what is registered is written down first: by the round.
+        let groups = &mut stack.target_groups;
+        groups.retain(|_, group| group.sharing.is_exclusive());
+        let plan = front::plan_targets(&stack, observed, &self.settings.policy);
         if plan.steps.iter().all(|step| step.held.is_some()) {
             return;
         }

@@ -42,6 +42,10 @@ impl Reconciler {
         work.queued = None;
         work.retry_at = None;
         let knowledge = work.knowledge;
+        if unit.binding().is_some() {
+            self.bind(unit, snapshot, now);
+            return;
+        }
         match knowledge {
             Knowledge::Trusted | Knowledge::Believed => {
                 self.translate_and_plan(unit, snapshot, now);
@@ -129,6 +133,7 @@ impl Reconciler {
         match unit {
             Unit::Cluster => self.plan_cluster(snapshot, now),
             Unit::Gateway(_) => self.translate_gateway(unit, snapshot, now),
+            Unit::Binding(_) => self.bind(unit, snapshot, now),
         }
     }
 
@@ -186,7 +191,7 @@ impl Reconciler {
                         self.look_again(unit, Knowledge::Doubtful, snapshot, now);
                     }
                     None => {
-                        self.plan_gateway(unit, done.stack.as_ref(), &done.unwanted, now);
+                        self.plan_gateway(unit, snapshot, done.stack.as_ref(), &done.unwanted, now);
                     }
                 }
             }
@@ -224,6 +229,7 @@ impl Reconciler {
     fn plan_gateway(
         &mut self,
         unit: &Unit,
+        snapshot: &Snapshot,
         stack: Option<&Stack>,
         unwanted: &BTreeSet<StackId>,
         now: Timestamp,
@@ -236,6 +242,11 @@ impl Reconciler {
         let rest = stack.and_then(|stack| self.without_unavailable(stack));
         self.note_lacking(unit, rest.as_ref());
         let stack = rest.as_ref().map(|rest| &rest.stack).or(stack);
+        if let Some(stack) = stack
+            && !self.knows_own_targets(unit, stack, snapshot)
+        {
+            return;
+        }
         let name = &self.settings.translate.cluster_name;
         let left = unwanted.iter().filter_map(|id| {
             let observed = self.known.stacks.get(id)?;
@@ -384,6 +395,7 @@ impl Reconciler {
             work.applied = if is_reached { work.stack.clone() } else { None };
             if is_reached {
                 self.plan_record(unit, now);
+                self.trim_own_targets(unit);
             }
         }
         let Some(work) = self.units.get_mut(unit) else {
@@ -418,6 +430,7 @@ impl Reconciler {
                 self.forget_if_gone(unit);
                 self.review_cluster(now);
             }
+            Unit::Binding(_) => self.forget_binding_if_gone(unit),
         }
     }
 
@@ -528,6 +541,10 @@ impl Reconciler {
 
     /// Reports again, now that it is known what became of the plan.
     pub(super) fn report_outcome(&mut self, unit: &Unit, result: &RoundResult) {
+        if unit.binding().is_some() {
+            self.report_binding_outcome(unit, result);
+            return;
+        }
         let reported = self.units.get(unit).and_then(|work| work.reported.clone());
         if let Some(report) = reported {
             self.report(unit, report.with_result(result));

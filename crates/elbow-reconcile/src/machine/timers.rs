@@ -139,7 +139,9 @@ pub(super) fn alarm(settings: &Settings, unit: &Unit, work: &Work) -> Option<Tim
         Phase::Observing(_)
         | Phase::AwaitingFacts
         | Phase::AwaitingCluster
-        | Phase::AwaitingProtection => None,
+        | Phase::AwaitingProtection
+        | Phase::AwaitingOwnTargets
+        | Phase::AskingTargets => None,
     };
     let lane = work.lane.as_ref().and_then(|lane| lane.again_at());
     round.into_iter().chain(lane).chain(work.lane_at).min()

@@ -1,6 +1,6 @@
 //! A unit of work: what rounds are made for, and where its round stands.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use elbow_api::{NamespacedName, Read};
@@ -8,7 +8,7 @@ use elbow_model::{ResourceId, Stack, StackId, StackKind};
 use serde::{Deserialize, Serialize};
 
 use crate::execute::{Execution, Failure};
-use crate::front::Report;
+use crate::front::{BindingReport, Report};
 use crate::observe::Observation;
 use crate::outbox::Priority;
 use crate::record::Record;
@@ -23,6 +23,8 @@ pub enum Unit {
     Cluster,
     /// A Gateway, with all the Stacks that it has or had: two while it changes its controller.
     Gateway(NamespacedName),
+    /// A TargetGroupBinding that no Gateway of ours has asked for.
+    Binding(NamespacedName),
 }
 
 impl Unit {
@@ -34,14 +36,26 @@ impl Unit {
                 stack.namespace.clone(),
                 stack.name.clone(),
             )),
+            StackKind::Binding => Self::Binding(NamespacedName::new(
+                stack.namespace.clone(),
+                stack.name.clone(),
+            )),
         }
     }
 
     /// The Gateway, if it is one.
     pub fn gateway(&self) -> Option<&NamespacedName> {
         match self {
-            Self::Cluster => None,
             Self::Gateway(name) => Some(name),
+            Self::Cluster | Self::Binding(_) => None,
+        }
+    }
+
+    /// The TargetGroupBinding, if it is one.
+    pub fn binding(&self) -> Option<&NamespacedName> {
+        match self {
+            Self::Binding(name) => Some(name),
+            Self::Cluster | Self::Gateway(_) => None,
         }
     }
 
@@ -52,6 +66,11 @@ impl Unit {
             Self::Gateway(name) => [StackKind::AlbGateway, StackKind::NlbGateway]
                 .map(|kind| StackId::new(kind, name.namespace.clone(), name.name.clone()))
                 .into(),
+            Self::Binding(name) => BTreeSet::from([StackId::new(
+                StackKind::Binding,
+                name.namespace.clone(),
+                name.name.clone(),
+            )]),
         }
     }
 }
@@ -61,6 +80,7 @@ impl fmt::Display for Unit {
         match self {
             Self::Cluster => f.write_str("cluster"),
             Self::Gateway(name) => name.fmt(f),
+            Self::Binding(name) => write!(f, "TargetGroupBinding {name}"),
         }
     }
 }
@@ -102,6 +122,11 @@ pub(super) struct Work {
     pub(super) applied: Option<Stack>,
     /// What was last reported.
     pub(super) reported: Option<Report>,
+    /// The same of a TargetGroupBinding.
+    pub(super) reported_binding: Option<BindingReport>,
+    /// The bindings under which it is kept which targets of shared groups are this cluster's, by target
+    /// group.
+    pub(super) own_targets: BTreeMap<ResourceId, NamespacedName>,
     /// Certificates that the Stack refers to and that could not be had.
     pub(super) lacking: BTreeSet<ResourceId>,
     /// Why, as far as calls of the cluster's round failed for it: its next result has these failures.
@@ -124,8 +149,12 @@ pub(super) enum Phase {
     AwaitingFacts,
     /// What it shares with others is being made.
     AwaitingCluster,
-    /// The Gateway's finalizer is being set.
+    /// The finalizer is being set.
     AwaitingProtection,
+    /// What is kept about the targets of groups that several clusters share is being read or written.
+    AwaitingOwnTargets,
+    /// The targets of the group that a TargetGroupBinding names are being looked at.
+    AskingTargets,
     /// A plan is being carried out.
     Executing(Box<Execution>),
 }

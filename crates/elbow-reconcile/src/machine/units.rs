@@ -37,6 +37,8 @@ pub(super) enum Trait {
     AwaitsFacts,
     /// It waits for what it shares with others.
     AwaitsCluster,
+    /// It waits for what is kept about its targets.
+    AwaitsOwnTargets,
     /// It is a Gateway whose Stack uses the shared security group.
     UsesGroup,
     /// It is a Gateway whose Stack refers to imported certificates.
@@ -48,11 +50,12 @@ pub(super) enum Trait {
 }
 
 impl Trait {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Unsettled,
         Self::AtWork,
         Self::AwaitsFacts,
         Self::AwaitsCluster,
+        Self::AwaitsOwnTargets,
         Self::UsesGroup,
         Self::UsesCertificates,
         Self::LacksCertificates,
@@ -65,6 +68,7 @@ impl Trait {
             Self::AtWork => !matches!(work.phase, Phase::Idle),
             Self::AwaitsFacts => matches!(work.phase, Phase::AwaitingFacts),
             Self::AwaitsCluster => matches!(work.phase, Phase::AwaitingCluster),
+            Self::AwaitsOwnTargets => matches!(work.phase, Phase::AwaitingOwnTargets),
             Self::UsesGroup => {
                 let stack = work.stack.as_ref();
                 unit.gateway().is_some() && stack.is_some_and(Stack::uses_backend_security_group)

@@ -203,6 +203,7 @@ fn target_group(
         tags: tags(observation, arn.as_str()),
         load_balancers: description.load_balancers.clone(),
         targets: details.targets.get(arn).cloned().unwrap_or_default(),
+        own: None,
     })
 }
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use elbow_api::{ObjectRef, Snapshot};
+use elbow_api::{NamespacedName, ObjectRef, Snapshot};
 use elbow_cluster::Input as Source;
 use elbow_emulator::{Config, Emulator, HealthMode};
 use elbow_loopback::world::{self, Reach, Wanted, WantedCertificate, WantedNode, WantedSubnet};
-use elbow_model::{AwsAnswer, AwsCall, AwsError, CertificateArn, StackId, VpcId};
+use elbow_model::{AwsAnswer, AwsCall, AwsError, CertificateArn, OwnTargets, StackId, VpcId};
 use elbow_reconcile::drive::Driver;
 use elbow_reconcile::{Effect, Input, Reconciler, Record, RoundResult, Settings, Timestamp, Unit};
 
@@ -142,6 +142,11 @@ impl Run {
         run.send(Input::Records(records));
         run.send(Input::Start);
         run
+    }
+
+    /// Keeps what an earlier machine is to have kept about the targets of a binding.
+    pub(crate) fn keep(&mut self, binding: NamespacedName, targets: Option<OwnTargets>) {
+        self.driver.keep_own_targets(binding, targets);
     }
 
     pub(crate) fn send(&mut self, input: Input) {

@@ -6,6 +6,7 @@
 )]
 
 mod account;
+mod bindings;
 mod crash;
 mod faults;
 mod gates;

@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use elbow_api::crds::TargetGroupConfiguration;
 use elbow_api::{Diagnostic, Read, Reader, Snapshot};
+use elbow_model::aws_call::TargetGroupDescription;
 use elbow_model::facts::{Certificate, ExistingLoadBalancer, Subnet, Vpc, ZoneType};
-use elbow_model::{CertificateArn, FactQuery, Facts, SecurityGroupId, StackId, SubnetId};
+use elbow_model::{CertificateArn, FactQuery, Facts, SecurityGroupId, StackId, SubnetId, VpcId};
 
 use crate::settings::Settings;
 
@@ -67,6 +68,25 @@ impl<'a> Context<'a> {
         self.ask(self.facts.public_subnets.as_ref(), || {
             FactQuery::PublicSubnets
         })
+    }
+
+    /// A VPC, the cluster's or another; `None` also where there is no such VPC.
+    pub(crate) fn vpc_of(&self, vpc_id: &VpcId) -> Option<&'a Vpc> {
+        if *vpc_id == self.settings.vpc_id {
+            return self.vpc();
+        }
+        let found = self.ask(self.facts.other_vpcs.get(vpc_id), || {
+            FactQuery::OtherVpc(vpc_id.clone())
+        });
+        found?.as_ref()
+    }
+
+    /// The target group of a name. The outer `None` stands for a fact that is missing.
+    pub(crate) fn target_group(&self, name: &str) -> Option<Option<&'a TargetGroupDescription>> {
+        let found = self.ask(self.facts.target_groups.get(name), || {
+            FactQuery::TargetGroup(name.to_owned())
+        });
+        found.map(Option::as_ref)
     }
 
     pub(crate) fn zones(&self) -> Option<&'a BTreeMap<String, ZoneType>> {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use elbow_api::Diagnostic;
 use elbow_api::crds::{ProtocolVersion as ConfiguredVersion, TargetGroupProtocol};
-use elbow_model::stack::{Protocol, ProtocolVersion, TargetGroup};
+use elbow_model::stack::{Protocol, ProtocolVersion, Sharing, TargetGroup};
 use elbow_model::{Cause, Ref, ResourceId, ResourceKind, TargetGroupArn};
 
 use super::attributes;
@@ -16,6 +16,7 @@ use super::backends::{Backend, text};
 use super::bindings::{self, BindingTemplate, Network};
 use super::routes::{Route, RouteKind};
 use super::tags::{self, UserTags};
+use super::targets::Source;
 use super::{Frame, health_check, names, targets};
 
 /// Target groups while they are collected.
@@ -101,7 +102,7 @@ impl<'f, 'c, 'a> TargetGroups<'f, 'c, 'a> {
         }];
         causes.push(super::cause(&backend.object()));
         causes.extend(backend.props.objects.iter().map(super::cause));
-        TargetGroup {
+        let mut group = TargetGroup {
             name: self.name(route, backend, protocol, version),
             target_type: backend.target_type,
             protocol,
@@ -112,9 +113,18 @@ impl<'f, 'c, 'a> TargetGroups<'f, 'c, 'a> {
             health_check: health_check::of(backend, protocol, version),
             attributes,
             tags: tags::of(frame.ctx, &frame.stack, &backend.resource, user),
-            targets: targets::of(frame.ctx, backend),
+            targets: targets::of(frame.ctx, &source(frame, backend)),
+            sharing: Sharing::Exclusive,
             causes,
+        };
+        if props.enable_multi_cluster == Some(true) {
+            // The binding is called as the target group is.
+            group.sharing = Sharing::Clusters {
+                namespace: backend.name.namespace.clone(),
+                binding: group.name.clone(),
+            };
         }
+        group
     }
 
     fn name(
@@ -165,24 +175,13 @@ impl<'f, 'c, 'a> TargetGroups<'f, 'c, 'a> {
 
     fn report_unsupported(&self, backend: &Backend<'_>) {
         let props = &backend.props.props;
-        let rows = [
-            (
-                props.target_control_port.is_some(),
-                "targetControlPort",
+        if props.target_control_port.is_some() {
+            let mut finding = Diagnostic::error(
+                "not-supported-yet",
                 "targetControlPort only changes the derived name of the target group",
-                "remove the field",
-            ),
-            (
-                props.enable_multi_cluster == Some(true),
-                "enableMultiCluster",
-                "targets that other clusters register in the target group are not known and are deregistered",
-                "do not share the target group between clusters yet",
-            ),
-        ];
-        for (_, field, message, hint) in rows.into_iter().filter(|row| row.0) {
-            let mut finding = Diagnostic::error("not-supported-yet", message)
-                .at(format!("spec.defaultConfiguration.{field}"))
-                .hint(hint);
+            )
+            .at("spec.defaultConfiguration.targetControlPort")
+            .hint("remove the field");
             finding.object = backend.props.objects.first().cloned();
             self.frame.ctx.report(finding);
         }
@@ -196,6 +195,18 @@ impl<'f, 'c, 'a> TargetGroups<'f, 'c, 'a> {
             finding.object = backend.props.objects.first().cloned();
             self.frame.ctx.report(finding);
         }
+    }
+}
+
+fn source<'s>(frame: &'s Frame<'_, '_>, backend: &'s Backend<'_>) -> Source<'s> {
+    Source {
+        service: &backend.name,
+        service_port: backend.service_port,
+        target_type: backend.target_type,
+        family: backend.family,
+        node_selector: backend.props.props.node_selector.as_ref(),
+        node_port: backend.port,
+        vpc_id: &frame.ctx.settings.vpc_id,
     }
 }
 

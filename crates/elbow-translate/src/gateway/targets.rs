@@ -1,20 +1,21 @@
-//! Targets: what is registered in a target group.
+//! Targets: what is registered in a target group, be it a Gateway's or one that a user's
+//! TargetGroupBinding names.
 //!
-//! In: a Service's EndpointSlices, or the Nodes. Out: targets, sorted and without duplicates, the same
-//! that LBC registers.
+//! In: a [`Source`], and a Service's EndpointSlices or the Nodes. Out: targets, sorted and without
+//! duplicates, the same that LBC registers.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use elbow_api::{NamespacedName, Reader};
-use elbow_model::Port;
 use elbow_model::facts::Vpc;
 use elbow_model::stack::{Target, TargetFamily, TargetType};
+use elbow_model::{Port, VpcId};
 use ipnet::IpNet;
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, ServicePort};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointSlice};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use super::backends::Backend;
 use super::context::Context;
 use crate::selector;
 
@@ -46,11 +47,26 @@ pub(crate) enum NodeState {
     NotReady,
 }
 
-/// The targets of a backend.
-pub(crate) fn of(ctx: &Context<'_>, backend: &Backend<'_>) -> Vec<Target> {
-    match backend.target_type {
-        TargetType::Ip => pods(ctx, backend),
-        TargetType::Instance => nodes(ctx, backend),
+/// Where targets come from.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'s> {
+    pub(crate) service: &'s NamespacedName,
+    pub(crate) service_port: &'s ServicePort,
+    pub(crate) target_type: TargetType,
+    pub(crate) family: TargetFamily,
+    /// The nodes that count, of type instance.
+    pub(crate) node_selector: Option<&'s LabelSelector>,
+    /// The port of every target, of type instance.
+    pub(crate) node_port: Port,
+    /// The target group's VPC.
+    pub(crate) vpc_id: &'s VpcId,
+}
+
+/// The targets of a source.
+pub(crate) fn of(ctx: &Context<'_>, source: &Source<'_>) -> Vec<Target> {
+    match source.target_type {
+        TargetType::Ip => pods(ctx, source),
+        TargetType::Instance => nodes(ctx, source),
     }
 }
 
@@ -63,14 +79,14 @@ fn fail_open<T>(ctx: &Context<'_>, good: BTreeSet<T>, unknown: BTreeSet<T>) -> B
     }
 }
 
-fn pods(ctx: &Context<'_>, backend: &Backend<'_>) -> Vec<Target> {
-    let family = match backend.family {
+fn pods(ctx: &Context<'_>, source: &Source<'_>) -> Vec<Target> {
+    let family = match source.family {
         TargetFamily::Ipv4 => "IPv4",
         TargetFamily::Ipv6 => "IPv6",
     };
-    let port_name = backend.service_port.name.as_deref().unwrap_or_default();
+    let port_name = source.service_port.name.as_deref().unwrap_or_default();
     let (mut good, mut unknown) = (BTreeSet::new(), BTreeSet::new());
-    for slice in ctx.reader.endpoint_slices_of(&backend.name) {
+    for slice in ctx.reader.endpoint_slices_of(source.service) {
         if slice.address_type != family {
             continue;
         }
@@ -79,7 +95,7 @@ fn pods(ctx: &Context<'_>, backend: &Backend<'_>) -> Vec<Target> {
             continue;
         }
         for endpoint in slice.endpoints.iter().flatten() {
-            let into = match endpoint_state(&ctx.reader, endpoint, &backend.name.namespace) {
+            let into = match endpoint_state(&ctx.reader, endpoint, &source.service.namespace) {
                 NodeState::Ready => &mut good,
                 NodeState::Unknown => &mut unknown,
                 NodeState::NotReady => continue,
@@ -92,7 +108,11 @@ fn pods(ctx: &Context<'_>, backend: &Backend<'_>) -> Vec<Target> {
     }
     let found = fail_open(ctx, good, unknown);
     // Only asked for where there is an address to place.
-    let vpc = if found.is_empty() { None } else { ctx.vpc() };
+    let vpc = if found.is_empty() {
+        None
+    } else {
+        ctx.vpc_of(source.vpc_id)
+    };
     found
         .into_iter()
         .map(|(id, port)| Target {
@@ -184,8 +204,8 @@ fn is_outside(address: &str, vpc: &Vpc) -> bool {
         .any(|b| b.contains(&address))
 }
 
-fn nodes(ctx: &Context<'_>, backend: &Backend<'_>) -> Vec<Target> {
-    let wanted = backend.props.props.node_selector.as_ref();
+fn nodes(ctx: &Context<'_>, source: &Source<'_>) -> Vec<Target> {
+    let wanted = source.node_selector;
     let (mut good, mut unknown) = (BTreeSet::new(), BTreeSet::new());
     for node in ctx.reader.nodes() {
         let labels = node.metadata.labels.as_ref();
@@ -205,7 +225,7 @@ fn nodes(ctx: &Context<'_>, backend: &Backend<'_>) -> Vec<Target> {
         .into_iter()
         .map(|id| Target {
             id: id.to_owned(),
-            port: backend.port,
+            port: source.node_port,
             availability_zone: None,
         })
         .collect()

@@ -3,12 +3,13 @@
 //! In: objects that changed, and time. Out: effects, in their order. What always holds: a plan is shown
 //! before its first call is made, since effects are carried out one after the other.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
-use elbow_api::Snapshot;
+use elbow_api::{NamespacedName, Snapshot};
 use elbow_cluster::Loaded;
 use elbow_emulator_server::SharedEmulator;
-use elbow_model::{AwsAnswer, AwsCall, AwsError};
+use elbow_model::{AwsAnswer, AwsCall, AwsError, OwnTargets};
+use elbow_reconcile::drive::keep_own_targets;
 use elbow_reconcile::time::Timestamp;
 use elbow_reconcile::{Effect, Input, Reconciler, Settings};
 
@@ -19,6 +20,8 @@ pub(crate) struct Session {
     shared: SharedEmulator,
     reconciler: Reconciler,
     wake_at: Option<Timestamp>,
+    /// What the machine has asked to keep, by binding.
+    own_targets: BTreeMap<NamespacedName, OwnTargets>,
 }
 
 impl Session {
@@ -28,6 +31,7 @@ impl Session {
             shared,
             reconciler: Reconciler::new(settings),
             wake_at: None,
+            own_targets: BTreeMap::new(),
         }
     }
 
@@ -49,12 +53,18 @@ impl Session {
         self.step(input, snapshot, &mut effects);
         while let Some(effect) = effects.pop_front() {
             on_effect(&effect);
-            if let Effect::Aws { id, call } = effect {
-                let material = input::material(secrets, &call);
-                let result = self.shared.with(|emulator, now| {
-                    elbow_loopback::answer_with(emulator, now, &call, material.as_ref())
-                });
-                self.step(Input::AwsAnswered { id, result }, snapshot, &mut effects);
+            let answer = match effect {
+                Effect::Aws { id, call } => {
+                    let material = input::material(secrets, &call);
+                    let result = self.shared.with(|emulator, now| {
+                        elbow_loopback::answer_with(emulator, now, &call, material.as_ref())
+                    });
+                    Some(Input::AwsAnswered { id, result })
+                }
+                effect => keep_own_targets(&mut self.own_targets, &effect),
+            };
+            if let Some(input) = answer {
+                self.step(input, snapshot, &mut effects);
             }
         }
     }

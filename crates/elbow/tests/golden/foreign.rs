@@ -87,6 +87,7 @@ impl Foreign {
             },
             AwsCall::DescribeTargetGroups {
                 arns: self.target_groups.clone(),
+                names: Vec::new(),
                 marker: None,
             },
             AwsCall::DescribeTags { arns },

@@ -67,6 +67,7 @@ async fn a_marker_is_passed_on() {
         },
         AwsCall::DescribeTargetGroups {
             arns: Vec::new(),
+            names: Vec::new(),
             marker: marker(),
         },
         AwsCall::DescribeSubnets {

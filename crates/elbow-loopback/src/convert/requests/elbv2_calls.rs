@@ -455,8 +455,13 @@ pub(super) fn lookup(call: &AwsCall) -> Result<Request, AwsError> {
             ..Default::default()
         }
         .into(),
-        AwsCall::DescribeTargetGroups { arns, marker } => elbv2::DescribeTargetGroupsInput {
+        AwsCall::DescribeTargetGroups {
+            arns,
+            names,
+            marker,
+        } => elbv2::DescribeTargetGroupsInput {
             target_group_arns: some_if_any(arns.iter().map(ToString::to_string).collect()),
+            names: some_if_any(names.clone()),
             marker: marker.clone(),
             ..Default::default()
         }

@@ -258,6 +258,7 @@ fn one_of_each() -> Vec<AwsCall> {
         },
         AwsCall::DescribeTargetGroups {
             arns: vec![tg_arn.clone()],
+            names: Vec::new(),
             marker: marker(),
         },
         AwsCall::DescribeTargetGroupAttributes {

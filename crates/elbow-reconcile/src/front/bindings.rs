@@ -1,0 +1,118 @@
+//! What a TargetGroupBinding that a user wrote comes to: for its status, its finalizer and its events.
+//!
+//! In: its translation, and how its last round ended. Out: a [`BindingReport`]. What always holds: it is
+//! said to be reconciled only when all its targets are registered, and released only when none of them is
+//! left.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use elbow_api::{Diagnostic, NamespacedName, Snapshot};
+use elbow_model::{FactQuery, Facts};
+use elbow_translate::{
+    BindingTranslation, BindingVerdict, Settings, TranslatedBinding, is_backend_missing,
+};
+
+use super::{failure_text, has_errors};
+use crate::machine::RoundResult;
+
+/// What a TargetGroupBinding comes to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BindingReport {
+    /// What follows from its objects.
+    pub translation: Arc<BindingTranslation>,
+    /// How its last round ended; `None` before that.
+    pub result: Option<RoundResult>,
+}
+
+impl BindingReport {
+    /// Findings about what users wrote.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.translation.diagnostics
+    }
+
+    /// Whether there is no such binding, or a Gateway of ours has asked for it.
+    pub fn is_of_nothing(&self) -> bool {
+        self.translation.verdict == BindingVerdict::Absent
+    }
+
+    /// The generation whose targets are registered.
+    pub fn reconciled(&self) -> Option<i64> {
+        let is_wanted = matches!(self.translation.verdict, BindingVerdict::Targets(_));
+        let is_done = is_wanted && !self.translation.is_leaving && self.is_reached();
+        self.translation.generation.filter(|_| is_done)
+    }
+
+    /// Whether it is being deleted and may go.
+    pub fn is_released(&self) -> bool {
+        self.translation.is_leaving
+            && match &self.translation.verdict {
+                BindingVerdict::Left => true,
+                BindingVerdict::Targets(_) => self.is_reached(),
+                BindingVerdict::Absent | BindingVerdict::Refused => false,
+            }
+    }
+
+    /// The reason of the condition Ready, should it be False, and the words to it. Both reasons but the
+    /// first are those of LBC's events.
+    pub fn problem(&self) -> Option<(&'static str, String)> {
+        let failure = failure_text(self.result.as_ref());
+        let reason = if self.translation.is_leaving {
+            "FailedCleanup"
+        } else {
+            "FailedReconcile"
+        };
+        if let Some(failure) = failure {
+            return Some((reason, failure));
+        }
+        let findings = self.diagnostics();
+        if !has_errors(findings) {
+            return None;
+        }
+        let reason = if findings.iter().any(is_backend_missing) {
+            "BackendNotFound"
+        } else {
+            reason
+        };
+        let words: Vec<String> = findings.iter().map(text).collect();
+        Some((reason, words.join("; ")))
+    }
+
+    fn is_reached(&self) -> bool {
+        matches!(&self.result, Some(RoundResult::Converged { outcome }) if outcome.held == 0)
+    }
+
+    pub(crate) fn new(translation: BindingTranslation) -> Self {
+        Self {
+            translation: Arc::new(translation),
+            result: None,
+        }
+    }
+
+    /// The same, now that its round has ended.
+    #[must_use]
+    pub(crate) fn with_result(mut self, result: RoundResult) -> Self {
+        self.result = Some(result);
+        self
+    }
+}
+
+fn text(finding: &Diagnostic) -> String {
+    match &finding.hint {
+        Some(hint) => format!("{} ({hint})", finding.message),
+        None => finding.message.clone(),
+    }
+}
+
+/// Translates a TargetGroupBinding; an error names the facts that it has to know first.
+pub(crate) fn translate_binding(
+    snapshot: &Snapshot,
+    facts: &Facts,
+    settings: &Settings,
+    binding: &NamespacedName,
+) -> Result<BindingTranslation, BTreeSet<FactQuery>> {
+    match elbow_translate::translate_binding(snapshot, facts, settings, binding) {
+        TranslatedBinding::NeedFacts(queries) => Err(queries),
+        TranslatedBinding::Done(done) => Ok(*done),
+    }
+}

@@ -1,0 +1,323 @@
+//! A round of a TargetGroupBinding that a user wrote: its endpoints, the targets of its group, the steps
+//! from one to the other.
+//!
+//! In: a binding whose turn it is. Out: one look at the targets where they are not known, steps that
+//! register and deregister, reports. What always holds:
+//!
+//! - The target group carries no tags of ours. Only targets of it are changed, and only while the binding
+//!   names it and is in force ([`elbow_translate::translate_binding`]).
+//! - The finalizer is on the binding before the first target is registered, where Gateways are protected so.
+//! - A group that is gone, or that is no group, keeps nobody from deleting its binding.
+
+use std::collections::BTreeSet;
+
+use elbow_api::{Kind, NamespacedName, Object, ObjectRef, Read, Snapshot};
+use elbow_model::observed::{ObservedTarget, ObservedTargetGroup};
+use elbow_model::{AwsAnswer, AwsCall, AwsError, ErrorClass, ObservedStack, Stack, TargetGroupArn};
+use elbow_translate::BindingVerdict;
+
+use super::answers::Answer;
+use super::rounds::failure_class;
+use super::unit::{Knowledge, Phase, Unit, Work};
+use super::{Effect, Owner, Reconciler, RoundResult};
+use crate::execute::Outcome;
+use crate::front::{self, BindingReport};
+use crate::observe::Census;
+use crate::outbox::Sent;
+use crate::settings::Protection;
+use crate::time::Timestamp;
+
+impl Reconciler {
+    /// A round of a binding, from translation on.
+    pub(super) fn bind(&mut self, unit: &Unit, snapshot: &Snapshot, now: Timestamp) {
+        let Unit::Binding(name) = unit else { return };
+        // A group that is there does not change; one that was missing may be there now.
+        if self.units.get(unit).is_some_and(|work| work.has_mistakes) {
+            self.facts.expire(now, self.settings.facts_age_max_ms);
+        }
+        let (facts, settings) = (self.facts.facts(), &self.settings.translate);
+        let done = match front::translate_binding(snapshot, facts, settings, name) {
+            Ok(done) => done,
+            Err(queries) => {
+                let priority = self.set_phase(unit, Phase::AwaitingFacts);
+                self.facts.want(queries, priority);
+                return;
+            }
+        };
+        let stack = match &done.verdict {
+            BindingVerdict::Targets(stack) => Some(stack.clone()),
+            BindingVerdict::Absent => self.left_behind(unit, snapshot),
+            BindingVerdict::Left | BindingVerdict::Refused => None,
+        };
+        let is_refused = done.verdict == BindingVerdict::Refused;
+        let lacks_finalizer = matches!(done.verdict, BindingVerdict::Targets(_))
+            && !done.is_protected
+            && self.settings.protection == Protection::Finalizer;
+        self.note_reads(unit, done.reads.clone());
+        if let Some(work) = self.units.get_mut(unit) {
+            work.is_translated = true;
+            work.has_mistakes = is_refused;
+            work.stack.clone_from(&stack);
+        }
+        self.report_binding(unit, BindingReport::new(done));
+        let Some(stack) = stack else {
+            self.forget_targets(unit);
+            let result = if is_refused {
+                RoundResult::Blocked
+            } else {
+                let outcome = Outcome::default();
+                RoundResult::Converged { outcome }
+            };
+            self.finish(unit, &result, now);
+            return;
+        };
+        if lacks_finalizer {
+            self.set_phase(unit, Phase::AwaitingProtection);
+            let binding = name.clone();
+            self.effects.push(Effect::ProtectBinding { binding });
+            return;
+        }
+        if self.are_targets_known(unit, &stack) {
+            self.plan_binding(unit, &stack, snapshot, now);
+        } else {
+            self.ask_for_targets(unit, &stack);
+        }
+    }
+
+    /// A binding that vanished without being told to wait: where nothing protects it, its targets go, as
+    /// those of a Gateway do.
+    fn left_behind(&self, unit: &Unit, snapshot: &Snapshot) -> Option<Stack> {
+        let name = unit.binding()?;
+        let object = ObjectRef::new(
+            Kind::TargetGroupBinding,
+            name.namespace.clone(),
+            name.name.clone(),
+        );
+        if self.settings.protection == Protection::Finalizer || snapshot.get(&object).is_some() {
+            return None;
+        }
+        let mut stack = self.units.get(unit)?.stack.clone()?;
+        for group in stack.target_groups.values_mut() {
+            group.targets.clear();
+        }
+        Some(stack)
+    }
+
+    fn plan_binding(&mut self, unit: &Unit, stack: &Stack, snapshot: &Snapshot, now: Timestamp) {
+        if !self.knows_own_targets(unit, stack, snapshot) {
+            return;
+        }
+        let Some(observed) = self.known.stacks.get(&stack.id) else {
+            return;
+        };
+        let plan = front::plan_targets(stack, observed, &self.settings.policy);
+        if let Some(work) = self.units.get_mut(unit)
+            && !plan.is_empty()
+        {
+            work.targets_at = Some(now);
+        }
+        self.execute(unit, plan, now);
+    }
+
+    // --- the targets that are there ---
+
+    fn are_targets_known(&self, unit: &Unit, stack: &Stack) -> bool {
+        let is_trusted = |work: &Work| work.knowledge == Knowledge::Trusted;
+        let known = self.known.stacks.get(&stack.id);
+        let groups = known.map(|known| known.target_groups.as_slice());
+        let is_there = |group: &ObservedTargetGroup| {
+            let mut wanted = stack.target_groups.keys();
+            wanted.any(|arn| arn.as_str() == group.arn.as_str())
+        };
+        self.units.get(unit).is_some_and(is_trusted)
+            && groups.unwrap_or_default().iter().any(is_there)
+    }
+
+    fn ask_for_targets(&mut self, unit: &Unit, stack: &Stack) {
+        let calls = stack.target_groups.keys().map(|arn| {
+            let target_group = TargetGroupArn::new(arn.as_str());
+            AwsCall::DescribeTargetHealth { target_group }
+        });
+        let calls = calls.collect();
+        let priority = self.set_phase(unit, Phase::AskingTargets);
+        self.send_all(&Owner::Unit(unit.clone()), priority, calls);
+    }
+
+    pub(super) fn targets_answered(
+        &mut self,
+        unit: &Unit,
+        sent: Sent<Owner>,
+        result: Answer,
+        snapshot: &Snapshot,
+        now: Timestamp,
+    ) {
+        let Some((_, result)) = self.settled(sent, result, now) else {
+            return;
+        };
+        let Some(work) = self.units.get_mut(unit) else {
+            return;
+        };
+        let Some(stack) = work.stack.clone() else {
+            return;
+        };
+        let error = match result {
+            Ok(AwsAnswer::TargetHealth(targets)) => {
+                work.knowledge = Knowledge::Trusted;
+                work.observed_at = now;
+                work.applied = None;
+                self.known
+                    .stacks
+                    .insert(stack.id.clone(), there(&stack, targets));
+                self.bind(unit, snapshot, now);
+                return;
+            }
+            Ok(_) => AwsError::new(
+                ErrorClass::Transient,
+                "UnexpectedAnswer",
+                "the answer is not that of DescribeTargetHealth",
+            ),
+            Err(error) => error,
+        };
+        if error.class == ErrorClass::NotFound {
+            // It was there once. Whether there is another one of its name is looked up anew.
+            for group in stack.target_groups.values() {
+                self.facts.forget_target_group(&group.name);
+            }
+        }
+        self.finish(unit, &RoundResult::LookupFailed { error }, now);
+    }
+
+    /// Nothing is known, and nothing is to be known, of the targets of a binding that is not in force.
+    fn forget_targets(&mut self, unit: &Unit) {
+        for stack in unit.stacks() {
+            self.known.stacks.remove(&stack);
+        }
+        if let Some(work) = self.units.get_mut(unit) {
+            work.knowledge = Knowledge::Census;
+            work.applied = None;
+        }
+    }
+
+    /// Takes from the census what it tells of the target groups that bindings name: a start asks nothing
+    /// more about them.
+    pub(super) fn learn_target_groups(
+        &mut self,
+        census: &Census,
+        snapshot: &Snapshot,
+        now: Timestamp,
+    ) {
+        let objects = snapshot.user_binding_names().filter_map(|name| {
+            let NamespacedName { namespace, name } = name.clone();
+            snapshot.get(&ObjectRef::new(Kind::TargetGroupBinding, namespace, name))
+        });
+        let names: BTreeSet<String> = objects
+            .filter_map(|object| match object {
+                Object::TargetGroupBinding(binding) => binding.spec.group_name().map(str::to_owned),
+                _ => None,
+            })
+            .collect();
+        if !names.is_empty() {
+            self.facts.learn_target_groups(names, census, now);
+        }
+    }
+
+    // --- what changed ---
+
+    /// The bindings that are new, or were not translated yet, among what changed.
+    pub(super) fn changed_bindings(
+        &mut self,
+        reads: &BTreeSet<Read>,
+        snapshot: &Snapshot,
+    ) -> Vec<Unit> {
+        let mut changed = Vec::new();
+        for read in reads {
+            let Read::Object(object) = read else { continue };
+            if object.kind != Kind::TargetGroupBinding {
+                continue;
+            }
+            let name = object.namespaced_name();
+            let Some(Object::TargetGroupBinding(binding)) = snapshot.get(object) else {
+                self.own_targets.forget(&name);
+                continue;
+            };
+            if binding.gateway().is_none() {
+                changed.push(Unit::Binding(name));
+            }
+        }
+        changed
+    }
+
+    // --- reports ---
+
+    fn report_binding(&mut self, unit: &Unit, mut report: BindingReport) {
+        let Unit::Binding(binding) = unit else { return };
+        let Some(work) = self.units.get_mut(unit) else {
+            return;
+        };
+        // What failed counts as failing until a round has ended better; and what was reached stays reached
+        // while nothing else is wanted.
+        let before = work.reported_binding.as_ref();
+        if let (None, Some(before)) = (&report.result, before) {
+            let has_failed = before.result.as_ref().and_then(failure_class).is_some();
+            if has_failed || before.translation == report.translation {
+                report.result.clone_from(&before.result);
+            }
+        }
+        if work.reported_binding.as_ref() == Some(&report) {
+            return;
+        }
+        work.reported_binding = Some(report.clone());
+        self.effects.push(Effect::BindingReport {
+            binding: binding.clone(),
+            report: Box::new(report),
+        });
+    }
+
+    pub(super) fn report_binding_outcome(&mut self, unit: &Unit, result: &RoundResult) {
+        let reported = self.units.get(unit);
+        let reported = reported.and_then(|work| work.reported_binding.clone());
+        if let Some(report) = reported {
+            self.report_binding(unit, report.with_result(result.clone()));
+        }
+    }
+
+    /// A binding that is gone is no unit any more.
+    pub(super) fn forget_binding_if_gone(&mut self, unit: &Unit) {
+        let is_gone = |work: &Work| {
+            let report = work.reported_binding.as_ref();
+            work.is_settled() && report.is_some_and(BindingReport::is_of_nothing)
+        };
+        if self.units.get(unit).is_some_and(is_gone) {
+            self.note_reads(unit, BTreeSet::new());
+            self.units.remove(unit);
+            for stack in unit.stacks() {
+                self.known.stacks.remove(&stack);
+            }
+        }
+    }
+}
+
+/// The target group of a binding with the targets that are there.
+fn there(stack: &Stack, targets: Vec<ObservedTarget>) -> ObservedStack {
+    let mut observed = ObservedStack::default();
+    // There is one.
+    if let Some((arn, group)) = stack.target_groups.first_key_value() {
+        observed.target_groups.push(ObservedTargetGroup {
+            arn: TargetGroupArn::new(arn.as_str()),
+            name: group.name.clone(),
+            target_type: group.target_type,
+            protocol: group.protocol,
+            protocol_version: group.protocol_version,
+            port: group.port,
+            ip_address_type: group.ip_address_type,
+            vpc_id: group.vpc_id.clone(),
+            health_check: group.health_check.clone(),
+            attributes: group.attributes.clone(),
+            tags: group.tags.clone(),
+            load_balancers: BTreeSet::new(),
+            targets,
+            own: None,
+        });
+    }
+    observed
+}
