@@ -388,6 +388,7 @@ impl Reconciler {
         self.outbox.is_empty()
             && self.ready.is_empty()
             && self.delayed.is_empty()
+            && !self.own_targets.is_out()
             && (self.is_stopping
                 || (matches!(self.census, CensusState::Done(_))
                     && self.provisioning_poll_at.is_none()

@@ -7,8 +7,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use elbow_api::{Diagnostic, NamespacedName, Snapshot};
-use elbow_model::{FactQuery, Facts};
+use elbow_api::{Diagnostic, Kind, NamespacedName, ObjectRef, Snapshot};
+use elbow_model::{FactQuery, Facts, ResourceId};
 use elbow_translate::{
     BindingTranslation, BindingVerdict, Settings, TranslatedBinding, is_backend_missing,
 };
@@ -104,15 +104,41 @@ fn text(finding: &Diagnostic) -> String {
     }
 }
 
-/// Translates a TargetGroupBinding; an error names the facts that it has to know first.
+/// Translates a TargetGroupBinding; an error names the facts that it has to know first. `owner` tells
+/// which Gateway of ours fills a target group alone: no other binding is in force then.
 pub(crate) fn translate_binding(
     snapshot: &Snapshot,
     facts: &Facts,
     settings: &Settings,
     binding: &NamespacedName,
+    owner: impl Fn(&ResourceId) -> Option<NamespacedName>,
 ) -> Result<BindingTranslation, BTreeSet<FactQuery>> {
-    match elbow_translate::translate_binding(snapshot, facts, settings, binding) {
-        TranslatedBinding::NeedFacts(queries) => Err(queries),
-        TranslatedBinding::Done(done) => Ok(*done),
+    let mut done = match elbow_translate::translate_binding(snapshot, facts, settings, binding) {
+        TranslatedBinding::NeedFacts(queries) => return Err(queries),
+        TranslatedBinding::Done(done) => *done,
+    };
+    let group = match &done.verdict {
+        BindingVerdict::Targets(stack) => stack.target_groups.first_key_value(),
+        BindingVerdict::Absent | BindingVerdict::Left | BindingVerdict::Refused => None,
+    };
+    let Some((group, gateway)) = group.and_then(|(arn, group)| Some((group, owner(arn)?))) else {
+        return Ok(done);
+    };
+    if done.is_leaving {
+        done.verdict = BindingVerdict::Left;
+        return Ok(done);
     }
+    let NamespacedName { namespace, name } = binding.clone();
+    let finding = Diagnostic::error(
+        "target-group-taken",
+        format!(
+            "Gateway {gateway} fills target group `{}` itself",
+            group.name
+        ),
+    )
+    .on(ObjectRef::new(Kind::TargetGroupBinding, namespace, name))
+    .hint("delete this TargetGroupBinding; a Gateway has one for each of its target groups");
+    done.diagnostics = vec![finding];
+    done.verdict = BindingVerdict::Refused;
+    Ok(done)
 }

@@ -13,7 +13,9 @@ use std::collections::BTreeSet;
 
 use elbow_api::{Kind, NamespacedName, Object, ObjectRef, Read, Snapshot};
 use elbow_model::observed::{ObservedTarget, ObservedTargetGroup};
-use elbow_model::{AwsAnswer, AwsCall, AwsError, ErrorClass, ObservedStack, Stack, TargetGroupArn};
+use elbow_model::{
+    AwsAnswer, AwsCall, AwsError, ErrorClass, ObservedStack, ResourceId, Stack, TargetGroupArn,
+};
 use elbow_translate::BindingVerdict;
 
 use super::answers::Answer;
@@ -36,7 +38,8 @@ impl Reconciler {
             self.facts.expire(now, self.settings.facts_age_max_ms);
         }
         let (facts, settings) = (self.facts.facts(), &self.settings.translate);
-        let done = match front::translate_binding(snapshot, facts, settings, name) {
+        let owner = |arn: &ResourceId| self.gateway_alone(arn);
+        let done = match front::translate_binding(snapshot, facts, settings, name, owner) {
             Ok(done) => done,
             Err(queries) => {
                 let priority = self.set_phase(unit, Phase::AwaitingFacts);
@@ -82,6 +85,23 @@ impl Reconciler {
         } else {
             self.ask_for_targets(unit, &stack);
         }
+    }
+
+    /// The Gateway that fills a target group and does not share it with other clusters.
+    fn gateway_alone(&self, arn: &ResourceId) -> Option<NamespacedName> {
+        let mut stacks = self.known.stacks.iter();
+        stacks.find_map(|(id, known)| {
+            let unit = Unit::of_stack(id);
+            let gateway = unit.gateway()?;
+            let mut groups = known.target_groups.iter();
+            let group = groups.find(|group| group.arn.as_str() == arn.as_str())?;
+            let resource = group.tags.get(&id.resource_tag())?;
+            let wanted = self.units.get(&unit).and_then(|work| work.stack.as_ref());
+            let mut wanted = wanted.into_iter().flat_map(|stack| &stack.target_groups);
+            let is_shared =
+                wanted.any(|(id, group)| id.as_str() == resource && !group.sharing.is_exclusive());
+            (!is_shared).then(|| gateway.clone())
+        })
     }
 
     /// A binding that vanished without being told to wait: where nothing protects it, its targets go, as

@@ -54,6 +54,11 @@ impl OwnTargetsBook {
         }
     }
 
+    /// Whether an answer is outstanding.
+    pub(super) fn is_out(&self) -> bool {
+        self.entries.values().any(|entry| entry.is_out)
+    }
+
     /// What is kept; `None` also while it is not known.
     fn kept(&self, binding: &NamespacedName) -> Option<&OwnTargets> {
         match &self.entries.get(binding)?.kept {

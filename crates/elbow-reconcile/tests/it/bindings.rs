@@ -1,5 +1,6 @@
 //! TargetGroupBindings that users write, and target groups that several clusters share.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use elbow_api::{Kind, NamespacedName, Object, ObjectRef};
@@ -12,6 +13,7 @@ use elbow_reconcile::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
 use crate::account::{ALB, Account, Run, planned_from_scratch, settings, snapshot};
+use crate::table::Busy;
 
 const SERVICE: &str = "
 apiVersion: v1
@@ -178,7 +180,7 @@ fn targets_follow_the_endpoints_and_nothing_is_asked_at_rest() {
         1
     );
     assert_eq!(registered(&mut account), "192.168.96.10 192.168.96.11");
-    assert_eq!(last_report(&run).reconciled(), Some(0));
+    assert_eq!(last_report(&run).reconciled(), Some(1));
 
     // Nothing that anybody reads has changed.
     let object = ObjectRef::new(Kind::Service, "app", "web");
@@ -206,17 +208,30 @@ fn targets_follow_the_endpoints_and_nothing_is_asked_at_rest() {
 #[test]
 fn ten_flips_in_600_ms_are_at_most_six_calls() {
     let mut account = account();
-    let mut run = start(&account, &binding(""), "192.168.96.10", settings());
-    run.settle(&mut account);
-    account.take_operations();
+    let objects = |addresses: &str| vec![SERVICE.to_owned(), endpoints(addresses), binding("")];
+    let one = objects("192.168.96.10");
+    let mut busy = Busy::start(&mut account, &one, settings(), BTreeMap::new());
+    busy.run_until(&mut account, busy.now.plus_millis(5_000));
+    assert!(busy.machine.is_quiet());
+    busy.sent.clear();
+    let start = busy.now;
     for flip in 0..10 {
-        let addresses = ["192.168.96.10 192.168.96.11", "192.168.96.10"][flip % 2];
-        run.edit(&[SERVICE, &endpoints(addresses), &binding("")]);
-        run_for(&mut run, &mut account, 60);
+        busy.run_until(&mut account, start.plus_millis(flip * 60));
+        let addresses = if flip % 2 == 0 {
+            "192.168.96.10 192.168.96.11"
+        } else {
+            "192.168.96.10"
+        };
+        busy.edit(&mut account, &objects(addresses));
     }
-    run.settle(&mut account);
-    let calls = account.take_operations();
-    assert!(calls.len() <= 6, "{calls:?}");
+    busy.run_until(&mut account, start.plus_millis(10_000));
+    assert!(busy.machine.is_quiet());
+    assert!(busy.sent.len() <= 6, "{:?}", busy.sent);
+    let first = busy.sent[0].0;
+    assert!(
+        first.millis_since(start) <= 10,
+        "the first is acted on at once"
+    );
     assert_eq!(registered(&mut account), "192.168.96.10");
 }
 
@@ -323,10 +338,11 @@ fn what_aws_refuses_is_told_and_tried_again() {
             assert_eq!(last_report(&run).reconciled(), None);
         }
     }
+    run.settle(&mut account);
     assert!(!is_denied);
     assert_eq!(registered(&mut account), "192.168.96.10");
     assert_eq!(last_report(&run).problem(), None);
-    assert_eq!(last_report(&run).reconciled(), Some(0));
+    assert_eq!(last_report(&run).reconciled(), Some(1));
 }
 
 fn protecting() -> Settings {
@@ -405,6 +421,27 @@ fn without_finalizers_the_targets_of_a_binding_that_vanishes_go() {
     run.settle(&mut account);
     assert_eq!(registered(&mut account), "");
     assert_eq!(run.reconciler.known().stacks.len(), 0);
+}
+
+#[test]
+fn the_group_of_a_gateway_is_the_gateways() {
+    let mut account = Account::new();
+    let mut run = Run::start(&account, snapshot(&[ALB]), settings());
+    run.settle(&mut account);
+    let known = run.reconciler.known();
+    let mut groups = known.stacks.values().flat_map(|stack| &stack.target_groups);
+    let group = groups.next().unwrap().name.clone();
+    account.take_operations();
+    let other = binding("").replace("targetGroupName: web", &format!("targetGroupName: {group}"));
+    run.edit(&[ALB, &other]);
+    run.settle(&mut account);
+    assert_eq!(account.take_changes(), Vec::<&str>::new());
+    let (reason, message) = last_report(&run).problem().unwrap();
+    assert_eq!(reason, "FailedReconcile");
+    assert!(
+        message.starts_with("Gateway app/web fills target group"),
+        "{message}"
+    );
 }
 
 const SHARED: &str = ", multiClusterTargetGroup: true";

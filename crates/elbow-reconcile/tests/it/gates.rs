@@ -72,7 +72,10 @@ impl Rollout {
             "
 apiVersion: elbv2.k8s.aws/v1beta1
 kind: TargetGroupBinding
-metadata: {{name: web, namespace: app}}
+metadata:
+  name: web
+  namespace: app
+  labels: {{gateway.k8s.aws.alb/stack-namespace: app, gateway.k8s.aws.alb/stack-name: web}}
 spec: {{targetGroupARN: '{}', targetType: ip, serviceRef: {{name: web, port: 80}}}}
 ",
             group.arn
@@ -300,8 +303,8 @@ fn the_pods_of_a_binding_that_goes_are_not_looked_at() {
         assert!(rollout.turn());
     }
     rollout.binding = rollout.binding.replace(
-        "namespace: app}",
-        "namespace: app, deletionTimestamp: '2026-01-01T00:00:00Z', finalizers: [elbv2.k8s.aws/resources]}",
+        "  namespace: app\n",
+        "  namespace: app\n  deletionTimestamp: '2026-01-01T00:00:00Z'\n  finalizers: [elbv2.k8s.aws/resources]\n",
     );
     rollout.go_on(&base, &pods);
     assert_eq!(rollout.looks.len(), 0);

@@ -299,18 +299,18 @@ fn a_new_rule_before_others_takes_at_most_5_calls() {
 }
 
 /// Calls that take their time, several at once: a driver that has sockets.
-struct Busy {
-    machine: Reconciler,
-    now: Timestamp,
+pub(crate) struct Busy {
+    pub(crate) machine: Reconciler,
+    pub(crate) now: Timestamp,
     wake_at: Option<Timestamp>,
     out: BTreeMap<(Timestamp, u64), (elbow_reconcile::CallId, Result<AwsAnswer, AwsError>)>,
-    sent: Vec<(Timestamp, AwsCall)>,
+    pub(crate) sent: Vec<(Timestamp, AwsCall)>,
     next: u64,
     objects: elbow_api::Snapshot,
 }
 
 impl Busy {
-    fn start(
+    pub(crate) fn start(
         account: &mut Account,
         of: &[String],
         settings: Settings,
@@ -348,7 +348,7 @@ impl Busy {
     }
 
     /// Runs up to a time.
-    fn run_until(&mut self, account: &mut Account, until: Timestamp) {
+    pub(crate) fn run_until(&mut self, account: &mut Account, until: Timestamp) {
         loop {
             let answer = self.out.keys().next().copied();
             let at = answer
@@ -369,7 +369,7 @@ impl Busy {
         self.now = self.now.max(until);
     }
 
-    fn edit(&mut self, account: &mut Account, of: &[String]) {
+    pub(crate) fn edit(&mut self, account: &mut Account, of: &[String]) {
         let after = snapshot(&texts(of));
         let mut reads = std::collections::BTreeSet::new();
         for object in after.objects() {
