@@ -129,9 +129,13 @@ func (b *bench) dropRules(ctx context.Context, n int) error {
 	return err
 }
 
-// move gives a Service another endpoint, and says when the API server was asked and when it had answered.
-func (b *bench) move(ctx context.Context, n, group int, to string) (asked, answered time.Time, err error) {
-	patch, err := json.Marshal(map[string]any{"endpoints": []discoveryv1.Endpoint{{Addresses: []string{to}}}})
+// move gives a Service other endpoints, and says when the API server was asked and when it had answered.
+func (b *bench) move(ctx context.Context, n, group int, to ...string) (asked, answered time.Time, err error) {
+	var endpoints []discoveryv1.Endpoint
+	for _, address := range to {
+		endpoints = append(endpoints, discoveryv1.Endpoint{Addresses: []string{address}})
+	}
+	patch, err := json.Marshal(map[string]any{"endpoints": endpoints})
 	if err != nil {
 		return asked, answered, err
 	}

@@ -28,7 +28,8 @@ func main() { os.Exit(testcluster.RunInside(inside)) }
 // options say how much is measured.
 type options struct {
 	gateways, pods, repeats int
-	json, document          string
+	// only is part of the names of the steps that are taken.
+	only, json, document string
 }
 
 func inside() int {
@@ -36,6 +37,7 @@ func inside() int {
 	flag.IntVar(&chosen.gateways, "gateways", 30, "how many Gateways")
 	flag.IntVar(&chosen.pods, "pods", 20_000, "how many pods that no Gateway leads to")
 	flag.IntVar(&chosen.repeats, "repeats", 10, "how often a time is measured")
+	flag.StringVar(&chosen.only, "only", "", "what to measure, by a part of what a run says of each step")
 	flag.StringVar(&chosen.json, "json", "", "a file for all figures; bench.json in the folder of what is built if not given")
 	flag.StringVar(&chosen.document, "document", "", "a page of documentation to write")
 	flag.Parse()
@@ -64,7 +66,7 @@ func run(ctx context.Context, chosen options) (err error) {
 	if report == nil {
 		return err
 	}
-	isWhole := err == nil
+	isWhole := err == nil && chosen.only == ""
 	err = errors.Join(err, report.Print(os.Stdout))
 	if isWhole && chosen.document != "" {
 		err = errors.Join(err, report.writeDocument(chosen.document))

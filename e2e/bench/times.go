@@ -21,51 +21,59 @@ const (
 	leaseName = "aws-load-balancer-controller-leader"
 	// recordsName is the ConfigMap in which elbow keeps what it knows for the next one.
 	recordsName = "elbow-records"
-	// apart is longer than elbow puts off an endpoint that changes again.
-	apart = 700 * time.Millisecond
+	// apart is longer than endpoints that change count as a burst, whose later changes cost less: then elbow has
+	// put down what it knows, and takes that back before it changes anything.
+	apart = 6 * time.Second
+	// unwatched is how long nobody looks at the call log after a change: that takes time from those who are
+	// measured.
+	unwatched = 200 * time.Millisecond
 )
 
-// moves gives a Service another endpoint again and again. For each: milliseconds from the API server's
-// answer until AWS registered the new one and deregistered the old one, and from the question to the first.
+// moves gives a Service a second endpoint and takes it away again, so many times. For each: milliseconds
+// from the API server's answer until AWS has registered it, or deregistered; and from the question.
 func (b *bench) moves(ctx context.Context, times int) (register, deregister, whole []float64, err error) {
 	const n, group = 0, 1
-	for i := range times {
+	one := address(n, group)
+	for range times {
 		// Each at another moment of whatever the machine does every so often.
-		if err := pause(ctx, apart+time.Duration(rand.IntN(100))*time.Millisecond); err != nil {
-			return nil, nil, nil, err
-		}
-		mark, err := b.system.Emulator.Mark()
+		in, inWhole, err := b.timed(ctx, "RegisterTargets", n, group, one, otherAddress)
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		to := address(n, group)
-		if i%2 == 0 {
-			to = otherAddress
-		}
-		asked, answered, err := b.move(ctx, n, group, to)
+		out, outWhole, err := b.timed(ctx, "DeregisterTargets", n, group, one)
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		// Who looks at the log meanwhile takes time from those who are measured.
-		if err := pause(ctx, apart/4); err != nil {
-			return nil, nil, nil, err
-		}
-		calls, err := b.until(ctx, mark, func(calls []Call) bool {
-			_, isIn := first(calls, "RegisterTargets", "")
-			_, isOut := first(calls, "DeregisterTargets", "")
-			return isIn && isOut
-		})
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		in, _ := first(calls, "RegisterTargets", "")
-		out, _ := first(calls, "DeregisterTargets", "")
-		register = append(register, float64(in-answered.UnixMilli()))
-		deregister = append(deregister, float64(out-answered.UnixMilli()))
-		whole = append(whole, float64(in-asked.UnixMilli()))
+		register, deregister, whole = append(register, in), append(deregister, out), append(whole, inWhole, outWhole)
 	}
-	_, _, err = b.move(ctx, n, group, address(n, group))
-	return register, deregister, whole, err
+	return register, deregister, whole, nil
+}
+
+// timed gives a Service these endpoints, and says how long AWS was not asked for what follows.
+func (b *bench) timed(ctx context.Context, operation string, n, group int, to ...string) (sinceAnswer, sinceQuestion float64, err error) {
+	if err := pause(ctx, apart+time.Duration(rand.IntN(100))*time.Millisecond); err != nil {
+		return 0, 0, err
+	}
+	mark, err := b.system.Emulator.Mark()
+	if err != nil {
+		return 0, 0, err
+	}
+	asked, answered, err := b.move(ctx, n, group, to...)
+	if err != nil {
+		return 0, 0, err
+	}
+	if err := pause(ctx, unwatched); err != nil {
+		return 0, 0, err
+	}
+	calls, err := b.until(ctx, mark, func(calls []Call) bool {
+		_, is := first(calls, operation, "")
+		return is
+	})
+	if err != nil {
+		return 0, 0, err
+	}
+	at, _ := first(calls, operation, "")
+	return float64(at - answered.UnixMilli()), float64(at - asked.UnixMilli()), nil
 }
 
 // keepRecords leaves for the next controller what this one keeps.

@@ -576,7 +576,7 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Aws { id, call } if call.is_mutating() && self.records.holds_calls() => {
+            Effect::Aws { id, call } if waits_for_records(&call) && self.records.holds_calls() => {
                 self.held_calls.push((id, call));
             }
             Effect::Aws { id, call } => self.call(id, call),
@@ -768,6 +768,16 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
 fn binding_ref(binding: &NamespacedName) -> ObjectRef {
     let NamespacedName { namespace, name } = binding;
     ObjectRef::new(Kind::TargetGroupBinding, namespace.clone(), name.clone())
+}
+
+/// Whether a call goes out only when no record outlives it. Targets do not wait: as long as the API server
+/// takes for a write, traffic would go to pods that are gone (ADR 0012).
+fn waits_for_records(call: &AwsCall) -> bool {
+    let is_about_targets = matches!(
+        call,
+        AwsCall::RegisterTargets { .. } | AwsCall::DeregisterTargets { .. }
+    );
+    call.is_mutating() && !is_about_targets
 }
 
 /// The answer of a call that has none.

@@ -2,7 +2,7 @@
 //!
 //! In: what the rounds ask to keep or to drop. Out: the whole of it, as often as it changes. What always
 //! holds: one write at a time, and the latest wins; while a record is being dropped, calls that change
-//! something wait, so that no record outlives what it tells of. A ConfigMap that cannot be written holds
+//! something other than targets wait, so that no record outlives what it tells of. A ConfigMap that cannot be written holds
 //! nobody up for longer than one try.
 
 use std::collections::BTreeMap;

@@ -80,6 +80,11 @@ impl FakeCluster {
         self.with(|inner| inner.watch.try_send(Event::Synced).unwrap());
     }
 
+    /// How long writes take from now on.
+    pub(crate) fn set_latency(&self, latency: Duration) {
+        self.with(|inner| inner.latency = latency);
+    }
+
     /// What a watch tells beside changes.
     pub(crate) fn say(&self, event: Event) {
         self.with(|inner| inner.watch.try_send(event).unwrap());

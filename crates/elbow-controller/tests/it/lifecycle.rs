@@ -1,5 +1,7 @@
 //! Objects come, change and go.
 
+use std::time::Duration;
+
 use elbow_api::{Kind, ObjectRef};
 use elbow_cluster::live::{Absence, Event, Leadership};
 use elbow_emulator::Latencies;
@@ -56,6 +58,28 @@ async fn a_gateway_becomes_a_load_balancer_with_statuses() {
         scraped.contains("leader_election_master_status 1"),
         "{scraped}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn targets_do_not_wait_for_a_slow_api_server_and_all_else_does() {
+    let world = World::leading(ALB);
+    pass(30).await;
+    world.aws.take_calls();
+    world.cluster.set_latency(Duration::from_millis(2500));
+    let moved = ALB.replace("192.168.96.10", "192.168.96.11");
+    world.apply(&moved);
+    pass(1).await;
+    assert_eq!(
+        world.aws.take_calls(),
+        ["RegisterTargets", "DeregisterTargets"]
+    );
+    // The record is kept anew when endpoints are at rest, and dropped before a rule is changed.
+    pass(30).await;
+    world.apply(&moved.replace("  rules:\n", "  rules:\n  - matches: [{path: {type: Exact, value: /new}}]\n    backendRefs: [{name: web, port: 80}]\n"));
+    pass(1).await;
+    assert_eq!(world.aws.take_calls(), Vec::<&str>::new());
+    pass(10).await;
+    assert!(world.aws.take_calls().contains(&"CreateRule"));
 }
 
 #[tokio::test(start_paused = true)]
