@@ -9,12 +9,14 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -48,7 +50,7 @@ func TestArticle(t *testing.T) {
 			eventually(t, "an answer over TCP", func(ctx context.Context) error { return echo(ctx, tcp+":9000") })
 
 			t.Run("scale", func(t *testing.T) { scale(t, s, alb) })
-			t.Run("roll out", func(t *testing.T) { rollOut(t, s, alb) })
+			t.Run("roll out", func(t *testing.T) { rollOut(t, s, alb, tcp) })
 			t.Run("delete", func(t *testing.T) { deleteAll(t, s) })
 		})
 	}
@@ -73,33 +75,79 @@ func scale(t *testing.T, s *system.System, host string) {
 	})
 }
 
-// rollOut replaces all pods, with readiness gates, while a client goes on asking.
-func rollOut(t *testing.T, s *system.System, host string) {
+// rollOut replaces all pods, with readiness gates, while clients go on asking.
+func rollOut(t *testing.T, s *system.System, alb, nlb string) {
 	_, err := s.Kubectl(t.Context(), "label", "namespace", "app-ns", "elbv2.k8s.aws/pod-readiness-gate-inject=enabled")
 	require.NoError(t, err)
-	load := startLoad(t, "http://"+host+"/")
-	_, err = s.Kubectl(t.Context(), "rollout", "restart", "-n", "app-ns", "deployment/app")
+	secure := trusting(t, s.Emulator.CACertificate)
+	kept, closed := keeping(secure, true), keeping(secure, false)
+	load := startLoad(t, map[string]func(context.Context) error{
+		"HTTP over one connection":     asking(keeping(http.DefaultClient, true), "http://"+alb+"/"),
+		"HTTP over many connections":   asking(keeping(http.DefaultClient, false), "http://"+alb+"/"),
+		"HTTPS over one connection":    asking(kept, "https://"+alb+"/"),
+		"HTTPS over many connections":  asking(closed, "https://"+alb+"/"),
+		"TCP, each time by a new flow": func(ctx context.Context) error { return echo(ctx, nlb+":9000") },
+	})
+	deployments := []string{"deployment/app", "deployment/tcp-app"}
+	_, err = s.Kubectl(t.Context(), append([]string{"rollout", "restart", "-n", "app-ns"}, deployments...)...)
 	require.NoError(t, err)
-	_, err = s.Kubectl(t.Context(), "rollout", "status", "-n", "app-ns", "deployment/app", "--timeout=180s")
-	require.NoError(t, err)
+	for _, deployment := range deployments {
+		_, err = s.Kubectl(t.Context(), "rollout", "status", "-n", "app-ns", deployment, "--timeout=180s")
+		require.NoError(t, err)
+	}
 	eventually(t, "the old pods to be gone", func(ctx context.Context) error {
-		pods, err := s.Clientset.CoreV1().Pods("app-ns").List(ctx, metav1.ListOptions{LabelSelector: "app=app"})
+		pods, err := s.Clientset.CoreV1().Pods("app-ns").List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return err
 		}
 		for _, pod := range pods.Items {
-			if pod.DeletionTimestamp != nil {
-				return fmt.Errorf("%s is still there", pod.Name)
-			}
-			if len(pod.Spec.ReadinessGates) == 0 {
-				return fmt.Errorf("%s has no readiness gate", pod.Name)
+			if err := admitted(pod); err != nil {
+				return err
 			}
 		}
 		return nil
 	})
-	sent, failures := load.stop()
-	require.Emptyf(t, failures, "of %d requests", sent)
-	require.Greater(t, sent, int64(100), "the client was at work throughout")
+	for client, sent := range load.stop(t) {
+		require.Greaterf(t, sent, 100, "requests of the client that sends %s: it was at work throughout", client)
+	}
+	silent(t, s)
+}
+
+// admitted complains about a pod that goes, or that was not made ready by its load balancer.
+func admitted(pod corev1.Pod) error {
+	if pod.DeletionTimestamp != nil {
+		return fmt.Errorf("%s is still there", pod.Name)
+	}
+	if len(pod.Spec.ReadinessGates) == 0 {
+		return fmt.Errorf("%s has no readiness gate", pod.Name)
+	}
+	for _, gate := range pod.Spec.ReadinessGates {
+		if !strings.HasPrefix(string(gate.ConditionType), "target-health.elbv2.k8s.aws/k8s-appns-") {
+			return fmt.Errorf("%s has the gate %s", pod.Name, gate.ConditionType)
+		}
+		open := func(c corev1.PodCondition) bool {
+			return c.Type == gate.ConditionType && c.Status == corev1.ConditionTrue
+		}
+		if !slices.ContainsFunc(pod.Status.Conditions, open) {
+			return fmt.Errorf("%s waits for %s", pod.Name, gate.ConditionType)
+		}
+	}
+	return nil
+}
+
+// silent makes sure that AWS is asked nothing when nobody waits: not within the time after which it would
+// be at the latest.
+func silent(t *testing.T, s *system.System) {
+	t.Helper()
+	const afterwards = time.Second
+	time.Sleep(afterwards)
+	mark, err := s.Emulator.Mark()
+	require.NoError(t, err)
+	const longest = 16 * time.Second
+	time.Sleep(longest)
+	calls, err := s.Emulator.Calls(mark)
+	require.NoError(t, err)
+	require.Empty(t, calls, "calls while nobody waits")
 }
 
 // deleteAll deletes the namespace, which has the Gateways, their configuration and the Services in no
@@ -204,41 +252,61 @@ func echo(ctx context.Context, address string) error {
 	return fmt.Errorf("%s closes without an answer: %w", address, lines.Err())
 }
 
-// load is a client that goes on asking.
+// load is clients that go on asking.
 type load struct {
-	cancel   context.CancelFunc
-	done     sync.WaitGroup
-	sent     atomic.Int64
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+
 	mutex    sync.Mutex
+	sent     map[string]int
 	failures []string
 }
 
-// startLoad starts a client that asks over connections of its own, some of which it keeps.
-func startLoad(t *testing.T, url string) *load {
+// startLoad starts clients, each of which asks again as soon as it is answered.
+func startLoad(t *testing.T, clients map[string]func(context.Context) error) *load {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	l := &load{cancel: cancel}
-	for _, keeps := range []bool{true, false} {
-		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: !keeps}}
+	t.Cleanup(cancel)
+	l := &load{cancel: cancel, sent: map[string]int{}}
+	for name, ask := range clients {
 		l.done.Go(func() {
 			for ctx.Err() == nil {
-				_, err := get(context.WithoutCancel(ctx), client, url)
-				l.sent.Add(1)
+				err := ask(context.WithoutCancel(ctx))
+				l.mutex.Lock()
+				l.sent[name]++
 				if err != nil {
-					l.mutex.Lock()
-					l.failures = append(l.failures, fmt.Sprintf("%s: %v", time.Now().Format(time.StampMilli), err))
-					l.mutex.Unlock()
+					l.failures = append(l.failures, fmt.Sprintf("%s: %s: %v", time.Now().Format(time.StampMilli), name, err))
 				}
+				l.mutex.Unlock()
 			}
 		})
 	}
-	t.Cleanup(cancel)
 	return l
 }
 
-// stop ends the client and gives what it saw.
-func (l *load) stop() (int64, []string) {
+// stop ends the clients, fails if anything failed, and gives what each has sent.
+func (l *load) stop(t *testing.T) map[string]int {
+	t.Helper()
 	l.cancel()
 	l.done.Wait()
-	return l.sent.Load(), l.failures
+	require.Emptyf(t, l.failures, "of these requests: %v", l.sent)
+	return l.sent
+}
+
+// asking asks for a page, over and over.
+func asking(client *http.Client, url string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		_, err := get(ctx, client, url)
+		return err
+	}
+}
+
+// keeping is a client like another, with connections of its own that it keeps or not.
+func keeping(like *http.Client, keeps bool) *http.Client {
+	transport := &http.Transport{}
+	if of, ok := like.Transport.(*http.Transport); ok {
+		transport = of.Clone()
+	}
+	transport.DisableKeepAlives = !keeps
+	return &http.Client{Transport: transport}
 }
