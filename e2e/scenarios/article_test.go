@@ -6,7 +6,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -50,7 +52,19 @@ func TestArticle(t *testing.T) {
 			eventually(t, "an answer over TCP", func(ctx context.Context) error { return echo(ctx, tcp+":9000") })
 
 			t.Run("scale", func(t *testing.T) { scale(t, s, alb) })
-			t.Run("roll out", func(t *testing.T) { rollOut(t, s, alb, tcp) })
+			_, err := s.Kubectl(t.Context(), "label", "namespace", "app-ns", "elbv2.k8s.aws/pod-readiness-gate-inject=enabled")
+			require.NoError(t, err)
+			t.Run("roll out", func(t *testing.T) {
+				rollOut(t, s, alb, tcp, func() {})
+				silent(t, s)
+			})
+			t.Run("roll out while another controller takes over", func(t *testing.T) {
+				require.NoError(t, s.StartStandby(t.Context()))
+				rollOut(t, s, alb, tcp, func() {
+					eventually(t, "a pod to wait for its load balancer", func(ctx context.Context) error { return waiting(ctx, s) })
+					require.NoError(t, s.StopController(t.Context()))
+				})
+			})
 			t.Run("delete", func(t *testing.T) { deleteAll(t, s) })
 		})
 	}
@@ -75,10 +89,8 @@ func scale(t *testing.T, s *system.System, host string) {
 	})
 }
 
-// rollOut replaces all pods, with readiness gates, while clients go on asking.
-func rollOut(t *testing.T, s *system.System, alb, nlb string) {
-	_, err := s.Kubectl(t.Context(), "label", "namespace", "app-ns", "elbv2.k8s.aws/pod-readiness-gate-inject=enabled")
-	require.NoError(t, err)
+// rollOut replaces all pods, with readiness gates, while clients go on asking, and something else happens.
+func rollOut(t *testing.T, s *system.System, alb, nlb string, meanwhile func()) {
 	secure := trusting(t, s.Emulator.CACertificate)
 	kept, closed := keeping(secure, true), keeping(secure, false)
 	load := startLoad(t, map[string]func(context.Context) error{
@@ -88,9 +100,11 @@ func rollOut(t *testing.T, s *system.System, alb, nlb string) {
 		"HTTPS over many connections":  asking(closed, "https://"+alb+"/"),
 		"TCP, each time by a new flow": func(ctx context.Context) error { return echo(ctx, nlb+":9000") },
 	})
+	capacity := watchCapacity(t, s)
 	deployments := []string{"deployment/app", "deployment/tcp-app"}
-	_, err = s.Kubectl(t.Context(), append([]string{"rollout", "restart", "-n", "app-ns"}, deployments...)...)
+	_, err := s.Kubectl(t.Context(), append([]string{"rollout", "restart", "-n", "app-ns"}, deployments...)...)
 	require.NoError(t, err)
+	meanwhile()
 	for _, deployment := range deployments {
 		_, err = s.Kubectl(t.Context(), "rollout", "status", "-n", "app-ns", deployment, "--timeout=180s")
 		require.NoError(t, err)
@@ -107,10 +121,27 @@ func rollOut(t *testing.T, s *system.System, alb, nlb string) {
 		}
 		return nil
 	})
+	capacity.stop(t)
 	for client, sent := range load.stop(t) {
 		require.Greaterf(t, sent, 100, "requests of the client that sends %s: it was at work throughout", client)
 	}
 	silent(t, s)
+}
+
+// waiting complains when no pod waits for its load balancer.
+func waiting(ctx context.Context, s *system.System) error {
+	pods, err := s.Clientset.CoreV1().Pods("app-ns").List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	for _, pod := range pods.Items {
+		for _, condition := range pod.Status.Conditions {
+			if condition.Reason == "Elb.RegistrationInProgress" {
+				return nil
+			}
+		}
+	}
+	return errors.New("no pod waits")
 }
 
 // admitted complains about a pod that goes, or that was not made ready by its load balancer.
@@ -291,6 +322,50 @@ func (l *load) stop(t *testing.T) map[string]int {
 	l.done.Wait()
 	require.Emptyf(t, l.failures, "of these requests: %v", l.sent)
 	return l.sent
+}
+
+// capacity is the targets to which load balancers send traffic: their least numbers.
+type capacity struct {
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+	// before and least are by target group.
+	before, least map[string]int
+	failure       error
+}
+
+// watchCapacity looks at the health of all targets until it is stopped.
+func watchCapacity(t *testing.T, s *system.System) *capacity {
+	t.Helper()
+	before, err := s.Emulator.HealthyTargets(t.Context())
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	c := &capacity{cancel: cancel, before: before, least: maps.Clone(before)}
+	c.done.Go(func() {
+		for ctx.Err() == nil {
+			now, err := s.Emulator.HealthyTargets(context.WithoutCancel(ctx))
+			if err != nil {
+				c.failure = err
+				return
+			}
+			for group := range c.least {
+				c.least[group] = min(c.least[group], now[group])
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	})
+	return c
+}
+
+// stop fails if a target group had fewer healthy targets than at first. Load balancers that have none fail
+// open, so requests alone do not tell.
+func (c *capacity) stop(t *testing.T) {
+	t.Helper()
+	c.cancel()
+	c.done.Wait()
+	require.NoError(t, c.failure)
+	require.NotEmpty(t, c.before)
+	require.Equal(t, c.before, c.least, "healthy targets at least")
 }
 
 // asking asks for a page, over and over.

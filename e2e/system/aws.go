@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 
 	"github.com/elbow-project/elbow/e2e/cluster/vpc"
 )
@@ -126,6 +127,33 @@ func (e *Emulator) Inventory(ctx context.Context) (Inventory, error) {
 	}
 	for _, names := range [][]string{found.LoadBalancers, found.Listeners, found.TargetGroups, found.SecurityGroups} {
 		slices.Sort(names)
+	}
+	return found, nil
+}
+
+// HealthyTargets are the numbers of targets that are healthy, by the names of their target groups.
+func (e *Emulator) HealthyTargets(ctx context.Context) (map[string]int, error) {
+	found := map[string]int{}
+	client := e.Clients().ELB
+	groups := elb.NewDescribeTargetGroupsPaginator(client, &elb.DescribeTargetGroupsInput{})
+	for groups.HasMorePages() {
+		page, err := groups.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("cannot list target groups: %w", err)
+		}
+		for _, group := range page.TargetGroups {
+			health, err := client.DescribeTargetHealth(ctx, &elb.DescribeTargetHealthInput{TargetGroupArn: group.TargetGroupArn})
+			if err != nil {
+				return nil, fmt.Errorf("cannot look at the targets of %s: %w", *group.TargetGroupName, err)
+			}
+			healthy := 0
+			for _, target := range health.TargetHealthDescriptions {
+				if target.TargetHealth.State == elbtypes.TargetHealthStateEnumHealthy {
+					healthy++
+				}
+			}
+			found[*group.TargetGroupName] = healthy
+		}
 	}
 	return found, nil
 }
