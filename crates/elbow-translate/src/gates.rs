@@ -171,6 +171,9 @@ fn waiting_pod(
 }
 
 /// Whether a pod has the gate, and it is not open.
+///
+/// Difference (gates-stay-open): LBC closes an open gate again if it finds the target unhealthy when it
+/// happens to look, which is when some other endpoint has changed.
 fn is_closed(pod: &Pod, gate: &str) -> bool {
     let spec = pod.spec.iter();
     let mut gates = spec.flat_map(|s| s.readiness_gates.iter().flatten());

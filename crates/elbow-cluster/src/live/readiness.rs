@@ -65,9 +65,6 @@ impl TargetHealth {
 
 /// The condition to set on a pod for a TargetGroupBinding, by the health of its target; without health,
 /// AWS does not know the target. None if the pod has it already, has no such gate, or its gate is open.
-///
-/// Difference (gates-stay-open): LBC closes an open gate again if it finds the target unhealthy when it
-/// happens to look, which is when some other endpoint has changed.
 pub fn condition(
     pod: &Pod,
     binding: &str,

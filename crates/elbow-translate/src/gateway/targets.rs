@@ -142,8 +142,9 @@ pub(crate) fn ports_of(slice: &EndpointSlice, port_name: &str) -> Vec<Port> {
 /// whose EndpointSlices are written by hand has no targets. What is behind them is not a pod's, but
 /// the Service's all the same.
 ///
-/// Of an endpoint that is not ready and whose pod nobody has read (it is just being deleted, or RBAC
-/// does not allow it), nothing is known: it is used when there is nothing else, unless it ends.
+/// Difference (unread-pods): of an endpoint that is not ready and whose pod nobody has read (it is just
+/// being deleted, or RBAC does not allow it), nothing is known. It is used when there is nothing else,
+/// unless it ends. LBC watches all pods, and passes over it.
 pub(crate) fn endpoint_state(
     reader: &Reader<'_>,
     endpoint: &Endpoint,
