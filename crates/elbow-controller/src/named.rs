@@ -23,8 +23,8 @@ pub(crate) struct Named {
     /// Which pods are named.
     pods: Pods,
     /// By the object that refers to them.
-    named_by: BTreeMap<ObjectRef, BTreeSet<ObjectRef>>,
-    named: BTreeSet<ObjectRef>,
+    by_referrer: BTreeMap<ObjectRef, BTreeSet<ObjectRef>>,
+    all: BTreeSet<ObjectRef>,
     /// Named, and not looked up yet.
     unknown: BTreeSet<ObjectRef>,
     unknown_since: Option<Instant>,
@@ -55,32 +55,32 @@ impl Named {
         if !has_changed {
             return None;
         }
-        let named: BTreeSet<_> = self.named_by.values().flatten().cloned().collect();
+        let named: BTreeSet<_> = self.by_referrer.values().flatten().cloned().collect();
         // What was named until just now may not have been dropped by the watch, which then says nothing.
-        let new = named.difference(&self.named);
+        let new = named.difference(&self.all);
         let new = new.filter(|object| snapshot.get(object).is_none());
         self.unknown.extend(new.cloned());
         self.unknown.retain(|object| named.contains(object));
         // Pods come and go: the wait for the first is not made longer by those that follow.
         let since = self.unknown_since.unwrap_or_else(Instant::now);
         self.unknown_since = (!self.unknown.is_empty()).then_some(since);
-        self.named = named;
-        Some(self.named.clone())
+        self.all = named;
+        Some(self.all.clone())
     }
 
     /// Notes what an object refers to. Answers whether that is something else than before.
     fn note(&mut self, object: &ObjectRef, named: BTreeSet<ObjectRef>) -> bool {
         if self
-            .named_by
+            .by_referrer
             .get(object)
             .map_or(named.is_empty(), |before| *before == named)
         {
             return false;
         }
         if named.is_empty() {
-            self.named_by.remove(object);
+            self.by_referrer.remove(object);
         } else {
-            self.named_by.insert(object.clone(), named);
+            self.by_referrer.insert(object.clone(), named);
         }
         true
     }

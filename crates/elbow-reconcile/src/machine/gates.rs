@@ -101,17 +101,14 @@ impl Gates {
     fn review(&mut self, binding: &NamespacedName, snapshot: &Snapshot) {
         let (waiting, reads) = elbow_translate::waiting(snapshot, binding);
         self.note_reads(binding, reads);
-        match waiting {
-            Some(waiting) => {
-                if let Some(told) = self.told.get_mut(binding) {
-                    told.retain(|uid| waiting.pods.values().any(|pod| pod.uid == *uid));
-                }
-                self.waiting.insert(binding.clone(), waiting);
+        if let Some(waiting) = waiting {
+            if let Some(told) = self.told.get_mut(binding) {
+                told.retain(|uid| waiting.pods.values().any(|pod| pod.uid == *uid));
             }
-            None => {
-                self.waiting.remove(binding);
-                self.told.remove(binding);
-            }
+            self.waiting.insert(binding.clone(), waiting);
+        } else {
+            self.waiting.remove(binding);
+            self.told.remove(binding);
         }
     }
 
