@@ -50,6 +50,8 @@ var Runs = []Run{
 		Profiles:   []suite.ConformanceProfileName{suite.GatewayHTTPConformanceProfileName},
 		Features: []features.FeatureName{
 			features.SupportGatewayAddressEmpty,
+			features.SupportGatewayFrontendClientCertificateValidation,
+			features.SupportGatewayFrontendClientCertificateValidationInsecureFallback,
 			features.SupportGatewayHTTPListenerIsolation,
 			features.SupportGatewayPort8080,
 			features.SupportHTTPRouteBackendProtocolWebSocket,

@@ -85,7 +85,7 @@ var UnsupportedFeatures = []Unsupported{
 	{"BackendTLSPolicy", "", "An ALB encrypts to its targets but does not verify their certificates, so it cannot be told a CA, a host name or alternative names to verify.", pageTargetGroups},
 	{"BackendTLSPolicySANValidation", "", "As for BackendTLSPolicy: certificates of targets are not verified.", pageTargetGroups},
 	{"GatewayBackendClientCertificate", "", "An ALB presents no client certificate to its targets; there is nothing to configure one with.", pageTargetGroups},
-	{"GatewayFrontendClientCertificateValidationInsecureFallback", "", "Mutual TLS of an ALB either verifies (and refuses connections without a valid certificate) or passes certificates through unverified; it does not verify and yet let failures in.", "Mutual authentication with TLS in Application Load Balancer"},
+	{"GatewayFrontendClientCertificateValidationInsecureFallback", "nlb", noHTTPOnNLB, pageNLBListeners},
 	{"GatewayHTTPSListenerDetectMisdirectedRequests", "", "An ALB does not compare the host of a request with the server name of its connection and never answers 421.", pageRules},
 	{"HTTPRoute303RedirectStatusCode", "", "Redirect actions answer 301 or 302.", pageActions},
 	{"HTTPRoute307RedirectStatusCode", "", "Redirect actions answer 301 or 302.", pageActions},
@@ -107,7 +107,7 @@ var UnsupportedFeatures = []Unsupported{
 	{"GatewayStaticAddresses", "alb", "The addresses of an ALB are AWS's choice and change over time; a load balancer takes none from its creator.", pageALB},
 	{"GatewayStaticAddresses", "nlb", noHTTPOnNLB, pageNLBListeners},
 	{"GatewayAddressEmpty", "nlb", noHTTPOnNLB, pageNLBListeners},
-	{"GatewayFrontendClientCertificateValidation", "nlb", "TLS listeners of an NLB ask for no client certificate.", pageNLBListeners},
+	{"GatewayFrontendClientCertificateValidation", "nlb", noHTTPOnNLB, pageNLBListeners},
 	{"GatewayHTTPListenerIsolation", "nlb", noHTTPOnNLB, pageNLBListeners},
 	{"GatewayInfrastructure", "", "The suite looks for ServiceAccounts, Pods or Services that implement a Gateway; a load balancer of AWS is none of them and needs none.", "What is Elastic Load Balancing?"},
 	{"GatewayPort8080", "nlb", noHTTPOnNLB, pageNLBListeners},
@@ -115,4 +115,4 @@ var UnsupportedFeatures = []Unsupported{
 }
 
 // Missing are features that the load balancers have and elbow does not make use of yet. They are defects.
-var Missing = []string{"GatewayFrontendClientCertificateValidation"}
+var Missing []string

@@ -28,11 +28,12 @@ type Inventory struct {
 	TargetGroups   []string
 	SecurityGroups []string
 	Certificates   []string
+	TrustStores    []string
 }
 
 // Empty tells whether nothing is there.
 func (i Inventory) Empty() bool {
-	return len(i.LoadBalancers)+len(i.Listeners)+len(i.TargetGroups)+len(i.SecurityGroups)+len(i.Certificates) == 0
+	return len(i.LoadBalancers)+len(i.Listeners)+len(i.TargetGroups)+len(i.SecurityGroups)+len(i.Certificates)+len(i.TrustStores) == 0
 }
 
 func (i Inventory) String() string {
@@ -46,6 +47,7 @@ func (i Inventory) String() string {
 		{"target groups", i.TargetGroups},
 		{"security groups", i.SecurityGroups},
 		{"certificates", i.Certificates},
+		{"trust stores", i.TrustStores},
 	} {
 		if len(part.names) > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s (%s)", len(part.names), part.what, strings.Join(part.names, ", ")))
@@ -124,6 +126,13 @@ func (e *Emulator) Inventory(ctx context.Context) (Inventory, error) {
 		if *certificate.CertificateArn != e.Certificate {
 			found.Certificates = append(found.Certificates, *certificate.CertificateArn)
 		}
+	}
+	stores, err := clients.ELB.DescribeTrustStores(ctx, &elb.DescribeTrustStoresInput{})
+	if err != nil {
+		return found, fmt.Errorf("cannot list trust stores: %w", err)
+	}
+	for _, store := range stores.TrustStores {
+		found.TrustStores = append(found.TrustStores, *store.Name)
 	}
 	for _, names := range [][]string{found.LoadBalancers, found.Listeners, found.TargetGroups, found.SecurityGroups} {
 		slices.Sort(names)

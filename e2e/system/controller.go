@@ -76,6 +76,7 @@ func (s *System) launchController(ctx context.Context, flags ...string) (*Contro
 		"--aws-vpc-id", world.VPC.ID,
 		"--aws-endpoint-url", s.Emulator.Endpoint,
 		"--default-target-type", "ip",
+		"--trust-store-bucket", bucket,
 		"--leader-election-namespace", Namespace,
 		"--health-probe-bind-addr", health,
 		"--metrics-bind-addr", metrics,

@@ -18,6 +18,9 @@ import (
 	"github.com/elbow-project/elbow/e2e/cluster/testcluster"
 )
 
+// bucket is where the controller puts the certificates of trust stores.
+const bucket = "elbow-e2e"
+
 // Emulator is AWS as a process.
 type Emulator struct {
 	// Endpoint is the URL for AWS clients.

@@ -235,7 +235,8 @@ func (s *System) worldFile(e *Emulator) (string, error) {
 	described := struct {
 		*vpc.World
 		Certificates []certificate `json:"certificates"`
-	}{world, []certificate{{ARN: e.Certificate, Domains: []string{"app.example.com"}}}}
+		Buckets      []string      `json:"buckets"`
+	}{world, []certificate{{ARN: e.Certificate, Domains: []string{"app.example.com"}}}, []string{bucket}}
 	text, err := json.Marshal(described)
 	if err != nil {
 		return "", err

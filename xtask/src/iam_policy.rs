@@ -26,6 +26,9 @@ const ASKED_BY_ELB: &[&str] = &[
     "ec2:GetSecurityGroupsForVpc",
 ];
 
+/// What ELBv2 reads of S3 in the name of whoever makes a trust store. elbow never asks for it.
+const READ_BY_ELB: &str = "s3:GetObject";
+
 const SECURITY_GROUPS: &[&str] = &["arn:aws:ec2:*:*:security-group/*"];
 const TARGET_GROUPS: &[&str] = &["arn:aws:elasticloadbalancing:*:*:targetgroup/*/*"];
 const BALANCERS_AND_GROUPS: &[&str] = &[
@@ -33,12 +36,15 @@ const BALANCERS_AND_GROUPS: &[&str] = &[
     "arn:aws:elasticloadbalancing:*:*:loadbalancer/net/*/*",
     "arn:aws:elasticloadbalancing:*:*:targetgroup/*/*",
 ];
+const TRUST_STORES: &[&str] = &["arn:aws:elasticloadbalancing:*:*:truststore/*/*"];
 const LISTENERS_AND_RULES: &[&str] = &[
     "arn:aws:elasticloadbalancing:*:*:listener/app/*/*/*",
     "arn:aws:elasticloadbalancing:*:*:listener/net/*/*/*",
     "arn:aws:elasticloadbalancing:*:*:listener-rule/app/*/*/*",
     "arn:aws:elasticloadbalancing:*:*:listener-rule/net/*/*/*",
 ];
+/// What `--trust-store-prefix` leaves at its default. Whoever knows the bucket puts its name in.
+const BUNDLES: &[&str] = &["arn:aws:s3:::*/elbow/trust-stores/*"];
 const ANY: &[&str] = &["*"];
 
 pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
@@ -187,6 +193,23 @@ const STATEMENTS: &[Terms] = &[
         on_resource: Tag::Present,
         ..Terms::free("ChangeTrustStores")
     },
+    Terms {
+        resource: TRUST_STORES,
+        request: Tag::Present,
+        create_action: Some(("elasticloadbalancing:CreateAction", &["CreateTrustStore"])),
+        ..Terms::free("TagNewTrustStores")
+    },
+    Terms {
+        resource: TRUST_STORES,
+        request: Tag::Absent,
+        on_resource: Tag::Present,
+        ..Terms::free("TagTrustStores")
+    },
+    // Objects have no tags of ours, but a place of their own.
+    Terms {
+        resource: BUNDLES,
+        ..Terms::free("KeepBundles")
+    },
 ];
 
 /// The statements that an operation needs.
@@ -210,10 +233,14 @@ fn statements_of(operation: Operation) -> anyhow::Result<&'static [&'static str]
             "TagNewLoadBalancersAndTargetGroups",
             "TagLoadBalancersAndTargetGroups",
             "TagListenersAndRules",
+            "TagNewTrustStores",
+            "TagTrustStores",
         ],
-        ("elasticloadbalancing", "RemoveTags") => {
-            &["TagLoadBalancersAndTargetGroups", "TagListenersAndRules"]
-        }
+        ("elasticloadbalancing", "RemoveTags") => &[
+            "TagLoadBalancersAndTargetGroups",
+            "TagListenersAndRules",
+            "TagTrustStores",
+        ],
         (
             "elasticloadbalancing",
             "DeleteLoadBalancer"
@@ -241,6 +268,7 @@ fn statements_of(operation: Operation) -> anyhow::Result<&'static [&'static str]
         ("elasticloadbalancing", "RegisterTargets" | "DeregisterTargets") => &["ChangeTargets"],
         ("elasticloadbalancing", "CreateTrustStore") => &["CreateTrustStores"],
         ("elasticloadbalancing", "ModifyTrustStore" | "DeleteTrustStore") => &["ChangeTrustStores"],
+        ("s3", "PutObject" | "DeleteObject") => &["KeepBundles"],
         // A certificate that is imported anew under its ARN takes no tags, but has them.
         ("acm", "ImportCertificate" | "AddTagsToCertificate") => {
             &["ImportCertificates", "ChangeCertificates"]
@@ -264,6 +292,9 @@ fn policy() -> anyhow::Result<Policy> {
     }
     let looks = actions.entry("Look").or_default();
     looks.extend(ASKED_BY_ELB.iter().map(|&action| action.to_owned()));
+    // ELBv2 reads a bundle in the name of whoever makes a trust store of it.
+    let bundles = actions.entry("KeepBundles").or_default();
+    bundles.insert(READ_BY_ELB.to_owned());
     let role = "iam:CreateServiceLinkedRole".to_owned();
     actions.insert("CreateServiceLinkedRole", [role].into());
     let statements = STATEMENTS.iter().filter_map(|terms| {
@@ -336,8 +367,14 @@ mod tests {
             .map(|operation| operation.iam_action())
             .collect();
         wanted.extend(ASKED_BY_ELB.iter().map(|&action| action.to_owned()));
+        wanted.insert(READ_BY_ELB.to_owned());
         wanted.insert("iam:CreateServiceLinkedRole".to_owned());
         assert_eq!(allowed, wanted.iter().map(String::as_str).collect());
+    }
+
+    #[test]
+    fn bundles_are_kept_where_the_default_puts_them() {
+        assert!(BUNDLES[0].ends_with(&format!("/{}*", elbow_model::trust_store::DEFAULT_PREFIX)));
     }
 
     #[test]

@@ -4,8 +4,8 @@
 use elbow_model::{AwsCall, CertificateMaterial};
 
 use crate::convert::Answer;
-use crate::elbv2::{listeners, load_balancers, rules, tags, target_groups};
-use crate::{Clients, acm, ec2, tagging};
+use crate::elbv2::{listeners, load_balancers, rules, tags, target_groups, trust_stores};
+use crate::{Clients, acm, ec2, s3, tagging};
 
 pub(crate) async fn carry_out(
     clients: &Clients,
@@ -16,6 +16,7 @@ pub(crate) async fn carry_out(
         elbv2: elb,
         ec2,
         acm,
+        s3,
         tagging,
     } = clients;
     match call {
@@ -112,6 +113,13 @@ pub(crate) async fn carry_out(
         }
         AwsCall::SetRulePriorities { priorities } => rules::set_priorities(elb, priorities).await,
         AwsCall::DeleteRule { rule } => rules::delete(elb, rule).await,
+        AwsCall::CreateTrustStore { .. } => trust_stores::create(elb, call).await,
+        AwsCall::ModifyTrustStore {
+            trust_store,
+            bucket,
+            key,
+        } => trust_stores::modify(elb, trust_store, bucket, key).await,
+        AwsCall::DeleteTrustStore { trust_store } => trust_stores::delete(elb, trust_store).await,
         AwsCall::AddTags {
             resource,
             tags: wanted,
@@ -148,6 +156,9 @@ pub(crate) async fn carry_out(
         }
         AwsCall::DescribeTargetHealth { target_group } => {
             target_groups::describe_health(elb, target_group).await
+        }
+        AwsCall::DescribeTrustStores { names, marker } => {
+            trust_stores::describe(elb, names, marker.as_deref()).await
         }
         AwsCall::DescribeTags { arns } => tags::describe(elb, arns).await,
 
@@ -188,6 +199,14 @@ pub(crate) async fn carry_out(
         }
         AwsCall::ListCertificates { marker } => acm::list(acm, marker.as_deref()).await,
         AwsCall::DescribeCertificate { certificate } => acm::describe(acm, certificate).await,
+
+        // S3.
+        AwsCall::PutObject {
+            bucket,
+            key,
+            content,
+        } => s3::put(s3, bucket, key, content).await,
+        AwsCall::DeleteObject { bucket, key } => s3::delete(s3, bucket, key).await,
 
         // Resource Groups Tagging API.
         AwsCall::GetResources {

@@ -144,12 +144,13 @@ async fn load(config: &Config, mut loader: ConfigLoader) -> Result<SdkConfig, Co
 /// A client for each service. Sources of credentials keep the SDKs' retries; these have none.
 fn clients(config: &Config, sdk: &SdkConfig) -> Result<Clients, ConnectError> {
     macro_rules! client {
-        ($sdk_crate:ident, $service_id:literal) => {{
+        ($sdk_crate:ident, $service_id:literal $(, $adjust:expr)?) => {{
             let mut of_service = $sdk_crate::config::Builder::from(sdk);
             of_service.set_retry_config(Some(RetryConfig::disabled()));
             if let Some(url) = config.endpoints.of($service_id) {
                 of_service.set_endpoint_url(Some(checked(url)?.to_owned()));
             }
+            $( let of_service = $adjust(of_service); )?
             $sdk_crate::Client::from_conf(of_service.build())
         }};
     }
@@ -157,6 +158,11 @@ fn clients(config: &Config, sdk: &SdkConfig) -> Result<Clients, ConnectError> {
         elbv2: client!(aws_sdk_elasticloadbalancingv2, "Elastic Load Balancing v2"),
         ec2: client!(aws_sdk_ec2, "EC2"),
         acm: client!(aws_sdk_acm, "ACM"),
+        s3: client!(aws_sdk_s3, "S3", |s3: aws_sdk_s3::config::Builder| {
+            // An endpoint of one's own has no name for each bucket.
+            let has_endpoint = config.endpoint_url.is_some() || config.endpoints.of("S3").is_some();
+            s3.force_path_style(has_endpoint)
+        }),
         tagging: client!(aws_sdk_resourcegroupstagging, "Resource Groups Tagging API"),
     })
 }

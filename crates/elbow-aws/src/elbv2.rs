@@ -1,4 +1,4 @@
-//! ELBv2: load balancers, target groups, listeners, rules and their tags. In: the model's words. Out:
+//! ELBv2: load balancers, target groups, listeners, rules, trust stores and their tags. In: the model's words. Out:
 //! answers. Always: one request a call.
 
 pub(crate) mod listeners;
@@ -7,6 +7,7 @@ mod rule_parts;
 pub(crate) mod rules;
 pub(crate) mod tags;
 pub(crate) mod target_groups;
+pub(crate) mod trust_stores;
 
 use elbow_model::Attributes;
 use elbow_model::stack::Protocol;

@@ -17,6 +17,7 @@ mod convert;
 mod ec2;
 mod elbv2;
 mod failure;
+mod s3;
 mod tagging;
 #[cfg(test)]
 mod tests;
@@ -41,6 +42,7 @@ struct Clients {
     elbv2: aws_sdk_elasticloadbalancingv2::Client,
     ec2: aws_sdk_ec2::Client,
     acm: aws_sdk_acm::Client,
+    s3: aws_sdk_s3::Client,
     tagging: aws_sdk_resourcegroupstagging::Client,
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::world::WorldError;
 use crate::{ApiError, Emulator, Timestamp};
 
 /// All buckets of the account.
@@ -161,6 +162,16 @@ impl State {
     pub(crate) fn read(&self, bucket: &str, key: &str) -> Option<&[u8]> {
         let object = self.buckets.get(bucket)?.get(key)?;
         Some(&object.bytes)
+    }
+
+    /// A bucket that is there from the beginning.
+    pub(crate) fn add_bucket(&mut self, name: &str) -> Result<(), WorldError> {
+        if self.buckets.contains_key(name) {
+            return Err(WorldError::Exists(name.to_owned()));
+        }
+        check_name(name).map_err(|_| WorldError::BucketName(name.to_owned()))?;
+        self.buckets.insert(name.to_owned(), BTreeMap::new());
+        Ok(())
     }
 
     fn objects(&mut self, bucket: &str) -> Result<&mut BTreeMap<String, Object>, ApiError> {

@@ -16,7 +16,18 @@ use crate::ec2::state::{
     RuleKey, SecurityGroup, SecurityGroupRule, Subnet, Vpc,
 };
 use crate::generated::elbv2::CreateTargetGroupInput;
-use crate::{Emulator, Timestamp};
+use crate::{Emulator, Timestamp, elbv2};
+
+/// A trust store that exists, as opposed to one that CreateTrustStore makes.
+#[derive(Clone, Debug)]
+pub struct TrustStoreSpec {
+    /// Made up of the name when left out.
+    pub arn: Option<String>,
+    /// Its name; that in the ARN if there is one.
+    pub name: String,
+    /// The certificates of the authorities, as PEM.
+    pub bundle: String,
+}
 
 /// Why something cannot be added to the world.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +49,8 @@ pub enum WorldError {
     Certificate(String),
     /// CreateTargetGroup would refuse the target group.
     TargetGroup(String),
+    /// S3 takes no bucket of this name.
+    BucketName(String),
 }
 
 impl fmt::Display for WorldError {
@@ -49,6 +62,7 @@ impl fmt::Display for WorldError {
             Self::Full(id) => write!(f, "{id} has no address left"),
             Self::Certificate(reason) => write!(f, "the certificate cannot be used: {reason}"),
             Self::TargetGroup(reason) => write!(f, "there can be no such target group: {reason}"),
+            Self::BucketName(name) => write!(f, "`{name}` is no name of a bucket"),
         }
     }
 }
@@ -550,6 +564,24 @@ impl Emulator {
             .map_err(|error| WorldError::TargetGroup(error.message))?;
         self.touch();
         Ok(arn)
+    }
+
+    /// Adds a trust store.
+    pub fn add_trust_store(&mut self, spec: TrustStoreSpec) -> Result<String, WorldError> {
+        let id = self.ids.hex(16);
+        let Self { config, .. } = self;
+        let arn = spec.arn.unwrap_or_else(|| {
+            elbv2::trust_store_arn(&config.region, &config.account_id, &spec.name, &id)
+        });
+        self.elbv2
+            .add_trust_store(arn.clone(), spec.name, spec.bundle)?;
+        self.touch();
+        Ok(arn)
+    }
+
+    /// Adds a bucket of S3.
+    pub fn add_bucket(&mut self, name: &str) -> Result<(), WorldError> {
+        self.s3.add_bucket(name)
     }
 
     /// Certificate, chain and key of a certificate, for whoever serves with it.

@@ -8,7 +8,7 @@
 mod convert;
 pub mod world;
 
-use elbow_emulator::{Emulator, Timestamp};
+use elbow_emulator::{ApiError, Emulator, Timestamp};
 use elbow_model::classify::refusal;
 use elbow_model::{AwsAnswer, AwsCall, AwsError, CertificateMaterial};
 
@@ -31,6 +31,13 @@ pub fn answer_with(
     call: &AwsCall,
     material: Option<&CertificateMaterial>,
 ) -> Result<AwsAnswer, AwsError> {
+    if let Some(request) = convert::requests::s3_request(call) {
+        let refused = |error: ApiError| refusal(call, &error.code, error.status, error.message);
+        return emulator
+            .s3(now, request)
+            .map(|_| AwsAnswer::Done)
+            .map_err(refused);
+    }
     let request = convert::requests::request(call, material)?;
     match emulator.handle(now, request) {
         Ok(response) => convert::responses::answer(call, response),

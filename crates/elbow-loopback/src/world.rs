@@ -13,7 +13,7 @@ use elbow_emulator::Emulator;
 use elbow_emulator::acm::CertificatePem;
 use elbow_emulator::world::{
     AddressSpec, CertificateSpec, InstanceSpec, RouteTableSpec, SecurityGroupSpec, SubnetSpec,
-    TargetGroupSpec, VpcSpec, WorldError,
+    TargetGroupSpec, TrustStoreSpec, VpcSpec, WorldError,
 };
 use elbow_model::stack::{Protocol, TargetFamily, TargetType};
 use elbow_model::{CertificateArn, Port, SecurityGroupId, VpcId};
@@ -58,6 +58,10 @@ pub struct Wanted {
     pub prefix_lists: BTreeSet<String>,
     /// Target groups, by name.
     pub target_groups: BTreeMap<String, WantedTargetGroup>,
+    /// Trust stores.
+    pub trust_stores: Vec<WantedTrustStore>,
+    /// Buckets of S3.
+    pub buckets: BTreeSet<String>,
 }
 
 /// A target group that a TargetGroupBinding names.
@@ -73,6 +77,15 @@ pub struct WantedTargetGroup {
     pub port: Port,
     /// Its address family.
     pub ip_address_type: TargetFamily,
+}
+
+/// A trust store that a manifest names, with the authorities of a stand-in for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedTrustStore {
+    /// Its ARN or its name.
+    pub identifier: String,
+    /// Certificates of authorities, as PEM.
+    pub bundle: String,
 }
 
 /// A subnet that a configuration names, or selects by tags.
@@ -186,6 +199,7 @@ pub fn build(emulator: &mut Emulator, wanted: &Wanted) -> Result<World, WorldErr
     builder.addresses()?;
     builder.certificates()?;
     builder.target_groups()?;
+    builder.trust_stores()?;
     Ok(builder.world)
 }
 
@@ -204,6 +218,7 @@ pub fn extend(
     builder.addresses()?;
     builder.certificates()?;
     builder.target_groups()?;
+    builder.trust_stores()?;
     Ok(builder.world)
 }
 
@@ -505,6 +520,36 @@ impl<'a> Builder<'a> {
             if let Some(arn) = unless_there(self.emulator.add_target_group(spec))? {
                 let note = format!("{}, {}", target_type.as_str(), protocol.as_str());
                 self.note("target group", arn, note);
+            }
+        }
+        Ok(())
+    }
+
+    fn trust_stores(&mut self) -> Result<(), WorldError> {
+        for wanted in &self.wanted.trust_stores {
+            let is_arn = wanted.identifier.starts_with("arn:");
+            // arn:…:truststore/NAME/ID
+            let name = match wanted.identifier.split('/').nth(1) {
+                Some(name) if is_arn => name.to_owned(),
+                _ => wanted.identifier.clone(),
+            };
+            let added = self.emulator.add_trust_store(TrustStoreSpec {
+                arn: is_arn.then(|| wanted.identifier.clone()),
+                name: name.clone(),
+                bundle: wanted.bundle.clone(),
+            });
+            if let Some(arn) = unless_there(added)? {
+                self.note("trust store", arn, name);
+            }
+        }
+        for name in &self.wanted.buckets {
+            let added = self.emulator.add_bucket(name).map(|()| name.clone());
+            if unless_there(added)?.is_some() {
+                self.note(
+                    "bucket",
+                    name.clone(),
+                    "for the certificates of trust stores",
+                );
             }
         }
         Ok(())

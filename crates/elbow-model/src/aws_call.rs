@@ -14,7 +14,7 @@ use crate::certificate::SecretContent;
 use crate::facts::{Certificate, Subnet, Vpc, ZoneType};
 use crate::ids::{
     CertificateArn, ListenerArn, LoadBalancerArn, Port, RuleArn, SecurityGroupId, SubnetId,
-    TargetGroupArn, VpcId,
+    TargetGroupArn, TrustStoreArn, VpcId,
 };
 use crate::observed::{LoadBalancerState, ObservedRule, ObservedSecurityGroup, ObservedTarget};
 use crate::rule::{Action, Condition, Transform};
@@ -22,6 +22,7 @@ use crate::stack::{
     HealthCheck, IngressRule, IpAddressType, LoadBalancerType, Protocol, ProtocolVersion, Ref,
     Scheme, SubnetMapping, Target, TargetFamily, TargetType,
 };
+use crate::trust_store::MutualAuthentication;
 use crate::{Attributes, Tags};
 
 /// One request to one AWS operation. The variant's name is the operation's.
@@ -130,6 +131,8 @@ pub enum AwsCall {
         default_certificate: Option<Ref<CertificateArn>>,
         ssl_policy: Option<String>,
         alpn_policy: Option<String>,
+        /// `None` is what ELBv2 does by itself: nothing is asked.
+        mutual_authentication: Option<MutualAuthentication>,
         tags: Tags,
     },
     /// `None` leaves a part as it is.
@@ -140,6 +143,7 @@ pub enum AwsCall {
         default_certificate: Option<Ref<CertificateArn>>,
         ssl_policy: Option<String>,
         alpn_policy: Option<String>,
+        mutual_authentication: Option<MutualAuthentication>,
     },
     ModifyListenerAttributes {
         listener: Ref<ListenerArn>,
@@ -178,6 +182,22 @@ pub enum AwsCall {
     DeleteRule {
         rule: Ref<RuleArn>,
     },
+    /// From a bundle that is in S3; who calls must be allowed to read it there.
+    CreateTrustStore {
+        name: String,
+        bucket: String,
+        key: String,
+        tags: Tags,
+    },
+    /// Replaces the bundle.
+    ModifyTrustStore {
+        trust_store: Ref<TrustStoreArn>,
+        bucket: String,
+        key: String,
+    },
+    DeleteTrustStore {
+        trust_store: Ref<TrustStoreArn>,
+    },
     AddTags {
         resource: TagTarget,
         tags: Tags,
@@ -208,6 +228,19 @@ pub enum AwsCall {
     RemoveTagsFromCertificate {
         certificate: CertificateArn,
         keys: BTreeSet<String>,
+    },
+
+    // S3, changes.
+    /// A bundle of certificates, as PEM.
+    PutObject {
+        bucket: String,
+        key: String,
+        content: String,
+    },
+    /// What is not there is deleted, too.
+    DeleteObject {
+        bucket: String,
+        key: String,
     },
 
     // ELBv2, look-ups. A list comes in pages; `marker` asks for the next.
@@ -245,6 +278,11 @@ pub enum AwsCall {
     },
     DescribeTargetHealth {
         target_group: TargetGroupArn,
+    },
+    /// Those of these names; all if none is given.
+    DescribeTrustStores {
+        names: Vec<String>,
+        marker: Option<String>,
     },
     /// `DescribeTags` of ELBv2: at most 20 ARNs a call.
     DescribeTags {
@@ -320,6 +358,7 @@ pub enum TagTarget {
     Listener(Ref<ListenerArn>),
     Rule(Ref<RuleArn>),
     TargetGroup(Ref<TargetGroupArn>),
+    TrustStore(Ref<TrustStoreArn>),
 }
 
 /// One row for each call: the variant, the AWS service, the operation's name in AWS.
@@ -342,7 +381,7 @@ macro_rules! operations {
                 }
             }
 
-            /// The AWS service: `ec2`, `elasticloadbalancing`, `acm` or `tagging`.
+            /// The AWS service: `ec2`, `elasticloadbalancing`, `acm`, `s3` or `tagging`.
             pub const fn service(&self) -> &'static str {
                 match self {
                     $(Self::$variant { .. } => $service,)*
@@ -393,6 +432,9 @@ operations! {
     ModifyRule => "elasticloadbalancing", "ModifyRule";
     SetRulePriorities => "elasticloadbalancing", "SetRulePriorities";
     DeleteRule => "elasticloadbalancing", "DeleteRule";
+    CreateTrustStore => "elasticloadbalancing", "CreateTrustStore";
+    ModifyTrustStore => "elasticloadbalancing", "ModifyTrustStore";
+    DeleteTrustStore => "elasticloadbalancing", "DeleteTrustStore";
     AddTags => "elasticloadbalancing", "AddTags";
     RemoveTags => "elasticloadbalancing", "RemoveTags";
     DescribeLoadBalancers => "elasticloadbalancing", "DescribeLoadBalancers";
@@ -404,6 +446,7 @@ operations! {
     DescribeTargetGroups => "elasticloadbalancing", "DescribeTargetGroups";
     DescribeTargetGroupAttributes => "elasticloadbalancing", "DescribeTargetGroupAttributes";
     DescribeTargetHealth => "elasticloadbalancing", "DescribeTargetHealth";
+    DescribeTrustStores => "elasticloadbalancing", "DescribeTrustStores";
     DescribeTags => "elasticloadbalancing", "DescribeTags";
     ImportCertificate => "acm", "ImportCertificate";
     DeleteCertificate => "acm", "DeleteCertificate";
@@ -413,6 +456,8 @@ operations! {
     ListImportedCertificates => "acm", "ListCertificates";
     DescribeCertificate => "acm", "DescribeCertificate";
     ListTagsForCertificate => "acm", "ListTagsForCertificate";
+    PutObject => "s3", "PutObject";
+    DeleteObject => "s3", "DeleteObject";
     GetResources => "tagging", "GetResources";
 }
 
@@ -520,6 +565,10 @@ pub enum AwsAnswer {
     CertificateImported(CertificateArn),
     /// To `ListTagsForCertificate`.
     CertificateTags(Tags),
+    /// To `CreateTrustStore`.
+    TrustStoreCreated(TrustStoreArn),
+    /// To `DescribeTrustStores`.
+    TrustStores(Page<TrustStoreDescription>),
 }
 
 /// One page of a list.
@@ -588,6 +637,8 @@ pub struct ListenerDescription {
     pub ssl_policy: Option<String>,
     /// The ALPN policy.
     pub alpn_policy: Option<String>,
+    /// What it asks of clients.
+    pub mutual_authentication: MutualAuthentication,
 }
 
 /// One entry of `DescribeListenerCertificates`.
@@ -625,6 +676,16 @@ pub struct TargetGroupDescription {
     pub health_check: Option<HealthCheck>,
     /// Load balancers that use it.
     pub load_balancers: BTreeSet<LoadBalancerArn>,
+}
+
+/// A trust store as `DescribeTrustStores` reports it: without tags.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrustStoreDescription {
+    /// Its ARN.
+    pub arn: TrustStoreArn,
+    /// Its name.
+    pub name: String,
 }
 
 /// A route table, as far as it decides whether a subnet is public.

@@ -66,6 +66,8 @@ const CONFLICT: &[&str] = &[
     "ResourceInUse",
     "ResourceInUseException",
     "TargetGroupAssociationLimit",
+    "TrustStoreInUse",
+    "TrustStoreNotReady",
 ];
 
 /// "Not found" that is about something which users name, and which observing again does not change:

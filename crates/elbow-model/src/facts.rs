@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::aws_call::TargetGroupDescription;
-use crate::ids::{CertificateArn, ResourceId, SecurityGroupId, SubnetId, VpcId};
+use crate::ids::{CertificateArn, ResourceId, SecurityGroupId, SubnetId, TrustStoreArn, VpcId};
 use crate::stack::{Scheme, StackId};
 
 /// Something to look up.
@@ -29,6 +29,8 @@ pub enum FactQuery {
     SecurityGroupsByName(String),
     /// All issued certificates of the account: [`Facts::certificates`].
     Certificates,
+    /// The trust store of this name: [`Facts::trust_stores_by_name`].
+    TrustStoreByName(String),
     /// The load balancer that carries the tags of this Stack: [`Facts::load_balancers`].
     LoadBalancerOf(StackId),
     /// The target group of that name, whoever made it: [`Facts::target_groups`].
@@ -53,6 +55,8 @@ pub struct Facts {
     pub security_groups_by_name: BTreeMap<String, Vec<SecurityGroupId>>,
     /// Issued certificates by ARN.
     pub certificates: Option<BTreeMap<CertificateArn, Certificate>>,
+    /// Trust stores by name; `None` where there is none of that name.
+    pub trust_stores_by_name: BTreeMap<String, Option<TrustStoreArn>>,
     /// The load balancer of a Stack, if there is one.
     pub load_balancers: BTreeMap<StackId, Option<ExistingLoadBalancer>>,
     /// Target groups that TargetGroupBindings name, by name: an ARN contains it, and one name is one
@@ -79,6 +83,7 @@ impl Facts {
                 self.security_groups_by_name.contains_key(name)
             }
             FactQuery::Certificates => self.certificates.is_some(),
+            FactQuery::TrustStoreByName(name) => self.trust_stores_by_name.contains_key(name),
             FactQuery::LoadBalancerOf(stack) => self.load_balancers.contains_key(stack),
             FactQuery::TargetGroup(name) => self.target_groups.contains_key(name),
             FactQuery::OtherVpc(vpc_id) => self.other_vpcs.contains_key(vpc_id),

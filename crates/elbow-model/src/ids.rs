@@ -53,6 +53,8 @@ ids! {
     TargetGroupArn;
     /// ARN of an ACM or IAM certificate.
     CertificateArn;
+    /// ARN of a trust store.
+    TrustStoreArn;
     /// Id of a security group, `sg-…`.
     SecurityGroupId;
     /// Id of a managed prefix list, `pl-…`.
@@ -114,5 +116,6 @@ arns!(
     RuleArn,
     TargetGroupArn,
     CertificateArn,
+    TrustStoreArn,
     SecurityGroupId
 );

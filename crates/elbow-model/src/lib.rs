@@ -15,6 +15,7 @@ pub mod observed;
 pub mod own_targets;
 pub mod rule;
 pub mod stack;
+pub mod trust_store;
 
 pub use aws_call::{AwsAnswer, AwsCall};
 pub use aws_error::{AwsError, ErrorClass, Remedy};
@@ -24,6 +25,7 @@ pub use ids::*;
 pub use observed::{Observed, ObservedStack};
 pub use own_targets::OwnTargets;
 pub use stack::{Cause, Ref, ResourceKey, ResourceKind, Stack, StackId, StackKind};
+pub use trust_store::{AuthoritySource, BundleStorage, MutualAuthentication, TrustStore};
 
 /// Tags of an AWS resource, by key.
 pub type Tags = std::collections::BTreeMap<String, String>;

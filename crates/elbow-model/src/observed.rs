@@ -11,13 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{
     CertificateArn, ListenerArn, LoadBalancerArn, Port, RuleArn, SecurityGroupId, SubnetId,
-    TargetGroupArn, VpcId,
+    TargetGroupArn, TrustStoreArn, VpcId,
 };
 use crate::rule::{Action, Condition, Transform};
 use crate::stack::{
     HealthCheck, IngressRule, IpAddressType, LoadBalancerType, Protocol, ProtocolVersion, Scheme,
     StackId, Target, TargetFamily, TargetType,
 };
+use crate::trust_store::MutualAuthentication;
 use crate::{Attributes, OwnTargets, Tags};
 
 /// What is there, by Stack.
@@ -40,6 +41,9 @@ pub struct ObservedStack {
     /// Imported certificates, by ARN; of the cluster's Stack alone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<ObservedCertificate>,
+    /// Trust stores, by ARN; of the cluster's Stack alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trust_stores: Vec<ObservedTrustStore>,
     /// Load balancers, by ARN.
     pub load_balancers: Vec<ObservedLoadBalancer>,
     /// Target groups, by ARN.
@@ -68,6 +72,18 @@ pub struct ObservedSecurityGroup {
 pub struct ObservedCertificate {
     /// Its ARN.
     pub arn: CertificateArn,
+    /// Its tags; they tell of what content it is.
+    pub tags: Tags,
+}
+
+/// A trust store that is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObservedTrustStore {
+    /// Its ARN.
+    pub arn: TrustStoreArn,
+    /// Its name.
+    pub name: String,
     /// Its tags; they tell of what content it is.
     pub tags: Tags,
 }
@@ -143,6 +159,9 @@ pub struct ObservedListener {
     /// TLS: the ALPN policy.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub alpn_policy: Option<String>,
+    /// HTTPS and TLS: what it asks of clients.
+    #[serde(skip_serializing_if = "MutualAuthentication::is_off", default)]
+    pub mutual_authentication: MutualAuthentication,
     /// All its attributes.
     pub attributes: Attributes,
     /// Its tags.

@@ -3,7 +3,7 @@
 //! In: built by translation. Out: read by the planner, which compares it with what is observed.
 //! What always holds: resources are keyed by the resource id that LBC would give them, nothing refers
 //! to a resource outside the Stack but by its AWS id, except what all Stacks of a cluster share (a
-//! security group, certificates), and the same objects give the same Stack whatever order they came in.
+//! security group, certificates, trust stores), and the same objects give the same Stack whatever order they came in.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,13 +16,15 @@ use crate::ids::{
     TargetGroupArn, VpcId,
 };
 use crate::rule::{Action, Condition, Transform};
+use crate::trust_store::{AuthoritySource, BundleStorage, MutualAuthentication, TrustStore};
 use crate::{Attributes, Tags};
 
 /// What a Stack was made from; it decides the prefix of the tracking tags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StackKind {
-    /// What all Stacks of a cluster share: the backend security group and imported certificates.
+    /// What all Stacks of a cluster share: the backend security group, imported certificates and trust
+    /// stores.
     Cluster,
     /// A Gateway of the class controller `gateway.k8s.aws/alb`.
     AlbGateway,
@@ -128,6 +130,7 @@ impl fmt::Display for StackId {
 pub enum ResourceKind {
     SecurityGroup,
     Certificate,
+    TrustStore,
     LoadBalancer,
     TargetGroup,
     Listener,
@@ -139,6 +142,7 @@ impl fmt::Display for ResourceKind {
         f.write_str(match self {
             Self::SecurityGroup => "security group",
             Self::Certificate => "certificate",
+            Self::TrustStore => "trust store",
             Self::LoadBalancer => "load balancer",
             Self::TargetGroup => "target group",
             Self::Listener => "listener",
@@ -237,6 +241,16 @@ pub struct Stack {
     /// its own, its listeners refer to the cluster's.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub certificates: BTreeMap<ResourceId, ImportedCertificate>,
+    /// Of the cluster: the trust stores that are made of ConfigMaps. A Gateway's Stack has none of its
+    /// own, its listeners refer to the cluster's.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub trust_stores: BTreeMap<ResourceId, TrustStore>,
+    /// Of the cluster: where bundles of trust stores are put; `None` where none are made.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub bundle_storage: Option<BundleStorage>,
+    /// Of a Gateway: of which ConfigMaps the trust stores are made that its listeners refer to.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub authorities: BTreeMap<ResourceId, BTreeSet<AuthoritySource>>,
     /// The load balancer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load_balancer: Option<LoadBalancer>,
@@ -259,6 +273,9 @@ impl Stack {
             cluster_name: cluster_name.into(),
             security_groups: BTreeMap::new(),
             certificates: BTreeMap::new(),
+            trust_stores: BTreeMap::new(),
+            bundle_storage: None,
+            authorities: BTreeMap::new(),
             load_balancer: None,
             listeners: BTreeMap::new(),
             undecided_listeners: BTreeSet::new(),
@@ -296,6 +313,25 @@ impl Stack {
                 Ref::Known(_) => None,
             })
             .collect()
+    }
+
+    /// The trust stores of the cluster's Stack that the listeners use.
+    pub fn made_trust_stores(&self) -> BTreeSet<&ResourceId> {
+        let listeners = self.listeners.values();
+        let trust_stores = listeners.filter_map(|l| l.mutual_authentication.trust_store());
+        trust_stores
+            .filter_map(|trust_store| match trust_store {
+                Ref::Of(key) => Some(&key.id),
+                Ref::Known(_) => None,
+            })
+            .collect()
+    }
+
+    /// Everything of the cluster's Stack that the listeners use.
+    pub fn shared_by_listeners(&self) -> BTreeSet<&ResourceId> {
+        let mut used = self.imported_certificates();
+        used.extend(self.made_trust_stores());
+        used
     }
 }
 
@@ -533,6 +569,9 @@ pub struct Listener {
     /// TLS: the ALPN policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alpn_policy: Option<String>,
+    /// HTTPS and TLS: what is asked of clients.
+    #[serde(skip_serializing_if = "MutualAuthentication::is_off", default)]
+    pub mutual_authentication: MutualAuthentication,
     /// Attributes that are set; others are left as they are.
     pub attributes: Attributes,
     /// All tags, tracking tags included.

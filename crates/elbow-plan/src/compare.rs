@@ -12,6 +12,7 @@
 //! | conditions | their order, and the order of their values |
 //! | transforms | their order |
 //! | ALPN policy | `None` and nothing |
+//! | mutual authentication | mode `off` and nothing (in the model both are one) |
 //! | ingress rules | spellings of one protocol or block |
 
 use std::net::{Ipv4Addr, Ipv6Addr};

@@ -37,6 +37,11 @@ pub enum Hazard {
         /// The ports; empty for all.
         ports: Vec<String>,
     },
+    /// A listener that let in clients with a certificate alone lets in everybody.
+    StopsVerifyingClients {
+        /// The listener's port.
+        port: Port,
+    },
     /// AWS refuses what passes a quota.
     ExceedsQuota {
         /// The quota, in the words of the AWS quota page.
@@ -92,6 +97,7 @@ impl Hazard {
             Self::ReplacesLoadBalancer { .. }
             | Self::DeletesLoadBalancer { .. }
             | Self::DropsTraffic { .. }
+            | Self::StopsVerifyingClients { .. }
             | Self::ExceedsQuota { .. }
             | Self::ChangesListenerProtocol { .. }
             | Self::RecyclesRules { .. }
@@ -120,6 +126,10 @@ impl fmt::Display for Hazard {
             Self::OpensToInternet { ports } => {
                 write!(f, "opens {} to the internet", ports.join(", "))
             }
+            Self::StopsVerifyingClients { port } => write!(
+                f,
+                "port {port} lets in clients without a certificate that was verified"
+            ),
             Self::ExceedsQuota {
                 quota,
                 limit,

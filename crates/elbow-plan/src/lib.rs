@@ -44,6 +44,7 @@ mod switch;
 mod tags;
 mod target_group;
 mod targets;
+mod trust_store;
 
 pub use hazards::Hazard;
 
@@ -51,6 +52,6 @@ pub use lint::{Violation, lint};
 pub use plan::{Action, Change, Held, Plan, Step, StepId, StepKind, Unowned, Wait};
 pub use policy::Policy;
 pub use refs::{Provided, resolve};
-pub use stack::{ClusterView, Input, certificates_in_use, merge, plan, plan_stack};
+pub use stack::{ClusterView, Input, SharedInUse, merge, plan, plan_stack};
 pub use switch::plan_switch;
 pub use targets::{are_drained, are_healthy, plan_targets};

@@ -156,6 +156,9 @@ fn owned_ids_of(stack: &StackId, observed: &ObservedStack, cluster_name: &str) -
     let certificates = observed.certificates.iter();
     let certificates = certificates.filter(|certificate| is_ours(&certificate.tags));
     ids.extend(certificates.map(|certificate| certificate.arn.to_string()));
+    let trust_stores = observed.trust_stores.iter();
+    let trust_stores = trust_stores.filter(|store| is_ours(&store.tags));
+    ids.extend(trust_stores.map(|store| store.arn.to_string()));
     for group in observed
         .target_groups
         .iter()
@@ -203,6 +206,7 @@ fn check_call(
         | AwsCall::CreateTargetGroup { tags, .. }
         | AwsCall::CreateListener { tags, .. }
         | AwsCall::CreateRule { tags, .. }
+        | AwsCall::CreateTrustStore { tags, .. }
         | AwsCall::ImportCertificate {
             certificate: None,
             tags,
@@ -279,6 +283,8 @@ fn changed_ids(call: &AwsCall) -> Vec<String> {
         | AwsCall::AddListenerCertificates { listener, .. }
         | AwsCall::RemoveListenerCertificates { listener, .. }
         | AwsCall::CreateRule { listener, .. } => id(listener).into_iter().collect(),
+        AwsCall::ModifyTrustStore { trust_store, .. }
+        | AwsCall::DeleteTrustStore { trust_store } => id(trust_store).into_iter().collect(),
         AwsCall::ModifyRule { rule, .. } | AwsCall::DeleteRule { rule } => {
             id(rule).into_iter().collect()
         }
@@ -292,6 +298,7 @@ fn changed_ids(call: &AwsCall) -> Vec<String> {
                 TagTarget::Listener(reference) => id(reference).into_iter().collect(),
                 TagTarget::Rule(reference) => id(reference).into_iter().collect(),
                 TagTarget::TargetGroup(reference) => id(reference).into_iter().collect(),
+                TagTarget::TrustStore(reference) => id(reference).into_iter().collect(),
             }
         }
         _ => Vec::new(),

@@ -18,7 +18,6 @@ use elbow_model::observed::{ObservedListener, ObservedLoadBalancer};
 use elbow_model::stack::{Listener, Protocol};
 use elbow_model::{AwsCall, Ref, ResourceKey, ResourceKind};
 
-use crate::certificate;
 use crate::compare::{self, describe_action, receivers};
 use crate::draft::set;
 use crate::handover::{self, Handover, Readiness};
@@ -26,6 +25,7 @@ use crate::hazards::Hazard;
 use crate::plan::{Action, StepId};
 use crate::rules::{RuleCount, RulePlan};
 use crate::stack::Context;
+use crate::{certificate, trust_store};
 
 /// Key and display name of a listener.
 pub(crate) fn identity(ctx: &Context<'_>, port: Port, protocol: Protocol) -> (ResourceKey, String) {
@@ -104,6 +104,18 @@ fn too_many_listeners(ctx: &Context<'_>) -> Option<Hazard> {
     })
 }
 
+/// AWS does not raise this one.
+fn too_many_verifying(ctx: &Context<'_>, desired: &Listener) -> Option<Hazard> {
+    let limit = ctx.policy.quotas.verifying_listeners_max;
+    let verifies = |listener: &&Listener| listener.mutual_authentication.trust_store().is_some();
+    let wanted = ctx.stack.listeners.values().filter(verifies).count();
+    (verifies(&desired) && wanted > limit).then(|| Hazard::ExceedsQuota {
+        quota: "Listeners with mutual TLS verify per load balancer".to_owned(),
+        limit,
+        wanted,
+    })
+}
+
 fn create(
     ctx: &mut Context<'_>,
     (port, desired): (Port, &Listener),
@@ -129,6 +141,15 @@ fn create(
     );
     let alpn = compare::alpn(desired.alpn_policy.as_deref());
     changes.extend(alpn.map(|policy| set("alpnPolicy", policy)));
+    let mutual = trust_store::resolve(ctx, &desired.mutual_authentication);
+    let mutual = (!mutual.is_off()).then_some(mutual);
+    changes.extend(
+        mutual
+            .as_ref()
+            .map(|mutual| set("mutualAuthentication", mutual)),
+    );
+    let crowded = crowded.into_iter().chain(too_many_verifying(ctx, desired));
+    let crowded: Vec<Hazard> = crowded.collect();
     let created = ctx
         .draft
         .step(Action::Create, key.clone(), name)
@@ -145,6 +166,7 @@ fn create(
             default_certificate: default_certificate.cloned(),
             ssl_policy: desired.ssl_policy.clone(),
             alpn_policy: desired.alpn_policy.clone(),
+            mutual_authentication: mutual,
             tags: desired.tags.clone(),
         });
     let arn: Ref<ListenerArn> = Ref::Of(key);

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use elbow_model::ids::{LoadBalancerArn, ResourceId, TargetGroupArn};
 use elbow_model::observed::{
     ObservedCertificate, ObservedLoadBalancer, ObservedSecurityGroup, ObservedStack,
-    ObservedTargetGroup,
+    ObservedTargetGroup, ObservedTrustStore,
 };
 use elbow_model::rule::Action;
 use elbow_model::stack::{LoadBalancer, TargetGroup};
@@ -45,6 +45,8 @@ pub(crate) struct Pairing<'a> {
     pub(crate) old_security_groups: Vec<&'a ObservedSecurityGroup>,
     pub(crate) certificates: BTreeMap<&'a ResourceId, Option<&'a ObservedCertificate>>,
     pub(crate) old_certificates: Vec<&'a ObservedCertificate>,
+    pub(crate) trust_stores: BTreeMap<&'a ResourceId, Option<&'a ObservedTrustStore>>,
+    pub(crate) old_trust_stores: Vec<&'a ObservedTrustStore>,
     pub(crate) unowned: Vec<Unowned>,
 }
 
@@ -89,6 +91,14 @@ impl<'a> Pairing<'a> {
             }
         }
         certificates.sort_by(|a, b| a.arn.cmp(&b.arn));
+        let mut trust_stores = Vec::new();
+        for store in &observed.trust_stores {
+            match resource_id(stack, &store.tags) {
+                Some(_) => trust_stores.push(store),
+                None => report(ResourceKind::TrustStore, store.arn.as_str()),
+            }
+        }
+        trust_stores.sort_by(|a, b| a.arn.cmp(&b.arn));
         unowned.sort();
 
         let balancer = pair_balancer(stack.load_balancer.as_ref(), &balancers);
@@ -129,6 +139,20 @@ impl<'a> Pairing<'a> {
             kept.into_iter().all(|kept| kept.arn != c.arn)
         });
 
+        let kept_trust_stores: BTreeMap<_, _> = stack
+            .trust_stores
+            .keys()
+            .map(|id| {
+                let kept = cluster.trust_stores.get(id);
+                let found = trust_stores.iter().find(|s| Some(&s.arn) == kept);
+                (id, found.copied())
+            })
+            .collect();
+        trust_stores.retain(|s| {
+            let kept = kept_trust_stores.values().flatten();
+            kept.into_iter().all(|kept| kept.arn != s.arn)
+        });
+
         Self {
             balancer,
             old_balancers,
@@ -138,6 +162,8 @@ impl<'a> Pairing<'a> {
             old_security_groups,
             certificates: kept_certificates,
             old_certificates: certificates,
+            trust_stores: kept_trust_stores,
+            old_trust_stores: trust_stores,
             unowned,
         }
     }

@@ -81,6 +81,10 @@ pub struct Quotas {
     pub listeners_max: usize,
     /// Certificates per load balancer, without default certificates.
     pub certificates_max: usize,
+    /// Certificates of authorities per trust store.
+    pub authorities_max: usize,
+    /// Listeners of a load balancer that verify clients' certificates.
+    pub verifying_listeners_max: usize,
     /// Targets per target group.
     pub targets_max: usize,
     /// Inbound rules per security group.
@@ -93,6 +97,8 @@ impl Default for Quotas {
             rules_max: 100,
             listeners_max: 50,
             certificates_max: 25,
+            authorities_max: 25,
+            verifying_listeners_max: 2,
             targets_max: 1000,
             ingress_rules_max: 60,
         }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use elbow_model::aws_call::TagTarget;
 use elbow_model::rule::Action;
-use elbow_model::{AwsCall, Ref, ResourceKey};
+use elbow_model::{AwsCall, MutualAuthentication, Ref, ResourceKey};
 
 use crate::plan::Wait;
 
@@ -101,6 +101,12 @@ fn fill_action(action: &mut Action, lookup: &mut Lookup<'_>) {
     }
 }
 
+fn fill_trust_store(asked: Option<&mut MutualAuthentication>, lookup: &mut Lookup<'_>) {
+    if let Some(trust_store) = asked.and_then(MutualAuthentication::trust_store_mut) {
+        fill(trust_store, lookup);
+    }
+}
+
 fn visit(call: &mut AwsCall, lookup: &mut Lookup<'_>) {
     match call {
         AwsCall::DeleteSecurityGroup { group }
@@ -134,6 +140,7 @@ fn visit(call: &mut AwsCall, lookup: &mut Lookup<'_>) {
             load_balancer,
             default_action,
             default_certificate,
+            mutual_authentication,
             ..
         } => {
             fill(load_balancer, lookup);
@@ -141,11 +148,13 @@ fn visit(call: &mut AwsCall, lookup: &mut Lookup<'_>) {
             if let Some(certificate) = default_certificate {
                 fill(certificate, lookup);
             }
+            fill_trust_store(mutual_authentication.as_mut(), lookup);
         }
         AwsCall::ModifyListener {
             listener,
             default_action,
             default_certificate,
+            mutual_authentication,
             ..
         } => {
             fill(listener, lookup);
@@ -155,7 +164,10 @@ fn visit(call: &mut AwsCall, lookup: &mut Lookup<'_>) {
             if let Some(certificate) = default_certificate {
                 fill(certificate, lookup);
             }
+            fill_trust_store(mutual_authentication.as_mut(), lookup);
         }
+        AwsCall::ModifyTrustStore { trust_store, .. }
+        | AwsCall::DeleteTrustStore { trust_store } => fill(trust_store, lookup),
         AwsCall::ModifyListenerAttributes { listener, .. }
         | AwsCall::DeleteListener { listener }
         | AwsCall::RemoveListenerCertificates { listener, .. } => fill(listener, lookup),
@@ -190,6 +202,7 @@ fn visit(call: &mut AwsCall, lookup: &mut Lookup<'_>) {
                 TagTarget::Listener(id) => fill(id, lookup),
                 TagTarget::Rule(id) => fill(id, lookup),
                 TagTarget::TargetGroup(id) => fill(id, lookup),
+                TagTarget::TrustStore(id) => fill(id, lookup),
             }
         }
         // Creates that refer to nothing, and look-ups, which are never part of a plan.

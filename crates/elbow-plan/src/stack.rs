@@ -5,21 +5,21 @@
 //!
 //! | phase | what | why there |
 //! |---|---|---|
-//! | 1 | security groups are created and widened, certificates imported | a load balancer is created with its groups, a listener with its certificate |
+//! | 1 | security groups are created and widened, certificates imported, trust stores made | a load balancer is created with its groups, a listener with its certificate and trust store |
 //! | 2 | the load balancer | listeners belong to it |
 //! | 3 | target groups, with their targets | listeners and rules refer to them |
 //! | 4 | new listeners, then the listeners that are there, with rules and handovers | |
 //! | 5 | listeners, load balancers and target groups that are not wanted are deleted | nothing refers to them |
-//! | 6 | security groups are narrowed and deleted, certificates deleted | nothing needs them |
+//! | 6 | security groups are narrowed and deleted, certificates and trust stores deleted | nothing needs them |
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use elbow_model::aws_call::TagTarget;
 use elbow_model::certificate::IMPORTED_PREFIX;
 use elbow_model::ids::{
-    CertificateArn, LoadBalancerArn, ResourceId, SecurityGroupId, TargetGroupArn,
+    CertificateArn, LoadBalancerArn, ResourceId, SecurityGroupId, TargetGroupArn, TrustStoreArn,
 };
-use elbow_model::observed::{ObservedStack, ObservedTargetGroup};
+use elbow_model::observed::{ObservedListener, ObservedStack, ObservedTargetGroup};
 use elbow_model::rule::Action as RuleAction;
 use elbow_model::stack::{BACKEND_SECURITY_GROUP, SecurityGroup};
 use elbow_model::{
@@ -33,7 +33,7 @@ use crate::plan::{Action, Plan, StepId};
 use crate::policy::Policy;
 use crate::tags::{Legacy, difference};
 use crate::targets::plan_targets;
-use crate::{certificate, listener, load_balancer, security_group, target_group};
+use crate::{certificate, listener, load_balancer, security_group, target_group, trust_store};
 
 /// What is known of the resources that all Stacks share.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -42,8 +42,47 @@ pub struct ClusterView {
     pub backend_security_group: Option<SecurityGroupId>,
     /// The imported certificates that are there.
     pub certificates: BTreeMap<ResourceId, CertificateArn>,
-    /// Certificates that are not deleted, since some listener has them.
-    pub certificates_in_use: BTreeSet<CertificateArn>,
+    /// The trust stores that are there.
+    pub trust_stores: BTreeMap<ResourceId, TrustStoreArn>,
+    /// What is not deleted, since some listener has it.
+    pub in_use: SharedInUse,
+}
+
+/// What listeners have of what all Stacks share.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SharedInUse {
+    /// Certificates, as default or by SNI.
+    pub certificates: BTreeSet<CertificateArn>,
+    /// Trust stores.
+    pub trust_stores: BTreeSet<TrustStoreArn>,
+}
+
+impl SharedInUse {
+    /// What the listeners of these Stacks have.
+    pub fn of<'a>(stacks: impl IntoIterator<Item = &'a ObservedStack>) -> Self {
+        let balancers = stacks.into_iter().flat_map(|stack| &stack.load_balancers);
+        let mut used = Self::default();
+        for listener in balancers.flat_map(|lb| &lb.listeners) {
+            used.add(listener);
+        }
+        used
+    }
+
+    /// Adds what a listener has.
+    pub fn add(&mut self, listener: &ObservedListener) {
+        let certificates = listener.certificates.iter();
+        let certificates = certificates.chain(&listener.default_certificate);
+        self.certificates.extend(certificates.cloned());
+        let trust_store = listener.mutual_authentication.trust_store();
+        self.trust_stores
+            .extend(trust_store.and_then(Ref::known).cloned());
+    }
+
+    /// Adds what others have.
+    pub fn extend(&mut self, other: Self) {
+        self.certificates.extend(other.certificates);
+        self.trust_stores.extend(other.trust_stores);
+    }
 }
 
 impl ClusterView {
@@ -67,30 +106,16 @@ impl ClusterView {
         Self {
             backend_security_group: group,
             certificates: certificates(observed),
-            certificates_in_use: BTreeSet::new(),
+            trust_stores: trust_stores(observed),
+            in_use: SharedInUse::default(),
         }
     }
 
-    /// The same, for planning the cluster's own Stack: it deletes none of these certificates.
+    /// The same, for planning the cluster's own Stack: it deletes nothing of this.
     #[must_use]
-    pub fn keeping(self, certificates_in_use: BTreeSet<CertificateArn>) -> Self {
-        Self {
-            certificates_in_use,
-            ..self
-        }
+    pub fn keeping(self, in_use: SharedInUse) -> Self {
+        Self { in_use, ..self }
     }
-}
-
-/// The certificates that listeners of these Stacks have, as default or by SNI.
-pub fn certificates_in_use<'a>(
-    stacks: impl IntoIterator<Item = &'a ObservedStack>,
-) -> BTreeSet<CertificateArn> {
-    let balancers = stacks.into_iter().flat_map(|stack| &stack.load_balancers);
-    let listeners = balancers.flat_map(|lb| &lb.listeners);
-    listeners
-        .flat_map(|l| l.certificates.iter().chain(&l.default_certificate))
-        .cloned()
-        .collect()
 }
 
 /// Of two with one resource id, which only an import whose answer got lost leaves behind, the same one in
@@ -110,6 +135,15 @@ fn certificates(observed: &Observed) -> BTreeMap<ResourceId, CertificateArn> {
         }
     }
     found
+}
+
+fn trust_stores(observed: &Observed) -> BTreeMap<ResourceId, TrustStoreArn> {
+    let tag = StackId::CLUSTER.resource_tag();
+    let shared = observed.stacks.get(&StackId::CLUSTER);
+    let found = shared.into_iter().flat_map(|stack| &stack.trust_stores);
+    trust_store::by_resource_id(
+        found.filter_map(|store| Some((store.tags.get(&tag)?.as_str(), store))),
+    )
 }
 
 /// What one Stack is planned from.
@@ -153,6 +187,7 @@ fn plan_parts(input: Input<'_>, predecessor: Predecessor) -> Successor {
 
     security_group::widen(&mut ctx);
     certificate::ensure(&mut ctx);
+    trust_store::ensure(&mut ctx);
 
     let deleted = if ctx.pairing.balancer == Balancer::CreatedAfterDelete {
         load_balancer::delete_old(&mut ctx, &[])
@@ -188,6 +223,7 @@ fn plan_parts(input: Input<'_>, predecessor: Predecessor) -> Successor {
     let released = ctx.released_security_groups.clone();
     security_group::delete_old(&mut ctx, &released);
     certificate::delete_old(&mut ctx);
+    trust_store::delete_old(&mut ctx);
 
     let unowned = std::mem::take(&mut ctx.pairing.unowned);
     Successor {
@@ -206,7 +242,7 @@ pub fn plan<'a>(
     policy: &Policy,
 ) -> Plan {
     let nothing = ObservedStack::default();
-    let cluster = ClusterView::of(observed).keeping(certificates_in_use(observed.stacks.values()));
+    let cluster = ClusterView::of(observed).keeping(SharedInUse::of(observed.stacks.values()));
     let stacks: BTreeMap<&StackId, &Stack> = stacks.into_iter().map(|s| (&s.id, s)).collect();
     let plan_one = |stack: &Stack| {
         let observed = observed.stacks.get(&stack.id).unwrap_or(&nothing);
@@ -264,7 +300,7 @@ pub fn merge(shared: Plan, others: impl IntoIterator<Item = Plan>) -> Plan {
             AwsCall::DeleteLoadBalancer { .. } | AwsCall::SetSecurityGroups { .. }
         )
     });
-    let certificates = steps_that(&plan, |call| {
+    let listeners = steps_that(&plan, |call| {
         matches!(
             call,
             AwsCall::DeleteLoadBalancer { .. }
@@ -277,7 +313,7 @@ pub fn merge(shared: Plan, others: impl IntoIterator<Item = Plan>) -> Plan {
     plan.append(last);
     for step in &mut plan.steps[from..] {
         let holders = match step.resource.kind {
-            ResourceKind::Certificate => &certificates,
+            ResourceKind::Certificate | ResourceKind::TrustStore => &listeners,
             _ => &groups,
         };
         let mut after: BTreeSet<StepId> = step.after.iter().copied().collect();
@@ -370,7 +406,17 @@ impl<'a> Context<'a> {
 
     /// Whether a listener of the cluster uses the certificate.
     pub(crate) fn uses_certificate(&self, arn: &CertificateArn) -> bool {
-        self.cluster.certificates_in_use.contains(arn)
+        self.cluster.in_use.certificates.contains(arn)
+    }
+
+    /// The ARN of a trust store that is there.
+    pub(crate) fn trust_store_arn(&self, id: &ResourceId) -> Option<TrustStoreArn> {
+        self.cluster.trust_stores.get(id).cloned()
+    }
+
+    /// Whether a listener of the cluster uses the trust store.
+    pub(crate) fn uses_trust_store(&self, arn: &TrustStoreArn) -> bool {
+        self.cluster.in_use.trust_stores.contains(arn)
     }
 
     /// The resource id in the tags of a resource that was found to be ours.

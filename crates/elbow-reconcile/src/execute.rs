@@ -59,6 +59,12 @@ const CERTIFICATE_RETRY_MS: u64 = 5_000;
 /// After this it is somebody else who uses the certificate, or ACM is slow; a later round tries again.
 const CERTIFICATE_PATIENCE_MS: u64 = 300_000;
 
+/// A trust store is let go of with the listener that had it, and how long one is being set up is
+/// undocumented: these are like target groups.
+const TRUST_STORE_RETRY_MS: u64 = 2_000;
+/// After this it is somebody else who uses it, or it is not coming up.
+const TRUST_STORE_PATIENCE_MS: u64 = 60_000;
+
 /// How often a wait looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Polls {
@@ -535,12 +541,12 @@ impl Execution {
             self.attempt.again_at = Some(now.plus_millis(wait));
             return;
         }
-        if error.class == ErrorClass::NotFound && is_gone(call) {
+        if is_gone(call, &error) {
             self.decide(StepState::Succeeded);
             return;
         }
         if error.class == ErrorClass::Conflict
-            && let Some((retry_ms, patience_ms)) = patience(call)
+            && let Some((retry_ms, patience_ms)) = patience(call, &error)
             && now.millis_since(since) < patience_ms
         {
             self.attempt.again_at = Some(now.plus_millis(retry_ms));
@@ -583,6 +589,7 @@ fn id_of(answer: &AwsAnswer) -> Option<String> {
         AwsAnswer::ListenerCreated(arn) => Some(arn.to_string()),
         AwsAnswer::RuleCreated(arn) => Some(arn.to_string()),
         AwsAnswer::CertificateImported(arn) => Some(arn.to_string()),
+        AwsAnswer::TrustStoreCreated(arn) => Some(arn.to_string()),
         _ => None,
     }
 }
@@ -600,8 +607,12 @@ fn is_used_up(call: &AwsCall, error: &AwsError) -> bool {
 }
 
 /// Whether "not found" means that what the call wants is reached.
-fn is_gone(call: &AwsCall) -> bool {
-    matches!(
+fn is_gone(call: &AwsCall, error: &AwsError) -> bool {
+    // Elsewhere a trust store that is not found is one that a user has named.
+    if error.code == "TrustStoreNotFound" {
+        return matches!(call, AwsCall::DeleteTrustStore { .. });
+    }
+    let deletes = matches!(
         call,
         AwsCall::DeleteSecurityGroup { .. }
             | AwsCall::DeleteLoadBalancer { .. }
@@ -610,16 +621,23 @@ fn is_gone(call: &AwsCall) -> bool {
             | AwsCall::DeleteRule { .. }
             | AwsCall::DeregisterTargets { .. }
             | AwsCall::DeleteCertificate { .. }
-    )
+    );
+    deletes && error.class == ErrorClass::NotFound
 }
 
-/// How often, and for how long, a delete of what is still in use is tried.
-fn patience(call: &AwsCall) -> Option<(u64, u64)> {
+/// How often, and for how long, a call is tried whose resource is still in use or not ready yet.
+fn patience(call: &AwsCall, error: &AwsError) -> Option<(u64, u64)> {
     match call {
+        AwsCall::CreateListener { .. } | AwsCall::ModifyListener { .. }
+            if error.code == "TrustStoreNotReady" =>
+        {
+            Some((TRUST_STORE_RETRY_MS, TRUST_STORE_PATIENCE_MS))
+        }
         AwsCall::DeleteTargetGroup { .. } => {
             Some((TARGET_GROUP_RETRY_MS, TARGET_GROUP_PATIENCE_MS))
         }
         AwsCall::DeleteCertificate { .. } => Some((CERTIFICATE_RETRY_MS, CERTIFICATE_PATIENCE_MS)),
+        AwsCall::DeleteTrustStore { .. } => Some((TRUST_STORE_RETRY_MS, TRUST_STORE_PATIENCE_MS)),
         AwsCall::DeleteSecurityGroup { .. } => {
             Some((SECURITY_GROUP_RETRY_MS, SECURITY_GROUP_PATIENCE_MS))
         }

@@ -9,7 +9,7 @@ use elbow_model::aws_call::{Page, RouteTable, TargetGroupDescription};
 use elbow_model::facts::{Certificate, ExistingLoadBalancer, Subnet, Vpc};
 use elbow_model::{
     AwsAnswer, AwsCall, AwsError, CertificateArn, ErrorClass, FactQuery, Facts, Observed, StackId,
-    SubnetId, Tags, VpcId,
+    SubnetId, Tags, TrustStoreArn, VpcId,
 };
 
 /// Target groups that are asked for in one call. AWS documents no limit; it is that of load balancers and
@@ -28,6 +28,7 @@ pub struct FactLookup {
     target_groups: BTreeMap<String, TargetGroupDescription>,
     other_vpcs: BTreeMap<VpcId, Vpc>,
     listed_certificates: BTreeSet<CertificateArn>,
+    trust_stores: BTreeMap<String, TrustStoreArn>,
     facts: Facts,
 }
 
@@ -49,6 +50,7 @@ impl FactLookup {
             target_groups: BTreeMap::new(),
             other_vpcs: BTreeMap::new(),
             listed_certificates: BTreeSet::new(),
+            trust_stores: BTreeMap::new(),
             facts: Facts::default(),
         };
         let calls = lookup.first_calls();
@@ -84,6 +86,10 @@ impl FactLookup {
                 (AwsCall::DescribeVpcs { vpc_id }, ErrorClass::NotFound | ErrorClass::Invalid)
                     if *vpc_id != self.vpc_id =>
                 {
+                    Vec::new()
+                }
+                // Whoever named it is told.
+                (AwsCall::DescribeTrustStores { .. }, _) if error.code == "TrustStoreNotFound" => {
                     Vec::new()
                 }
                 _ => return Err(error),
@@ -128,6 +134,10 @@ impl FactLookup {
                             .map(|(arn, certificate)| (arn.clone(), certificate.clone()))
                             .collect(),
                     );
+                }
+                FactQuery::TrustStoreByName(name) => {
+                    let found = self.trust_stores.get(name).cloned();
+                    facts.trust_stores_by_name.insert(name.clone(), found);
                 }
                 FactQuery::LoadBalancerOf(_) => {}
                 FactQuery::TargetGroup(name) => {
@@ -176,6 +186,11 @@ impl FactLookup {
                 }
                 FactQuery::OtherVpc(vpc_id) => calls.push(AwsCall::DescribeVpcs {
                     vpc_id: vpc_id.clone(),
+                }),
+                // One name that does not exist fails the whole call, so each is asked for by itself.
+                FactQuery::TrustStoreByName(name) => calls.push(AwsCall::DescribeTrustStores {
+                    names: vec![name.clone()],
+                    marker: None,
                 }),
                 _ => {}
             }
@@ -259,6 +274,12 @@ impl FactLookup {
                     self.listed_certificates.insert(arn);
                 }
                 next
+            }
+            (AwsCall::DescribeTrustStores { .. }, AwsAnswer::TrustStores(page)) => {
+                let stores = page.items.into_iter();
+                self.trust_stores
+                    .extend(stores.map(|store| (store.name, store.arn)));
+                Vec::new()
             }
             (AwsCall::DescribeCertificate { certificate }, AwsAnswer::Certificate(described)) => {
                 self.known_certificates

@@ -15,10 +15,10 @@ use elbow_api::{
 };
 use elbow_model::observed::ObservedLoadBalancer;
 use elbow_model::{
-    CertificateArn, ErrorClass, FactQuery, Facts, Observed, ObservedStack, Ref, SecurityGroupId,
-    Stack, StackId, StackKind, Tags, TargetGroupArn,
+    ErrorClass, FactQuery, Facts, Observed, ObservedStack, Ref, SecurityGroupId, Stack, StackId,
+    StackKind, Tags, TargetGroupArn,
 };
-use elbow_plan::{ClusterView, Input, Plan, Policy};
+use elbow_plan::{ClusterView, Input, Plan, Policy, SharedInUse};
 use elbow_translate::status::{
     self, GatewayStatus, ListenerSetStatus, LoadBalancerReport, RouteParentStatus,
 };
@@ -302,12 +302,12 @@ pub(crate) fn cluster_stack(
     elbow_translate::translate_cluster(shared_use, snapshot, Some(now_seconds), settings)
 }
 
-/// Plans what all Gateways share; the certificates in `kept` are not deleted.
+/// Plans what all Gateways share; what is in `kept` is not deleted.
 pub(crate) fn plan_cluster(
     desired: &Stack,
     observed: &ObservedStack,
     known: &Observed,
-    kept: BTreeSet<CertificateArn>,
+    kept: SharedInUse,
     policy: &Policy,
 ) -> Plan {
     let cluster = ClusterView::of(known).keeping(kept);

@@ -416,12 +416,7 @@ impl Reconciler {
         ) {
             return;
         }
-        let translate = &self.settings.translate;
-        let (observation, calls) = Observation::start(
-            translate.cluster_name.clone(),
-            translate.vpc_id.clone(),
-            Scope::Census,
-        );
+        let (observation, calls) = Observation::start(self.settings.whose(), Scope::Census);
         self.census = CensusState::Running(Box::new(observation));
         self.send_all(&Owner::Census, Priority::Initial, calls);
     }

@@ -20,13 +20,14 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use elbow_model::aws_call::{
-    ListenerCertificate, ListenerDescription, LoadBalancerDescription, Page, TargetGroupDescription,
+    ListenerCertificate, ListenerDescription, LoadBalancerDescription, Page,
+    TargetGroupDescription, TrustStoreDescription,
 };
 use elbow_model::observed::{ObservedRule, ObservedSecurityGroup, ObservedTarget};
 use elbow_model::stack::{CLUSTER_TAG, LoadBalancerType};
 use elbow_model::{
     Attributes, AwsAnswer, AwsCall, AwsError, CertificateArn, ErrorClass, ListenerArn,
-    LoadBalancerArn, Observed, ObservedStack, StackId, Tags, TargetGroupArn, VpcId,
+    LoadBalancerArn, Observed, ObservedStack, StackId, Tags, TargetGroupArn, TrustStoreArn, VpcId,
 };
 
 use crate::ownership::owner;
@@ -42,6 +43,17 @@ const RESOURCE_TYPES: [&str; 5] = [
     "elasticloadbalancing:listener-rule",
     "acm:certificate",
 ];
+
+/// Whose resources are looked for, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whose {
+    /// The cluster's name, as its tag has it.
+    pub cluster_name: String,
+    /// The cluster's VPC.
+    pub vpc_id: VpcId,
+    /// Whether there can be trust stores of the cluster's: a list that is not read costs no call.
+    pub has_trust_stores: bool,
+}
 
 /// How much to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +89,8 @@ pub struct Census {
     pub load_balancers: BTreeMap<LoadBalancerArn, LoadBalancerDescription>,
     /// Target groups of the account and region.
     pub target_groups: BTreeMap<TargetGroupArn, TargetGroupDescription>,
+    /// Trust stores of the account and region.
+    pub trust_stores: BTreeMap<TrustStoreArn, TrustStoreDescription>,
     /// Whether the index of tags was told: then the tags of listeners and rules are here, too.
     pub has_index: bool,
 }
@@ -122,8 +136,13 @@ impl Census {
             let group = self
                 .target_groups
                 .get_key_value(&TargetGroupArn::new(arn.clone()));
+            let store = self
+                .trust_stores
+                .get_key_value(&TrustStoreArn::new(arn.clone()));
             part(stack, &mut parts, &|part| {
                 part.tags.insert(arn.clone(), tags.clone());
+                let store = store.map(|(arn, store)| (arn.clone(), store.clone()));
+                part.trust_stores.extend(store);
                 let lb = lb.map(|(arn, lb)| (arn.clone(), lb.clone()));
                 part.load_balancers.extend(lb);
                 let group = group.map(|(arn, group)| (arn.clone(), group.clone()));
@@ -139,6 +158,7 @@ impl Census {
         self.security_groups.extend(other.security_groups);
         self.load_balancers.extend(other.load_balancers);
         self.target_groups.extend(other.target_groups);
+        self.trust_stores.extend(other.trust_stores);
         self.has_index |= other.has_index;
     }
 
@@ -150,8 +170,11 @@ impl Census {
         vpc_id: &VpcId,
     ) -> ObservedStack {
         let observation = Observation {
-            cluster_name: cluster_name.to_owned(),
-            vpc_id: vpc_id.clone(),
+            whose: Whose {
+                cluster_name: cluster_name.to_owned(),
+                vpc_id: vpc_id.clone(),
+                has_trust_stores: false,
+            },
             scope: Scope::Details {
                 stacks: BTreeSet::from([stack.clone()]),
                 census: Self::default(),
@@ -175,19 +198,21 @@ impl Census {
 
     /// Whether a load balancer or target group of this ARN is there.
     pub fn lists(&self, arn: &str) -> bool {
-        // Certificates are in no list that is read for other Stacks.
+        // What only the cluster's Stack has is in no list that is read for other Stacks.
         is_certificate(arn)
+            || is_trust_store(arn)
             || self.load_balancers.contains_key(&LoadBalancerArn::new(arn))
             || self.target_groups.contains_key(&TargetGroupArn::new(arn))
     }
 
-    /// Tags by ARN of listed load balancers, target groups and certificates, others' too: a later observation of
-    /// single Stacks need not ask for these again.
+    /// Tags by ARN of listed load balancers, target groups, certificates and trust stores, others' too: a
+    /// later observation of single Stacks need not ask for these again.
     pub fn known_tags(&self) -> BTreeMap<String, Tags> {
         let load_balancers = self.load_balancers.keys().map(ToString::to_string);
         let arns = load_balancers.chain(self.target_groups.keys().map(ToString::to_string));
-        let certificates = self.tags.keys().filter(|arn| is_certificate(arn)).cloned();
-        arns.chain(certificates)
+        let shared = |arn: &&String| is_certificate(arn) || is_trust_store(arn);
+        let shared = self.tags.keys().filter(shared).cloned();
+        arns.chain(shared)
             .filter_map(|arn| self.tags.get(&arn).cloned().map(|tags| (arn, tags)))
             .collect()
     }
@@ -198,11 +223,15 @@ fn is_certificate(arn: &str) -> bool {
     arn.split(':').nth(2) == Some("acm")
 }
 
+/// Whether an ARN is that of a trust store.
+fn is_trust_store(arn: &str) -> bool {
+    arn.contains(":truststore/")
+}
+
 /// One observation under way.
 #[derive(Debug)]
 pub struct Observation {
-    cluster_name: String,
-    vpc_id: VpcId,
+    whose: Whose,
     scope: Scope,
     stage: Stage,
     outstanding: usize,
@@ -251,18 +280,13 @@ pub struct Sighting {
 impl Observation {
     /// Begins an observation and answers with its first calls. An observation of details that has
     /// nothing to look at asks for none and is done at once.
-    pub fn start(
-        cluster_name: impl Into<String>,
-        vpc_id: VpcId,
-        mut scope: Scope,
-    ) -> (Self, Vec<AwsCall>) {
+    pub fn start(whose: Whose, mut scope: Scope) -> (Self, Vec<AwsCall>) {
         let census = match &mut scope {
             Scope::Details { census, .. } => std::mem::take(census),
             Scope::Census | Scope::Stacks { .. } => Census::default(),
         };
         let mut observation = Self {
-            cluster_name: cluster_name.into(),
-            vpc_id,
+            whose,
             scope,
             stage: Stage::Lists,
             outstanding: 0,
@@ -331,7 +355,9 @@ impl Observation {
         if self.is_of_cluster_alone() {
             // ACM is asked itself: the index may lag behind what was imported a moment ago.
             let certificates = AwsCall::ListImportedCertificates { marker: None };
-            return vec![self.security_groups(None), certificates];
+            let mut calls = vec![self.security_groups(None), certificates];
+            calls.extend(self.trust_stores());
+            return calls;
         }
         let mut calls = vec![
             AwsCall::DescribeLoadBalancers {
@@ -347,6 +373,7 @@ impl Observation {
         ];
         if self.scope == Scope::Census {
             calls.push(self.index(None));
+            calls.extend(self.trust_stores());
         }
         calls
     }
@@ -364,7 +391,7 @@ impl Observation {
         let Scope::Stacks { known_tags, .. } = &self.scope else {
             return Vec::new();
         };
-        let is_ours = |tags: &Tags| owner(tags, &self.cluster_name) == Some(StackId::CLUSTER);
+        let is_ours = |tags: &Tags| owner(tags, &self.whose.cluster_name) == Some(StackId::CLUSTER);
         let asked = page
             .iter()
             .filter(|arn| known_tags.get(arn.as_str()).is_none_or(is_ours));
@@ -377,10 +404,19 @@ impl Observation {
 
     fn security_groups(&self, marker: Option<String>) -> AwsCall {
         AwsCall::DescribeSecurityGroups {
-            vpc_id: self.vpc_id.clone(),
+            vpc_id: self.whose.vpc_id.clone(),
             tags: self.cluster_tag(),
             marker,
         }
+    }
+
+    /// All trust stores; the index of tags does not know them.
+    fn trust_stores(&self) -> Option<AwsCall> {
+        let all = AwsCall::DescribeTrustStores {
+            names: Vec::new(),
+            marker: None,
+        };
+        self.whose.has_trust_stores.then_some(all)
     }
 
     fn index(&self, marker: Option<String>) -> AwsCall {
@@ -392,27 +428,30 @@ impl Observation {
     }
 
     fn cluster_tag(&self) -> Tags {
-        Tags::from([(CLUSTER_TAG.to_owned(), self.cluster_name.clone())])
+        Tags::from([(CLUSTER_TAG.to_owned(), self.whose.cluster_name.clone())])
     }
 
-    /// Asks for the tags of load balancers and target groups of the VPC that the index or an earlier
-    /// observation does not tell. The tags of what was ours are asked for again: they may have been
+    /// Asks for the tags of load balancers and target groups of the VPC, and of trust stores, that the
+    /// index or an earlier observation does not tell. The tags of what was ours are asked for again: they may have been
     /// taken away.
     fn owner_tags(&self) -> Vec<AwsCall> {
         let load_balancers = self.census.load_balancers.values();
         let load_balancers = load_balancers
-            .filter(|lb| lb.vpc_id.as_ref() == Some(&self.vpc_id))
+            .filter(|lb| lb.vpc_id.as_ref() == Some(&self.whose.vpc_id))
             .map(|lb| lb.arn.to_string());
         let groups = self.census.target_groups.values();
         let groups = groups
-            .filter(|group| group.vpc_id.as_ref() == Some(&self.vpc_id))
+            .filter(|group| group.vpc_id.as_ref() == Some(&self.whose.vpc_id))
             .map(|group| group.arn.to_string());
+        let trust_stores = self.census.trust_stores.keys().map(ToString::to_string);
         let unknown = load_balancers
             .chain(groups)
+            .chain(trust_stores)
             .filter(|arn| match &self.scope {
                 Scope::Census | Scope::Details { .. } => !self.census.tags.contains_key(arn),
                 Scope::Stacks { stacks, known_tags } => known_tags.get(arn).is_none_or(|tags| {
-                    owner(tags, &self.cluster_name).is_some_and(|stack| stacks.contains(&stack))
+                    owner(tags, &self.whose.cluster_name)
+                        .is_some_and(|stack| stacks.contains(&stack))
                 }),
             });
         describe_tags(unknown)
@@ -498,7 +537,7 @@ impl Observation {
 
     /// The Stack that a load balancer or target group belongs to, if it is ours and in scope.
     fn stack_of(&self, arn: &str) -> Option<StackId> {
-        let stack = owner(self.census.tags.get(arn)?, &self.cluster_name)?;
+        let stack = owner(self.census.tags.get(arn)?, &self.whose.cluster_name)?;
         self.is_in_scope(&stack).then_some(stack)
     }
 
@@ -555,6 +594,16 @@ impl Observation {
             (AwsCall::ListTagsForCertificate { certificate }, AwsAnswer::CertificateTags(tags)) => {
                 self.census.tags.insert(certificate.to_string(), tags);
                 Vec::new()
+            }
+            (AwsCall::DescribeTrustStores { .. }, AwsAnswer::TrustStores(page)) => {
+                let more = more(&page, |marker| AwsCall::DescribeTrustStores {
+                    names: Vec::new(),
+                    marker,
+                });
+                let stores = page.items.into_iter();
+                let stores = stores.map(|store| (store.arn.clone(), store));
+                self.census.trust_stores.extend(stores);
+                more
             }
             (AwsCall::DescribeTags { .. }, AwsAnswer::TagsByArn(page)) => {
                 self.census.tags.extend(page.items);
@@ -648,7 +697,9 @@ impl Observation {
             }
             (AwsCall::ListTagsForCertificate { .. }, ErrorClass::NotFound) => Ok(Vec::new()),
             // One ARN that is gone fails the whole call: halve it until only that one is left.
-            (AwsCall::DescribeTags { arns }, ErrorClass::NotFound) => {
+            (AwsCall::DescribeTags { arns }, _)
+                if error.class == ErrorClass::NotFound || error.code == "TrustStoreNotFound" =>
+            {
                 if arns.len() < 2 {
                     return Ok(Vec::new());
                 }

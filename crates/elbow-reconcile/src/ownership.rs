@@ -5,6 +5,7 @@
 
 use elbow_model::certificate::IMPORTED_PREFIX;
 use elbow_model::stack::{BACKEND_SECURITY_GROUP, CLUSTER_TAG};
+use elbow_model::trust_store::TRUST_STORE_PREFIX;
 use elbow_model::{StackId, StackKind, Tags};
 
 /// The Stack that a resource with these tags belongs to; `None` when it is not this cluster's.
@@ -21,7 +22,9 @@ pub(crate) fn owner(tags: &Tags, cluster_name: &str) -> Option<StackId> {
         });
     let shared = || {
         let resource = tags.get(&StackId::CLUSTER.resource_tag())?;
-        let is_shared = resource == BACKEND_SECURITY_GROUP || resource.starts_with(IMPORTED_PREFIX);
+        let is_shared = resource == BACKEND_SECURITY_GROUP
+            || resource.starts_with(IMPORTED_PREFIX)
+            || resource.starts_with(TRUST_STORE_PREFIX);
         is_shared.then_some(StackId::CLUSTER)
     };
     gateway.or_else(shared)
@@ -58,6 +61,11 @@ mod tests {
             (
                 "a certificate",
                 vec![cluster, ("elbv2.k8s.aws/resource", "secret/shop/tls")],
+                Some(StackId::CLUSTER),
+            ),
+            (
+                "a trust store",
+                vec![cluster, ("elbv2.k8s.aws/resource", "ca/shop/clients")],
                 Some(StackId::CLUSTER),
             ),
             (

@@ -11,12 +11,12 @@ use std::collections::BTreeSet;
 use elbow_model::aws_call::{LoadBalancerDescription, RulePriority, TagTarget};
 use elbow_model::observed::{
     ObservedCertificate, ObservedListener, ObservedLoadBalancer, ObservedRule,
-    ObservedSecurityGroup, ObservedTarget, ObservedTargetGroup, TargetState,
+    ObservedSecurityGroup, ObservedTarget, ObservedTargetGroup, ObservedTrustStore, TargetState,
 };
 use elbow_model::rule::Action;
 use elbow_model::{
-    Attributes, AwsAnswer, AwsCall, CertificateArn, ListenerArn, LoadBalancerArn, ObservedStack,
-    Ref, RuleArn, SecurityGroupId, Tags, TargetGroupArn,
+    Attributes, AwsAnswer, AwsCall, CertificateArn, ListenerArn, LoadBalancerArn,
+    MutualAuthentication, ObservedStack, Ref, RuleArn, SecurityGroupId, Tags, TargetGroupArn,
 };
 
 /// Takes in a call that succeeded. References in it are known.
@@ -30,6 +30,7 @@ pub(crate) fn remember(stack: &mut ObservedStack, call: &AwsCall, answer: &AwsAn
         remember_listener(stack, call, answer);
         remember_rule(stack, call, answer);
         remember_target_group(stack, call, answer);
+        remember_trust_store(stack, call, answer);
         remember_tags(stack, call);
     }
     if changes_actions(call) {
@@ -143,6 +144,28 @@ fn remember_certificate(stack: &mut ObservedStack, call: &AwsCall, answer: &AwsA
             tags_of(certificate, &|known| {
                 known.retain(|key, _| !keys.contains(key));
             });
+        }
+        _ => {}
+    }
+}
+
+// === trust stores ===
+
+/// As with certificates, new content is not seen here: the tag that tells it is set after it.
+fn remember_trust_store(stack: &mut ObservedStack, call: &AwsCall, answer: &AwsAnswer) {
+    match (call, answer) {
+        (AwsCall::CreateTrustStore { name, tags, .. }, AwsAnswer::TrustStoreCreated(arn)) => {
+            stack.trust_stores.push(ObservedTrustStore {
+                arn: arn.clone(),
+                name: name.clone(),
+                tags: tags.clone(),
+            });
+            stack.trust_stores.sort_by(|a, b| a.arn.cmp(&b.arn));
+        }
+        (AwsCall::DeleteTrustStore { trust_store: gone }, _) => {
+            stack
+                .trust_stores
+                .retain(|store| Some(&store.arn) != gone.known());
         }
         _ => {}
     }
@@ -301,6 +324,7 @@ fn remember_listener(stack: &mut ObservedStack, call: &AwsCall, answer: &AwsAnsw
                 default_certificate,
                 ssl_policy,
                 alpn_policy,
+                mutual_authentication,
                 tags,
             },
             AwsAnswer::ListenerCreated(arn),
@@ -320,6 +344,7 @@ fn remember_listener(stack: &mut ObservedStack, call: &AwsCall, answer: &AwsAnsw
                 certificates: BTreeSet::new(),
                 ssl_policy: ssl_policy.clone(),
                 alpn_policy: alpn_policy.clone(),
+                mutual_authentication: mutual_authentication.clone().unwrap_or_default(),
                 attributes: Attributes::new(),
                 tags: tags.clone(),
                 rules: Vec::new(),
@@ -334,6 +359,7 @@ fn remember_listener(stack: &mut ObservedStack, call: &AwsCall, answer: &AwsAnsw
                 default_certificate,
                 ssl_policy,
                 alpn_policy,
+                mutual_authentication,
             },
             _,
         ) => {
@@ -350,12 +376,16 @@ fn remember_listener(stack: &mut ObservedStack, call: &AwsCall, answer: &AwsAnsw
             );
             replace(&mut listener.ssl_policy, ssl_policy.as_ref());
             replace(&mut listener.alpn_policy, alpn_policy.as_ref());
+            if let Some(asked) = mutual_authentication {
+                listener.mutual_authentication.clone_from(asked);
+            }
             // A listener that ends no TLS any more loses what belongs to it.
             if !listener.protocol.is_secure() {
                 listener.default_certificate = None;
                 listener.certificates.clear();
                 listener.ssl_policy = None;
                 listener.alpn_policy = None;
+                listener.mutual_authentication = MutualAuthentication::Off;
             }
         }
         (
@@ -638,6 +668,11 @@ fn remember_tags(stack: &mut ObservedStack, call: &AwsCall) {
         TagTarget::Listener(of) => listener(stack, of).map(|listener| &mut listener.tags),
         TagTarget::Rule(of) => rule(stack, of).map(|rule| &mut rule.tags),
         TagTarget::TargetGroup(of) => target_group(stack, of).map(|group| &mut group.tags),
+        TagTarget::TrustStore(of) => {
+            let mut found = stack.trust_stores.iter_mut();
+            let found = found.find(|store| Some(&store.arn) == of.known());
+            found.map(|store| &mut store.tags)
+        }
     };
     match (call, tags) {
         (AwsCall::AddTags { tags: added, .. }, Some(tags)) => tags.extend(added.clone()),

@@ -6,6 +6,7 @@ use elbow_plan::policy::Quotas;
 use crate::backoff::Backoff;
 use crate::budget::Limits;
 use crate::execute::Polls;
+use crate::observe::Whose;
 use crate::time::Timestamp;
 
 /// Whether Gateways are kept from disappearing before their AWS resources are gone.
@@ -105,6 +106,15 @@ impl Settings {
             facts_age_max_ms: 60_000,
             targets_interval_ms: 250,
             gate_polls: GatePolls::default(),
+        }
+    }
+
+    /// Whose resources a round looks for.
+    pub(crate) fn whose(&self) -> Whose {
+        Whose {
+            cluster_name: self.translate.cluster_name.clone(),
+            vpc_id: self.translate.vpc_id.clone(),
+            has_trust_stores: self.translate.bundle_storage.is_some(),
         }
     }
 

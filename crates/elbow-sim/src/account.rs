@@ -321,6 +321,7 @@ fn touched(call: &AwsCall) -> Touched<'_> {
         | AwsCall::CreateLoadBalancer { tags, .. }
         | AwsCall::CreateTargetGroup { tags, .. }
         | AwsCall::CreateListener { tags, .. }
+        | AwsCall::CreateTrustStore { tags, .. }
         | AwsCall::CreateRule { tags, .. } => Touched::New(tags),
         AwsCall::DeleteSecurityGroup { group }
         | AwsCall::AuthorizeSecurityGroupIngress { group, .. }
@@ -344,6 +345,8 @@ fn touched(call: &AwsCall) -> Touched<'_> {
         | AwsCall::DeleteListener { listener }
         | AwsCall::AddListenerCertificates { listener, .. }
         | AwsCall::RemoveListenerCertificates { listener, .. } => Touched::Existing(one(listener)),
+        AwsCall::ModifyTrustStore { trust_store, .. }
+        | AwsCall::DeleteTrustStore { trust_store } => Touched::Existing(one(trust_store)),
         AwsCall::ModifyRule { rule, .. } | AwsCall::DeleteRule { rule } => {
             Touched::Existing(one(rule))
         }
@@ -356,6 +359,7 @@ fn touched(call: &AwsCall) -> Touched<'_> {
                 TagTarget::Listener(arn) => one(arn),
                 TagTarget::Rule(arn) => one(arn),
                 TagTarget::TargetGroup(arn) => one(arn),
+                TagTarget::TrustStore(arn) => one(arn),
             })
         }
         _ => Touched::Nothing,
@@ -388,7 +392,7 @@ pub(crate) fn stack_of(tags: &Tags) -> Option<String> {
         }
     }
     let shared = tags.get("elbv2.k8s.aws/resource")?;
-    (shared == "backend-sg").then(|| "cluster".to_owned())
+    (shared == "backend-sg" || shared.starts_with("ca/")).then(|| "cluster".to_owned())
 }
 
 fn foreign_tags(cluster: &str) -> Tags {

@@ -1,16 +1,23 @@
-//! What all Gateways of a cluster share: one security group, by which targets know load balancers, and
-//! the certificates that are imported from Secrets.
+//! What all Gateways of a cluster share: one security group, by which targets know load balancers, the
+//! certificates that are imported from Secrets, and the trust stores that are made of ConfigMaps.
 //!
-//! In: what the Gateways use of it, and the Secrets. Out: a Stack with that. What always holds: the content
-//! of a certificate comes from the Secret as it is now, whichever Gateway was translated when; one whose
-//! Secret cannot be used at present is not asked for, and the planner deletes none that a listener uses.
+//! In: what the Gateways use of it, the Secrets and ConfigMaps. Out: a Stack with that. What always holds:
+//! the content of a certificate or trust store comes from the Secret or the ConfigMaps as they are now,
+//! whichever Gateway was translated when; one that these cannot give content at present is not asked for,
+//! and the planner deletes none that a listener uses.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use elbow_api::{Kind, NamespacedName, ObjectRef, Read, Reader, Snapshot, TlsCertificate};
+use elbow_api::{
+    CaBundle, Kind, NamespacedName, ObjectRef, Read, Reader, Snapshot, TlsCertificate,
+};
 use elbow_model::certificate::{CONTENT_TAG, secret_of};
 use elbow_model::stack::{BACKEND_SECURITY_GROUP, SecurityGroup};
-use elbow_model::{Cause, ImportedCertificate, ResourceId, SecretContent, Stack, StackId, Tags};
+use elbow_model::trust_store::{self, BUNDLE_TAG};
+use elbow_model::{
+    AuthoritySource, Cause, ImportedCertificate, ResourceId, SecretContent, Stack, StackId, Tags,
+    TrustStore,
+};
 
 use crate::gateway::names;
 use crate::settings::Settings;
@@ -22,6 +29,8 @@ pub struct SharedUse {
     pub backend_security_group: bool,
     /// The imported certificates that listeners have.
     pub certificates: BTreeSet<ResourceId>,
+    /// The trust stores that listeners have, and of which ConfigMaps they are made.
+    pub trust_stores: BTreeMap<ResourceId, BTreeSet<AuthoritySource>>,
 }
 
 impl SharedUse {
@@ -32,8 +41,20 @@ impl SharedUse {
             shared.backend_security_group |= stack.uses_backend_security_group();
             let certificates = stack.imported_certificates().into_iter().cloned();
             shared.certificates.extend(certificates);
+            let authorities = stack.authorities.iter();
+            let authorities = authorities.map(|(id, sources)| (id.clone(), sources.clone()));
+            shared.trust_stores.extend(authorities);
         }
         shared
+    }
+
+    /// Everything that listeners have.
+    pub fn of_listeners(&self) -> BTreeSet<ResourceId> {
+        let certificates = self.certificates.iter();
+        certificates
+            .chain(self.trust_stores.keys())
+            .cloned()
+            .collect()
     }
 }
 
@@ -73,7 +94,44 @@ pub fn translate_cluster(
             shared.certificates.insert(id.clone(), imported);
         }
     }
+    shared.bundle_storage.clone_from(&settings.bundle_storage);
+    for (id, sources) in &shared_use.trust_stores {
+        let mut bundle = CaBundle::default();
+        for AuthoritySource { namespace, name } in sources {
+            let config_map = reader.config_map(&NamespacedName::new(namespace, name));
+            if let Some(Ok(authorities)) = config_map.map(|c| &c.authorities) {
+                bundle.merge(authorities);
+            }
+        }
+        if !bundle.is_empty() {
+            let made = made(settings, id, sources, &bundle);
+            shared.trust_stores.insert(id.clone(), made);
+        }
+    }
     (shared, reader.into_reads())
+}
+
+fn made(
+    settings: &Settings,
+    id: &ResourceId,
+    sources: &BTreeSet<AuthoritySource>,
+    bundle: &CaBundle,
+) -> TrustStore {
+    let mut tags = tags(settings, id);
+    tags.insert(BUNDLE_TAG.to_owned(), bundle.digest());
+    let cause = |source: &AuthoritySource| Cause {
+        kind: Kind::ConfigMap.as_str().to_owned(),
+        namespace: source.namespace.clone(),
+        name: source.name.clone(),
+    };
+    TrustStore {
+        name: trust_store::name(&settings.cluster_name, id),
+        bundle: bundle.pem(),
+        digest: bundle.digest(),
+        certificates: bundle.len(),
+        tags,
+        causes: sources.iter().map(cause).collect(),
+    }
 }
 
 fn imported(

@@ -18,6 +18,7 @@ pub(crate) mod backends;
 mod bindings;
 mod certificates;
 mod class;
+mod clients;
 mod conditions;
 mod config;
 pub(crate) mod context;
@@ -284,7 +285,7 @@ fn translate(ctx: &Context<'_>, name: &NamespacedName) -> Translation {
             };
             return Translation {
                 unwanted,
-                gateway: Some(gateway_draft(gateway, verdict)),
+                gateway: Some(gateway_draft(gateway, controller, verdict)),
                 ..hold()
             };
         }
@@ -346,7 +347,12 @@ fn deleted(frame: &Frame<'_, '_>, unwanted: BTreeSet<StackId>) -> Translation {
 }
 
 /// What a Gateway's status says before anything is known of its listeners.
-fn gateway_draft(gateway: &Gateway, verdict: Verdict) -> GatewayDraft {
+fn gateway_draft(
+    gateway: &Gateway,
+    controller: GatewayController,
+    verdict: Verdict,
+) -> GatewayDraft {
+    let is_of_https = controller == GatewayController::Alb;
     let status = gateway.status.as_ref();
     let mut conditions = status.iter().flat_map(|s| s.conditions.iter().flatten());
     GatewayDraft {
@@ -355,6 +361,7 @@ fn gateway_draft(gateway: &Gateway, verdict: Verdict) -> GatewayDraft {
         listeners: Vec::new(),
         attached_listener_sets: 0,
         addresses: addresses::of(&gateway.spec),
+        allows_insecure_clients: is_of_https && clients::allows_insecure_fallback(&gateway.spec),
         was_programmed: conditions.any(|c| c.type_ == "Programmed" && c.status == "True"),
     }
 }
@@ -366,6 +373,7 @@ fn build(frame: &Frame<'_, '_>, gateway: &Gateway, unwanted: BTreeSet<StackId>) 
     let of_sets = sets.iter().map(|s| (s.object(), s.listeners.as_slice()));
     let mut listeners = listeners::read(frame.controller, own.chain(of_sets));
     secrets::resolve(frame, &mut listeners);
+    let authorities = clients::resolve(frame, &gateway.spec, &mut listeners);
     report_listeners(frame, &listeners);
     let names = sets.iter().map(|s| &s.name);
     let routes = routes::of_gateway(ctx, frame.controller, &frame.gateway, names);
@@ -414,6 +422,9 @@ fn build(frame: &Frame<'_, '_>, gateway: &Gateway, unwanted: BTreeSet<StackId>) 
         (stack.target_groups, bindings) = groups.into_parts();
         stack.listeners = ports.listeners;
         stack.undecided_listeners = ports.undecided;
+        stack.authorities = authorities;
+        let used: BTreeSet<_> = stack.made_trust_stores().into_iter().cloned().collect();
+        stack.authorities.retain(|id, _| used.contains(id));
         if frame.lb_type == LoadBalancerType::Network {
             let mixed = listeners::mixed_mode_ports(&listeners).into_iter();
             stack
@@ -427,6 +438,7 @@ fn build(frame: &Frame<'_, '_>, gateway: &Gateway, unwanted: BTreeSet<StackId>) 
         stack.load_balancer = Some(load_balancer);
     }
     secrets::settle(&mut listeners);
+    clients::settle(&mut listeners);
     let verdict = if blocked {
         Verdict::Blocked
     } else {
@@ -439,7 +451,7 @@ fn build(frame: &Frame<'_, '_>, gateway: &Gateway, unwanted: BTreeSet<StackId>) 
         gateway: Some(GatewayDraft {
             listeners: listener_drafts(frame, &listeners, &attachments, &frame.object()),
             attached_listener_sets: attached_sets(&sets, &listeners),
-            ..gateway_draft(gateway, verdict)
+            ..gateway_draft(gateway, frame.controller, verdict)
         }),
         listener_sets: sets
             .iter()
@@ -496,6 +508,10 @@ fn report_listeners(frame: &Frame<'_, '_>, listeners: &[listeners::Listener]) {
             ),
             ListenerProblemKind::InvalidCertificateRef
             | ListenerProblemKind::RefNotPermitted
+            | ListenerProblemKind::NoValidCaCertificate
+            | ListenerProblemKind::InvalidCaCertificateRef
+            | ListenerProblemKind::InvalidCaCertificateKind
+            | ListenerProblemKind::UnsupportedValue
             | ListenerProblemKind::Invalid => continue,
         };
         frame.ctx.report(

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use elbow_model::stack::{Scheme, TargetType};
-use elbow_model::{SecurityGroupId, Tags, VpcId};
+use elbow_model::{BundleStorage, SecurityGroupId, Tags, VpcId};
 
 /// What the operator of elbow decides for all Gateways.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub struct Settings {
     pub listener_isolation: ListenerIsolation,
     /// Whether a hostname stands for itself with a port, too.
     pub hostname_ports: HostnamePorts,
+    /// Where the certificates of trust stores are put for ELBv2 to read; `None`: no trust stores are made.
+    pub bundle_storage: Option<BundleStorage>,
     /// Behaviour that LBC has feature gates for.
     pub gates: FeatureGates,
 }
@@ -64,6 +66,7 @@ impl Settings {
             rules_per_load_balancer_max: 100,
             listener_isolation: ListenerIsolation::None,
             hostname_ports: HostnamePorts::None,
+            bundle_storage: None,
             gates: FeatureGates::default(),
         }
     }

@@ -37,6 +37,8 @@ pub struct GatewayDraft {
     pub attached_listener_sets: i32,
     /// The addresses that it asks for.
     pub addresses: Addresses,
+    /// Whether it lets in clients that do not pass validation.
+    pub allows_insecure_clients: bool,
     /// Whether its status says that it is programmed.
     pub was_programmed: bool,
 }
@@ -251,6 +253,7 @@ pub fn gateway(
     let accepted = match &draft.verdict {
         Verdict::Misconfigured { reason, message } => {
             let mut conditions = vec![condition("Accepted", "False", reason, message, generation)];
+            conditions.extend(insecure_clients(draft));
             // A load balancer that is there goes on serving.
             if !draft.was_programmed {
                 conditions.push(condition(
@@ -286,6 +289,7 @@ pub fn gateway(
         },
     };
     let mut conditions = vec![accepted];
+    conditions.extend(insecure_clients(draft));
     let Some(load_balancer) = load_balancer else {
         return GatewayStatus {
             addresses: None,
@@ -325,6 +329,21 @@ pub fn gateway(
         ),
         attached_listener_sets: Some(draft.attached_listener_sets),
     }
+}
+
+/// The condition that is there while the mode is, and goes with it.
+fn insecure_clients(draft: &GatewayDraft) -> Option<Condition> {
+    let message = "A listener lets in clients whose certificates are not verified.";
+    let told = || {
+        condition(
+            "InsecureFrontendValidationMode",
+            "True",
+            "ConfigurationChanged",
+            message,
+            draft.generation,
+        )
+    };
+    draft.allows_insecure_clients.then(told)
 }
 
 fn accepted(draft: &GatewayDraft, listener_sets: &[ListenerSetDraft]) -> Condition {
@@ -411,6 +430,8 @@ fn listener(draft: &ListenerDraft, is_active: bool, generation: i64) -> Listener
         Kind::InvalidRouteKinds,
         Kind::InvalidCertificateRef,
         Kind::RefNotPermitted,
+        Kind::InvalidCaCertificateRef,
+        Kind::InvalidCaCertificateKind,
     ])
     .or(draft.unresolved.as_ref());
     let accepted = match refused {

@@ -331,6 +331,13 @@ pub struct SettingsArgs {
     /// Rules that a load balancer may have: the account's quota, which AWS raises on request.
     #[arg(long, default_value_t = 100, value_name = "COUNT")]
     pub max_rules_per_load_balancer: usize,
+    /// Bucket of S3 through which trust stores are given the certificates that a Gateway's
+    /// `spec.tls.frontend` names; made up if not given. Without it the controller refuses such listeners.
+    #[arg(long, value_name = "BUCKET")]
+    pub trust_store_bucket: Option<String>,
+    /// What the keys of objects in that bucket begin with; nobody else may write there.
+    #[arg(long, default_value = elbow_model::trust_store::DEFAULT_PREFIX, value_name = "PREFIX")]
+    pub trust_store_prefix: String,
     /// LBC's feature gates that matter here: SubnetsClusterTagCheck, SubnetDiscoveryByReachability,
     /// ALBSingleSubnet, EndpointsFailOpen, EnableDefaultTagsLowPriority. Two are elbow's own, and off
     /// since they change rules that LBC made. ListenerIsolation: a listener refuses with 404 what it has

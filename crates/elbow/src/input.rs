@@ -70,7 +70,9 @@ impl Project {
     ) -> anyhow::Result<Self> {
         let mut loaded = elbow_cluster::load(inputs);
         let place = settings::place(args, &loaded.snapshot);
-        let settings = settings::settings(args, &place)?;
+        let mut settings = settings::settings(args, &place)?;
+        let storage = &mut settings.bundle_storage;
+        storage.get_or_insert_with(|| settings::made_up_storage(args));
         let made_up = match stand_ins {
             StandIns::MakeUp => stand_ins::make_up(&loaded.snapshot, &place.region),
             StandIns::None => MadeUp::default(),

@@ -3,10 +3,12 @@
 //! In: [`SettingsArgs`] and what the manifests give away (the region of the ARNs that they name).
 //! Out: [`Settings`] and the region. A flag that cannot be understood is an error that names it.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, bail};
 use elbow_api::{Object, Snapshot};
 use elbow_model::stack::{Scheme, TargetType};
-use elbow_model::{CertificateArn, SecurityGroupId, Tags, VpcId};
+use elbow_model::{BundleStorage, CertificateArn, SecurityGroupId, Tags, VpcId};
 use elbow_translate::{
     BackendSecurityGroup, HostnamePorts, ListenerIsolation, NodeRules, Settings,
 };
@@ -19,6 +21,8 @@ const DEFAULT_REGION: &str = "us-east-1";
 const DEFAULT_ACCOUNT: &str = "123456789012";
 /// The cluster where no flag names it.
 const DEFAULT_CLUSTER: &str = "my-cluster";
+/// The bucket that is made up when none is given.
+const DEFAULT_BUCKET: &str = "elbow-made-up";
 /// The VPC that is made up when none is given.
 const DEFAULT_VPC: &str = "vpc-0e1b0000000000001";
 
@@ -78,6 +82,38 @@ pub fn certificate_arns(snapshot: &Snapshot) -> impl Iterator<Item = Certificate
     arns.into_iter().map(CertificateArn::new)
 }
 
+/// The trust stores that LoadBalancerConfigurations name, by ARN or name.
+pub fn trust_stores(snapshot: &Snapshot) -> BTreeSet<String> {
+    let mut named = BTreeSet::new();
+    for object in snapshot.objects() {
+        if let Object::LoadBalancerConfiguration(configuration) = object {
+            let listeners = configuration.spec.listener_configurations.iter().flatten();
+            let asked = listeners.filter_map(|l| l.mutual_authentication.as_ref());
+            named.extend(asked.filter_map(|asked| asked.trust_store.clone()));
+        }
+    }
+    named
+}
+
+/// Whether a Gateway asks clients for certificates of authorities that it names.
+pub fn names_authorities(snapshot: &Snapshot) -> bool {
+    snapshot.objects().iter().any(|object| match object {
+        Object::Gateway(gateway) => {
+            let tls = gateway.spec.tls.as_ref();
+            tls.is_some_and(|tls| tls.frontend.is_some())
+        }
+        _ => false,
+    })
+}
+
+/// Where certificates of authorities are put where no flag says it.
+pub fn made_up_storage(args: &SettingsArgs) -> BundleStorage {
+    BundleStorage {
+        bucket: DEFAULT_BUCKET.to_owned(),
+        prefix: args.trust_store_prefix.clone(),
+    }
+}
+
 /// The settings that the flags ask for.
 pub fn settings(args: &SettingsArgs, place: &Place) -> anyhow::Result<Settings> {
     let vpc_id = args.aws_vpc_id.as_deref().unwrap_or(DEFAULT_VPC);
@@ -114,6 +150,11 @@ pub fn settings(args: &SettingsArgs, place: &Place) -> anyhow::Result<Settings> 
         .cloned()
         .collect();
     settings.rules_per_load_balancer_max = args.max_rules_per_load_balancer;
+    let bucket = args.trust_store_bucket.as_ref().filter(|b| !b.is_empty());
+    settings.bundle_storage = bucket.map(|bucket| BundleStorage {
+        bucket: bucket.clone(),
+        prefix: args.trust_store_prefix.clone(),
+    });
     for gate in &args.feature_gates {
         feature_gate(&mut settings, gate)?;
     }
@@ -195,6 +236,7 @@ mod tests {
             "--feature-gates=ALBSingleSubnet=true",
             "--max-rules-per-load-balancer=200",
             "--external-managed-tags=owner",
+            "--trust-store-bucket=bundles",
         ]);
         let place = place_of(&["--aws-region=eu-west-1"]);
         let settings = settings(&flags, &place).expect("the flags are right");
@@ -205,6 +247,8 @@ mod tests {
             BackendSecurityGroup::Disabled
         );
         assert!(settings.gates.alb_single_subnet);
+        let storage = settings.bundle_storage.as_ref().expect("there is a bucket");
+        assert_eq!(storage.key("a", "b"), "elbow/trust-stores/a/b.pem");
         // The planner goes by the same: it would otherwise remove what others manage.
         let policy = elbow_reconcile::Settings::new(settings.clone()).policy;
         assert_eq!(policy.quotas.rules_max, 200);

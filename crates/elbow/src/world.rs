@@ -10,7 +10,7 @@ use elbow_api::crds::{self, BindingProtocol, LoadBalancerConfiguration, TargetGr
 use elbow_api::{Kind, Object, ObjectRef, Snapshot};
 use elbow_emulator::acm::CertificatePem;
 use elbow_loopback::world::{
-    Reach, Wanted, WantedCertificate, WantedNode, WantedSubnet, WantedTargetGroup,
+    Reach, Wanted, WantedCertificate, WantedNode, WantedSubnet, WantedTargetGroup, WantedTrustStore,
 };
 use elbow_model::stack::{Protocol, Scheme, TargetFamily, TargetType};
 use elbow_model::{CertificateArn, Port, VpcId};
@@ -18,7 +18,7 @@ use elbow_translate::Settings;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::certificates::Authority;
-use crate::settings::certificate_arns;
+use crate::settings::{certificate_arns, names_authorities, trust_stores};
 
 /// Most names of one certificate: what ACM takes for a certificate by quota is 10, by limit 100.
 const NAMES_PER_CERTIFICATE: usize = 100;
@@ -57,6 +57,18 @@ pub fn wanted(
     }
     if let Certificates::MakeUp(authority) = certificates {
         wanted.certificates = make_up_certificates(snapshot, authority)?;
+        let stores = trust_stores(snapshot).into_iter();
+        wanted.trust_stores = stores
+            .map(|identifier| WantedTrustStore {
+                identifier,
+                bundle: authority.pem().to_owned(),
+            })
+            .collect();
+    }
+    if names_authorities(snapshot) {
+        let storage = settings.bundle_storage.iter();
+        let buckets = storage.map(|storage| storage.bucket.clone());
+        wanted.buckets.extend(buckets);
     }
     Ok(wanted)
 }

@@ -13,6 +13,7 @@ use elbow_model::{
 
 use super::rule_parts::{from_actions, to_action};
 use super::tags::to_tags;
+use super::trust_stores::{from_attributes, to_attributes};
 use super::{attributes, protocol};
 use crate::convert::{Answer, each, first, known, number, page, some_if_any};
 
@@ -25,6 +26,7 @@ pub(crate) async fn create(elb: &Client, call: &AwsCall) -> Answer {
         default_certificate,
         ssl_policy,
         alpn_policy,
+        mutual_authentication,
         tags,
     } = call
     else {
@@ -39,6 +41,12 @@ pub(crate) async fn create(elb: &Client, call: &AwsCall) -> Answer {
         .set_certificates(default(default_certificate.as_ref())?)
         .set_ssl_policy(ssl_policy.clone())
         .set_alpn_policy(alpn_policy.clone().map(|policy| vec![policy]))
+        .set_mutual_authentication(
+            mutual_authentication
+                .as_ref()
+                .map(to_attributes)
+                .transpose()?,
+        )
         .set_tags(some_if_any(to_tags(tags)))
         .send()
         .await?;
@@ -55,6 +63,7 @@ pub(crate) async fn modify(elb: &Client, call: &AwsCall) -> Answer {
         default_certificate,
         ssl_policy,
         alpn_policy,
+        mutual_authentication,
     } = call
     else {
         return Err(AwsError::unexpected(call.operation()).into());
@@ -70,6 +79,12 @@ pub(crate) async fn modify(elb: &Client, call: &AwsCall) -> Answer {
         .set_certificates(default(default_certificate.as_ref())?)
         .set_ssl_policy(ssl_policy.clone())
         .set_alpn_policy(alpn_policy.clone().map(|policy| vec![policy]))
+        .set_mutual_authentication(
+            mutual_authentication
+                .as_ref()
+                .map(to_attributes)
+                .transpose()?,
+        )
         .send()
         .await?;
     Ok(AwsAnswer::Done)
@@ -196,5 +211,6 @@ fn description(listener: Listener) -> Option<ListenerDescription> {
         default_certificate: certificate.map(CertificateArn::new),
         ssl_policy: listener.ssl_policy,
         alpn_policy: first(listener.alpn_policy),
+        mutual_authentication: from_attributes(listener.mutual_authentication),
     })
 }

@@ -54,5 +54,6 @@ fn arn(resource: &TagTarget) -> Result<String, AwsError> {
         TagTarget::Listener(arn) => known(arn),
         TagTarget::Rule(arn) => known(arn),
         TagTarget::TargetGroup(arn) => known(arn),
+        TagTarget::TrustStore(arn) => known(arn),
     }
 }

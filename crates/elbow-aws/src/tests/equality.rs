@@ -5,6 +5,7 @@
 
 mod inputs;
 mod refusals;
+mod trust_stores;
 
 use std::collections::BTreeSet;
 
@@ -16,8 +17,8 @@ use elbow_model::stack::{
     TargetFamily, TargetType,
 };
 use elbow_model::{
-    AwsAnswer, AwsCall, CertificateMaterial, ErrorClass, ListenerArn, LoadBalancerArn, Ref,
-    RuleArn, SecurityGroupId, SubnetId, Tags, TargetGroupArn, VpcId,
+    AwsAnswer, AwsCall, CertificateMaterial, ErrorClass, ListenerArn, LoadBalancerArn,
+    MutualAuthentication, Ref, RuleArn, SecurityGroupId, SubnetId, Tags, TargetGroupArn, VpcId,
 };
 
 use super::world::{Both, INSTANCE, VPC};
@@ -258,6 +259,7 @@ async fn keep_an_application_load_balancer(story: &mut Story, groups: &[Security
         .await;
     let (blue, green) = keep_target_groups(story).await;
     let https = keep_listeners(story, &arn, &blue, &green).await;
+    trust_stores::keep(story, &https).await;
     keep_rules(story, &https, &blue, &green).await;
     look_at_tags(story, &arn, &https, &blue).await;
 
@@ -338,6 +340,7 @@ async fn keep_listeners(
             default_certificate: Some(certificate(0).into()),
             ssl_policy: Some("ELBSecurityPolicy-TLS13-1-2-2021-06".to_owned()),
             alpn_policy: None,
+            mutual_authentication: Some(MutualAuthentication::Passthrough),
             tags: tags("https"),
         })
         .await;
@@ -369,6 +372,7 @@ async fn keep_listeners(
             default_certificate: Some(certificate(1).into()),
             ssl_policy: Some("ELBSecurityPolicy-2016-08".to_owned()),
             alpn_policy: None,
+            mutual_authentication: None,
         })
         .await;
     let key = "routing.http.response.server.enabled";
@@ -561,6 +565,7 @@ async fn keep_a_network_load_balancer(story: &mut Story) {
             default_certificate: Some(certificate(0).into()),
             ssl_policy: Some("ELBSecurityPolicy-TLS13-1-2-2021-06".to_owned()),
             alpn_policy: Some("HTTP2Preferred".to_owned()),
+            mutual_authentication: None,
             tags: Tags::new(),
         })
         .await;
@@ -576,6 +581,7 @@ async fn keep_a_network_load_balancer(story: &mut Story) {
             default_certificate: None,
             ssl_policy: None,
             alpn_policy: None,
+            mutual_authentication: None,
             tags: tags("udp"),
         })
         .await;
@@ -587,6 +593,7 @@ async fn keep_a_network_load_balancer(story: &mut Story) {
             default_certificate: None,
             ssl_policy: None,
             alpn_policy: None,
+            mutual_authentication: None,
         })
         .await;
     let found = story.ask(AwsCall::DescribeListeners {

@@ -14,6 +14,7 @@ use crate::{Aws, Config, ConnectError};
 
 pub(super) const REGION: &str = "eu-west-1";
 pub(super) const VPC: &str = "vpc-0123456789abcdef0";
+pub(super) const BUCKET: &str = "bundles";
 pub(super) const INSTANCE: &str = "i-00000000000000001";
 pub(super) const CERTIFICATES: [&str; 2] = [
     "arn:aws:acm:eu-west-1:123456789012:certificate/00000000-0000-4000-8000-000000000001",
@@ -122,6 +123,7 @@ fn account(quotas: Quotas) -> (Emulator, World) {
         vpc_id: Some(VpcId::new(VPC)),
         certificates: certificates.into(),
         nodes: vec![node],
+        buckets: [BUCKET.to_owned()].into(),
         ..Wanted::default()
     };
     let world = world::build(&mut emulator, &wanted).unwrap();

@@ -23,13 +23,16 @@ use serde_json::{Map, Value, json};
 /// Characters of a message that are written; the schemas take 32768. LBC cuts here as well.
 const MESSAGE_CHARS_MAX: usize = 32700;
 
+/// Conditions of a Gateway that are there only while they are true: left out, they go.
+const PASSING_CONDITIONS: [&str; 1] = ["InsecureFrontendValidationMode"];
+
 /// Conditions in a route's entry for a parent that a controller writes; others are somebody else's.
 const ROUTE_CONDITIONS: [&str; 3] = ["Accepted", "ResolvedRefs", "PartiallyInvalid"];
 
 /// The status to apply to a GatewayClass, a Gateway, a ListenerSet, a configuration or a
 /// TargetGroupBinding; `None` if the object has it already. `wanted` is the object's `status`:
 ///
-/// - `conditions`: by type. Those left out stay.
+/// - `conditions`: by type. Those left out stay, but for `InsecureFrontendValidationMode`.
 /// - `listeners`: by name; all of them, so that one that is left out goes away.
 /// - `addresses`: as the API has them, or plain host names.
 /// - Whatever else there is replaces the field of that name.
@@ -53,6 +56,12 @@ pub fn merge_status(current: &Object, wanted: &Value, now: Timestamp) -> Option<
                     owned_conditions(kind).contains(&type_of(c)) && find(conditions, c).is_none()
                 };
                 merged.extend(array(current).iter().filter(is_kept).cloned());
+                let has_passed = |c: &Value| {
+                    kind == Kind::Gateway
+                        && PASSING_CONDITIONS.contains(&type_of(c))
+                        && find(conditions, c).is_none()
+                };
+                merge.note(array(current).iter().any(has_passed));
                 Value::Array(merged)
             }
             ("listeners", Value::Array(listeners)) => {

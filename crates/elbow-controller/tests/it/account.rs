@@ -72,12 +72,7 @@ impl FakeAws {
                 zone: None,
                 address: None,
             }],
-            subnets: Vec::new(),
-            allocation_ids: std::collections::BTreeSet::new(),
-            security_groups: std::collections::BTreeSet::new(),
-            prefix_lists: std::collections::BTreeSet::new(),
-            target_groups: BTreeMap::new(),
-            cidr: None,
+            ..Wanted::default()
         };
         world::build(&mut emulator, &wanted).unwrap();
         Self(Arc::new(Mutex::new(Inner {

@@ -97,7 +97,7 @@ pub(super) fn target_group(region: &str, account: &str, name: &str, id: &str) ->
 }
 
 /// The ARN of a new trust store.
-pub(super) fn trust_store(region: &str, account: &str, name: &str, id: &str) -> String {
+pub(crate) fn trust_store(region: &str, account: &str, name: &str, id: &str) -> String {
     format!("arn:aws:elasticloadbalancing:{region}:{account}:truststore/{name}/{id}")
 }
 

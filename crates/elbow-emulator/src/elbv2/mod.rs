@@ -51,6 +51,7 @@ mod timeline;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use arn::trust_store as trust_store_arn;
 pub use state::State;
 
 use crate::unmodelled::Unmodelled;

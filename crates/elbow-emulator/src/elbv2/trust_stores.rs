@@ -8,14 +8,17 @@
 //! "Quotas for your Application Load Balancers". How long a store is `CREATING` is undocumented; here
 //! it is active at once.
 
+use std::collections::BTreeMap;
+
 use x509_parser::pem::Pem;
 use x509_parser::prelude::{FromDer as _, X509Certificate, X509Version};
 
 use super::arn::{self, Resource};
-use super::state::{MutualTls, TrustStore};
+use super::state::{MutualTls, State, TrustStore};
 use super::{error, load_balancers, page, tags};
 use crate::error::ApiError;
 use crate::generated::elbv2 as wire;
+use crate::world::WorldError;
 use crate::{Emulator, Timestamp};
 
 impl Emulator {
@@ -194,6 +197,31 @@ impl Emulator {
             let message = format!("The CA certificates bundle is not valid: {reason}");
             ApiError::sender("InvalidCaCertificatesBundle", message) // Undocumented text.
         })
+    }
+}
+
+impl State {
+    /// A trust store that is there from the beginning.
+    pub(crate) fn add_trust_store(
+        &mut self,
+        arn: String,
+        name: String,
+        bundle: String,
+    ) -> Result<(), WorldError> {
+        if self.trust_stores.values().any(|store| store.name == name) {
+            return Err(WorldError::Exists(name));
+        }
+        let (bundle, certificates) =
+            judge(bundle.as_bytes(), usize::MAX).map_err(WorldError::Certificate)?;
+        let store = TrustStore {
+            arn: arn.clone(),
+            name,
+            bundle,
+            certificates,
+            tags: BTreeMap::new(),
+        };
+        self.trust_stores.insert(arn, store);
+        Ok(())
     }
 }
 

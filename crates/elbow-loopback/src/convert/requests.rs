@@ -8,7 +8,7 @@ mod tests;
 use std::fmt::Display;
 
 use elbow_emulator::generated::{acm, tagging};
-use elbow_emulator::{Blob, Request};
+use elbow_emulator::{Blob, Request, s3};
 use elbow_model::{AwsCall, AwsError, CertificateMaterial, ErrorClass, Ref, Tags};
 
 /// Every key type of ACM. Without them, ListCertificates leaves out all but RSA up to 2048 bits.
@@ -44,6 +44,28 @@ pub(crate) fn request(
         "tagging" => Ok(tagging_request(call)),
         _ if call.is_mutating() => elbv2_calls::change(call),
         _ => elbv2_calls::lookup(call),
+    }
+}
+
+/// The request to S3 that carries out a call; `None` for a call that is for another service. S3 has a
+/// protocol of its own, and so an entrance of its own to the emulator.
+pub(crate) fn s3_request(call: &AwsCall) -> Option<s3::Request> {
+    match call {
+        AwsCall::PutObject {
+            bucket,
+            key,
+            content,
+        } => Some(s3::Request::PutObject {
+            bucket: bucket.clone(),
+            key: key.clone(),
+            bytes: content.as_bytes().to_vec(),
+            content_type: None,
+        }),
+        AwsCall::DeleteObject { bucket, key } => Some(s3::Request::DeleteObject {
+            bucket: bucket.clone(),
+            key: key.clone(),
+        }),
+        _ => None,
     }
 }
 

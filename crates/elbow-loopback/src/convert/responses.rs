@@ -9,7 +9,7 @@ use elbow_emulator::Response;
 use elbow_emulator::generated::{acm, ec2, elbv2, tagging};
 use elbow_model::aws_call::{
     ListenerCertificate, ListenerDescription, LoadBalancerDescription, Page, RouteTable,
-    TargetGroupDescription,
+    TargetGroupDescription, TrustStoreDescription,
 };
 use elbow_model::facts::{Certificate, Subnet, Vpc, ZoneType};
 use elbow_model::observed::{
@@ -20,8 +20,9 @@ use elbow_model::stack::{
     ProtocolVersion, Scheme, Target, TargetFamily, TargetType,
 };
 use elbow_model::{
-    Attributes, AwsAnswer, AwsCall, AwsError, CertificateArn, ListenerArn, LoadBalancerArn, Port,
-    PrefixListId, RuleArn, SecurityGroupId, SubnetId, Tags, TargetGroupArn, VpcId,
+    Attributes, AwsAnswer, AwsCall, AwsError, CertificateArn, ListenerArn, LoadBalancerArn,
+    MutualAuthentication, Port, PrefixListId, RuleArn, SecurityGroupId, SubnetId, Tags,
+    TargetGroupArn, TrustStoreArn, VpcId,
 };
 
 use super::rules::{actions_from_wire, condition_from_wire, transform_from_wire};
@@ -55,6 +56,21 @@ fn elbv2_answer(response: elbv2::Response) -> Result<Option<AwsAnswer>, AwsError
         R::CreateRule(output) => first(output.rules)
             .and_then(|rule| rule.rule_arn)
             .map(|arn| AwsAnswer::RuleCreated(RuleArn::new(arn))),
+        R::CreateTrustStore(output) => first(output.trust_stores)
+            .and_then(|store| store.trust_store_arn)
+            .map(|arn| AwsAnswer::TrustStoreCreated(TrustStoreArn::new(arn))),
+        R::DescribeTrustStores(output) => {
+            let described = |store: elbv2::TrustStore| {
+                Some(TrustStoreDescription {
+                    arn: TrustStoreArn::new(store.trust_store_arn?),
+                    name: store.name.unwrap_or_default(),
+                })
+            };
+            Some(AwsAnswer::TrustStores(page(
+                each(output.trust_stores, described),
+                output.next_marker,
+            )))
+        }
         R::DescribeLoadBalancers(output) => Some(AwsAnswer::LoadBalancers(page(
             each(output.load_balancers, load_balancer),
             output.next_marker,
@@ -124,6 +140,7 @@ fn elbv2_answer(response: elbv2::Response) -> Result<Option<AwsAnswer>, AwsError
         | R::DeleteLoadBalancer(_)
         | R::DeleteRule(_)
         | R::DeleteTargetGroup(_)
+        | R::DeleteTrustStore(_)
         | R::DeregisterTargets(_)
         | R::ModifyListener(_)
         | R::ModifyListenerAttributes(_)
@@ -131,6 +148,7 @@ fn elbv2_answer(response: elbv2::Response) -> Result<Option<AwsAnswer>, AwsError
         | R::ModifyRule(_)
         | R::ModifyTargetGroup(_)
         | R::ModifyTargetGroupAttributes(_)
+        | R::ModifyTrustStore(_)
         | R::RegisterTargets(_)
         | R::RemoveListenerCertificates(_)
         | R::RemoveTags(_)
@@ -200,7 +218,25 @@ fn listener(listener: elbv2::Listener) -> Option<ListenerDescription> {
             .map(CertificateArn::new),
         ssl_policy: listener.ssl_policy,
         alpn_policy: first(listener.alpn_policy),
+        mutual_authentication: asked(listener.mutual_authentication),
     })
+}
+
+/// What a listener asks of its clients. A mode that elbow does not know is set anew.
+fn asked(attributes: Option<elbv2::MutualAuthenticationAttributes>) -> MutualAuthentication {
+    let attributes = attributes.unwrap_or_default();
+    match (attributes.mode.as_deref(), attributes.trust_store_arn) {
+        (Some("passthrough"), _) => MutualAuthentication::Passthrough,
+        (Some("verify"), Some(arn)) => MutualAuthentication::Verify {
+            trust_store: TrustStoreArn::new(arn).into(),
+            ignore_client_certificate_expiry: attributes
+                .ignore_client_certificate_expiry
+                .unwrap_or_default(),
+            advertise_trust_store_ca_names: attributes.advertise_trust_store_ca_names.as_deref()
+                == Some("on"),
+        },
+        _ => MutualAuthentication::Off,
+    }
 }
 
 fn rule(rule: elbv2::Rule) -> Result<ObservedRule, AwsError> {

@@ -301,5 +301,6 @@ fn modify_default(
             default_certificate: None,
             ssl_policy: None,
             alpn_policy: None,
+            mutual_authentication: None,
         })
 }

@@ -6,13 +6,12 @@
 use std::collections::BTreeSet;
 
 use elbow_model::aws_call::TagTarget;
-use elbow_model::ids::{CertificateArn, ListenerArn};
+use elbow_model::ids::{CertificateArn, ListenerArn, Port};
 use elbow_model::stack::Protocol;
-use elbow_model::{AwsCall, Ref};
+use elbow_model::{AwsCall, MutualAuthentication, Ref};
 
 use super::existing::Existing;
-use super::{add_certificate, identity, set_attributes};
-use crate::certificate;
+use super::{add_certificate, identity, set_attributes, too_many_verifying};
 use crate::compare::{self, describe_action};
 use crate::draft::change;
 use crate::handover::Handover;
@@ -21,6 +20,7 @@ use crate::plan::{Action, Change, StepId};
 use crate::rules::RuleCount;
 use crate::stack::Context;
 use crate::tags::Legacy;
+use crate::{certificate, trust_store};
 
 /// Changes one listener. Answers with the steps that move its traffic.
 pub(super) fn change_one(
@@ -184,6 +184,13 @@ fn modify(ctx: &Context<'_>, listener: &Existing<'_>, handover: &Handover) -> Op
         compare::alpn(desired.alpn_policy.as_deref()),
     )
     .filter(|_| desired.protocol == Protocol::Tls);
+    let wanted_mutual = trust_store::resolve(ctx, &desired.mutual_authentication);
+    let mutual = change(
+        "mutualAuthentication",
+        shown(&observed.mutual_authentication),
+        shown(&wanted_mutual),
+    )
+    .filter(|_| secure);
     let switch = listener
         .shift
         .as_ref()
@@ -201,8 +208,19 @@ fn modify(ctx: &Context<'_>, listener: &Existing<'_>, handover: &Handover) -> Op
     let hazard = protocol.as_ref().map(|_| Hazard::ChangesListenerProtocol {
         port: listener.port,
     });
+    let mutual_hazards = mutual.iter().flat_map(|_| {
+        let verification = verification(
+            listener.port,
+            &observed.mutual_authentication,
+            &wanted_mutual,
+        );
+        verification
+            .into_iter()
+            .chain(too_many_verifying(ctx, desired))
+    });
+    let mutual_hazards: Vec<Hazard> = mutual_hazards.collect();
     let only_default_action = switch.is_some()
-        && [&protocol, &certificate, &ssl_policy, &alpn_policy]
+        && [&protocol, &certificate, &ssl_policy, &alpn_policy, &mutual]
             .iter()
             .all(|c| c.is_none());
     let call = AwsCall::ModifyListener {
@@ -221,12 +239,14 @@ fn modify(ctx: &Context<'_>, listener: &Existing<'_>, handover: &Handover) -> Op
                 .clone()
                 .unwrap_or_else(|| "None".to_owned())
         }),
+        mutual_authentication: mutual.is_some().then_some(wanted_mutual),
     };
     let changes: Vec<Change> = [
         protocol,
         certificate,
         ssl_policy,
         alpn_policy,
+        mutual,
         default_action,
     ]
     .into_iter()
@@ -244,9 +264,40 @@ fn modify(ctx: &Context<'_>, listener: &Existing<'_>, handover: &Handover) -> Op
     Some(Modification {
         call,
         changes,
-        hazards: hazard.into_iter().chain(drops).collect(),
+        hazards: hazard
+            .into_iter()
+            .chain(mutual_hazards)
+            .chain(drops)
+            .collect(),
         waits,
         only_default_action,
         detaches: switch.is_some(),
     })
+}
+
+/// What becomes of clients when a listener asks something else of them.
+fn verification(
+    port: Port,
+    before: &MutualAuthentication,
+    after: &MutualAuthentication,
+) -> Option<Hazard> {
+    match (before.trust_store(), after.trust_store()) {
+        (Some(_), None) => Some(Hazard::StopsVerifyingClients { port }),
+        (None, Some(_)) => Some(Hazard::DropsTraffic {
+            what: format!(
+                "clients of port {port} without a certificate that it trusts are refused"
+            ),
+        }),
+        (Some(before), Some(after)) if before != after => Some(Hazard::DropsTraffic {
+            what: format!(
+                "clients of port {port} that only the old trust store trusts are refused"
+            ),
+        }),
+        _ => None,
+    }
+}
+
+/// What a listener asks of its clients, for people; nothing where it asks nothing.
+fn shown(asked: &MutualAuthentication) -> Option<&MutualAuthentication> {
+    (!asked.is_off()).then_some(asked)
 }

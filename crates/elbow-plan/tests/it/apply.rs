@@ -13,7 +13,8 @@ use elbow_model::observed::{
 use elbow_model::rule::{Action, Condition, Forward, Pattern, WeightedTargetGroup};
 use elbow_model::stack::{StackId, Target};
 use elbow_model::{
-    AwsCall, LoadBalancerArn, Observed, Port, Ref, SecurityGroupId, Tags, TargetGroupArn,
+    AwsCall, LoadBalancerArn, MutualAuthentication, Observed, Port, Ref, SecurityGroupId, Tags,
+    TargetGroupArn,
 };
 use elbow_plan::{Plan, Provided, StepId, StepKind, Wait, resolve};
 
@@ -428,6 +429,7 @@ impl World {
                 default_certificate,
                 ssl_policy,
                 alpn_policy,
+                mutual_authentication,
                 tags,
             } => {
                 self.check_action(&default_action)?;
@@ -445,6 +447,7 @@ impl World {
                     certificates: BTreeSet::new(),
                     ssl_policy,
                     alpn_policy,
+                    mutual_authentication: mutual_authentication.unwrap_or_default(),
                     attributes: BTreeMap::new(),
                     tags,
                     rules: Vec::new(),
@@ -458,6 +461,7 @@ impl World {
                 default_certificate,
                 ssl_policy,
                 alpn_policy,
+                mutual_authentication,
             } => {
                 if let Some(action) = &default_action {
                     self.check_action(action)?;
@@ -468,6 +472,7 @@ impl World {
                     if !protocol.is_secure() {
                         listener.default_certificate = None;
                         listener.ssl_policy = None;
+                        listener.mutual_authentication = MutualAuthentication::Off;
                         listener.certificates.clear();
                     }
                 }
@@ -481,6 +486,9 @@ impl World {
                     .or(listener.default_certificate.take());
                 listener.ssl_policy = ssl_policy.or(listener.ssl_policy.take());
                 listener.alpn_policy = alpn_policy.or(listener.alpn_policy.take());
+                if let Some(asked) = mutual_authentication {
+                    listener.mutual_authentication = asked;
+                }
                 if listener.protocol.is_secure() && listener.default_certificate.is_none() {
                     return Err("CertificateNotFound".to_owned());
                 }
@@ -604,6 +612,7 @@ impl World {
             TagTarget::Listener(arn) => &mut self.listener(arn)?.tags,
             TagTarget::Rule(arn) => &mut self.rule(arn)?.tags,
             TagTarget::TargetGroup(arn) => &mut self.group(arn)?.tags,
+            TagTarget::TrustStore(_) => return Err("TrustStoreNotFound".to_owned()),
         })
     }
 

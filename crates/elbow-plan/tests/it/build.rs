@@ -8,8 +8,8 @@ use elbow_model::stack::{
     TargetGroup, TargetType,
 };
 use elbow_model::{
-    Attributes, CertificateArn, Port, Ref, ResourceId, ResourceKey, ResourceKind, Stack, StackId,
-    StackKind, SubnetId, Tags, VpcId,
+    Attributes, CertificateArn, MutualAuthentication, Port, Ref, ResourceId, ResourceKey,
+    ResourceKind, Stack, StackId, StackKind, SubnetId, Tags, VpcId,
 };
 use elbow_plan::{ClusterView, Input, Plan, Policy, StepKind, lint, plan_stack};
 
@@ -190,6 +190,7 @@ pub(crate) fn add_listener(stack: &mut Stack, number: u16, protocol: Protocol, d
             .is_secure()
             .then(|| "ELBSecurityPolicy-2016-08".to_owned()),
         alpn_policy: (protocol == Protocol::Tls).then(|| "None".to_owned()),
+        mutual_authentication: MutualAuthentication::Off,
         attributes: Attributes::new(),
         tags: tags(&stack.id, &number.to_string()),
         rules: Vec::new(),

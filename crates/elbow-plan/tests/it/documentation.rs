@@ -22,6 +22,7 @@ fn every_hazard() -> Vec<Hazard> {
         Hazard::DeletesLoadBalancer { dns_name: text() },
         Hazard::DropsTraffic { what: text() },
         Hazard::OpensToInternet { ports: Vec::new() },
+        Hazard::StopsVerifyingClients { port: port(443) },
         Hazard::ExceedsQuota {
             quota: text(),
             limit: 0,
@@ -44,6 +45,7 @@ fn every_hazard() -> Vec<Hazard> {
             | Hazard::DeletesLoadBalancer { .. }
             | Hazard::DropsTraffic { .. }
             | Hazard::OpensToInternet { .. }
+            | Hazard::StopsVerifyingClients { .. }
             | Hazard::ExceedsQuota { .. }
             | Hazard::ReplacesTargetGroup { .. }
             | Hazard::RenamesTargetGroup { .. }

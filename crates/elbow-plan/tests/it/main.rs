@@ -7,6 +7,7 @@ mod bindings;
 mod build;
 mod documentation;
 mod handovers;
+mod mutual_tls;
 mod plans;
 mod properties;
 mod rendering;

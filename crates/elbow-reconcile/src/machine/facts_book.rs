@@ -116,6 +116,9 @@ impl FactsBook {
                 FactQuery::SecurityGroupsByName(name) if is_old => {
                     facts.security_groups_by_name.remove(name);
                 }
+                FactQuery::TrustStoreByName(name) if is_old => {
+                    facts.trust_stores_by_name.remove(name);
+                }
                 FactQuery::Certificates if is_old => facts.certificates = None,
                 // What makes a group or a VPC what it is does not change. What is not there may come.
                 FactQuery::TargetGroup(name) => {

@@ -144,7 +144,11 @@ impl Reconciler {
         if work.record_at.take().is_none() || !is_idle {
             return;
         }
-        let Some(stack) = &work.applied else { return };
+        // What a listener has that is left as it is, the Stack does not tell, and a restart has to know.
+        let decided = |stack: &&Stack| stack.undecided_listeners.is_empty();
+        let Some(stack) = work.applied.as_ref().filter(decided) else {
+            return;
+        };
         let id = stack.id.clone();
         let record = match (&work.knowledge, &work.believed, self.known.stacks.get(&id)) {
             (Knowledge::Trusted, _, Some(known)) => Record::of(stack, known),

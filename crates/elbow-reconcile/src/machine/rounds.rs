@@ -60,8 +60,6 @@ impl Reconciler {
     // --- observing ---
 
     pub(super) fn observe(&mut self, unit: &Unit, snapshot: &Snapshot, now: Timestamp) {
-        let translate = &self.settings.translate;
-        let cluster_name = translate.cluster_name.clone();
         let stacks = unit.stacks();
         let is_first = self
             .units
@@ -80,8 +78,7 @@ impl Reconciler {
                 known_tags: self.known_tags.clone(),
             },
         };
-        let vpc_id = translate.vpc_id.clone();
-        let (observation, calls) = Observation::start(cluster_name, vpc_id, scope);
+        let (observation, calls) = Observation::start(self.settings.whose(), scope);
         if observation.is_done() {
             self.observed(unit, observation.finish(), snapshot, now);
             return;

@@ -1,9 +1,9 @@
-//! What all Gateways share, a unit of its own: the backend security group, and the certificates that are
-//! imported from Secrets.
+//! What all Gateways share, a unit of its own: the backend security group, the certificates that are
+//! imported from Secrets, and the trust stores that are made of ConfigMaps.
 //!
-//! In: what the Stacks of all Gateways use, and the Secrets. Out: rounds of the cluster's Stack. What always
-//! holds: a Gateway waits until what it shares is there; a certificate that cannot be had holds up the
-//! listeners that need it and nothing else; nothing goes while a Gateway may turn out to need it.
+//! In: what the Stacks of all Gateways use, the Secrets and ConfigMaps. Out: rounds of the cluster's Stack. What always
+//! holds: a Gateway waits until what it shares is there; a certificate or trust store that cannot be
+//! had holds up the listeners that need it and nothing else; nothing goes while a Gateway may turn out to need it.
 //!
 //! A certificate that another process imported just before it died may not be in any index yet: before the
 //! first import of a machine, ACM itself is asked for what is there.
@@ -14,10 +14,10 @@ use elbow_api::Snapshot;
 use elbow_model::stack::BACKEND_SECURITY_GROUP;
 use elbow_model::{
     CertificateArn, ObservedStack, Ref, ResourceId, ResourceKey, ResourceKind, SecurityGroupId,
-    Stack, StackId,
+    Stack, StackId, TrustStoreArn,
 };
 use elbow_plan::policy::Mode;
-use elbow_plan::{ClusterView, Provided};
+use elbow_plan::{ClusterView, Provided, SharedInUse};
 use elbow_translate::SharedUse;
 
 use super::rounds::failure_class;
@@ -32,9 +32,9 @@ use crate::time::Timestamp;
 /// What is known of shared things beyond what is observed.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    /// Certificates that are wanted and could not be had, and why if a call failed.
+    /// Certificates and trust stores that are wanted and could not be had, and why if a call failed.
     unavailable: BTreeMap<ResourceId, Option<Failure>>,
-    /// Certificates that the last translation of the cluster looked at.
+    /// Certificates and trust stores that the last translation of the cluster looked at.
     considered: BTreeSet<ResourceId>,
     /// Whether ACM itself was asked for our certificates, and not an index that lags behind.
     has_listed: bool,
@@ -67,12 +67,28 @@ impl Reconciler {
             let key = key(ResourceKind::Certificate, id.as_str());
             (key, arn.to_string())
         });
-        certificates.chain(group).collect()
+        let trust_stores = self.made().into_iter().map(|(id, arn)| {
+            let key = key(ResourceKind::TrustStore, id.as_str());
+            (key, arn.to_string())
+        });
+        certificates.chain(trust_stores).chain(group).collect()
     }
 
     /// The imported certificates that are there.
     pub(super) fn imported(&self) -> BTreeMap<ResourceId, CertificateArn> {
         ClusterView::of(&self.known).certificates
+    }
+
+    /// The trust stores that are there.
+    fn made(&self) -> BTreeMap<ResourceId, TrustStoreArn> {
+        ClusterView::of(&self.known).trust_stores
+    }
+
+    /// What is there of what listeners share.
+    fn shared_there(&self) -> BTreeSet<ResourceId> {
+        let view = ClusterView::of(&self.known);
+        let certificates = view.certificates.into_keys();
+        certificates.chain(view.trust_stores.into_keys()).collect()
     }
 
     // --- for a Gateway ---
@@ -87,19 +103,19 @@ impl Reconciler {
         lacks_group || lacking.any(|id| !self.shared.unavailable.contains_key(&id))
     }
 
-    /// Certificates that a Stack refers to and that are not there.
+    /// Certificates and trust stores that a Stack refers to and that are not there.
     fn lacking(&self, stack: &Stack) -> BTreeSet<ResourceId> {
-        let wanted = stack.imported_certificates();
+        let wanted = stack.shared_by_listeners();
         if wanted.is_empty() {
             return BTreeSet::new();
         }
-        let there = self.imported();
-        let lacking = wanted.into_iter().filter(|id| !there.contains_key(*id));
+        let there = self.shared_there();
+        let lacking = wanted.into_iter().filter(|id| !there.contains(*id));
         lacking.cloned().collect()
     }
 
     /// The Stack without what cannot be had at present: a listener goes on with the certificates that are
-    /// there, and is left as it is if none of its own is.
+    /// there, and is left as it is if none of its own is, or if it would have to let in clients unverified.
     pub(super) fn without_unavailable(&self, stack: &Stack) -> Option<Rest> {
         if self.settings.policy.mode == Mode::DryRun {
             return None;
@@ -111,6 +127,12 @@ impl Reconciler {
         let mut rest = stack.clone();
         let undecided = &mut rest.undecided_listeners;
         rest.listeners.retain(|port, listener| {
+            if let Some(Ref::Of(key)) = listener.mutual_authentication.trust_store()
+                && lacking.contains(&key.id)
+            {
+                undecided.insert(*port);
+                return false;
+            }
             if listener.certificates.is_empty() {
                 return true;
             }
@@ -164,7 +186,7 @@ impl Reconciler {
             UseOfGroup::Unused => false,
             UseOfGroup::Unknown => self.backend_group().is_some(),
         };
-        let considered = shared_use.certificates.clone();
+        let considered = shared_use.of_listeners();
         let seconds = self.settings.seconds(now);
         let (stack, reads) =
             front::cluster_stack(&shared_use, snapshot, seconds, &self.settings.translate);
@@ -190,7 +212,7 @@ impl Reconciler {
             work.is_translated = true;
             work.stack = Some(stack.clone());
         }
-        let kept = self.certificates_kept();
+        let kept = self.kept();
         let empty = ObservedStack::default();
         let observed = self.known.stacks.get(&StackId::CLUSTER).unwrap_or(&empty);
         let policy = &self.settings.policy;
@@ -201,33 +223,34 @@ impl Reconciler {
     /// What the Stacks of all Gateways use.
     fn shared_use(&mut self) -> SharedUse {
         self.units.settle(&self.settings);
-        let with_certificates = self.units.with(Trait::UsesCertificates);
-        let stacks = with_certificates.filter_map(|unit| self.units.get(unit)?.stack.as_ref());
+        let sharing = self.units.with(Trait::UsesShared);
+        let stacks = sharing.filter_map(|unit| self.units.get(unit)?.stack.as_ref());
         SharedUse {
             backend_security_group: self.units.any(Trait::UsesGroup),
             ..SharedUse::of(stacks)
         }
     }
 
-    /// Certificates that are not deleted now. In a dry run what listeners have now does not count where
-    /// they are about to let go of it: the plan shows both.
-    fn certificates_kept(&mut self) -> BTreeSet<CertificateArn> {
+    /// Certificates and trust stores that are not deleted now. In a dry run what listeners have now does
+    /// not count where they are about to let go of it: the plan shows both.
+    fn kept(&mut self) -> SharedInUse {
         self.units.settle(&self.settings);
         if self.units.any(Trait::Undecided) {
-            let shared = self.known.stacks.get(&StackId::CLUSTER);
-            let all = shared.into_iter().flat_map(|stack| &stack.certificates);
-            return all.map(|certificate| certificate.arn.clone()).collect();
+            return self.all_shared();
         }
-        // What is wanted stays also where its Secret cannot be used at present.
-        let there = self.imported();
-        let wanted = self.shared_use().certificates;
-        let mut kept: BTreeSet<_> = wanted
-            .iter()
-            .filter_map(|id| there.get(id))
-            .cloned()
-            .collect();
+        // What is wanted stays also where its Secret or ConfigMap cannot be used at present.
+        let there = ClusterView::of(&self.known);
+        let wanted = self.shared_use();
+        let certificates = wanted.certificates.iter();
+        let certificates = certificates.filter_map(|id| there.certificates.get(id));
+        let trust_stores = wanted.trust_stores.keys();
+        let trust_stores = trust_stores.filter_map(|id| there.trust_stores.get(id));
+        let mut kept = SharedInUse {
+            certificates: certificates.cloned().collect(),
+            trust_stores: trust_stores.cloned().collect(),
+        };
         if self.settings.policy.mode != Mode::DryRun {
-            kept.extend(elbow_plan::certificates_in_use(self.known.stacks.values()));
+            kept.extend(SharedInUse::of(self.known.stacks.values()));
             return kept;
         }
         for (id, stack) in &self.known.stacks {
@@ -235,6 +258,17 @@ impl Reconciler {
             kept.extend(kept_by(work, id, stack));
         }
         kept
+    }
+
+    /// Every certificate and trust store that is there.
+    fn all_shared(&self) -> SharedInUse {
+        let Some(shared) = self.known.stacks.get(&StackId::CLUSTER) else {
+            return SharedInUse::default();
+        };
+        SharedInUse {
+            certificates: shared.certificates.iter().map(|c| c.arn.clone()).collect(),
+            trust_stores: shared.trust_stores.iter().map(|s| s.arn.clone()).collect(),
+        }
     }
 
     fn use_of_group(&mut self) -> UseOfGroup {
@@ -274,7 +308,7 @@ impl Reconciler {
                 UseOfGroup::Unused => self.backend_group().is_some(),
                 UseOfGroup::Unknown => false,
             };
-            group || self.are_certificates_due()
+            group || self.is_shared_due()
         };
         if is_due {
             self.enqueue(&Unit::Cluster, Priority::Fresh, now);
@@ -288,31 +322,27 @@ impl Reconciler {
         let mut shared_use = self.shared_use();
         let has_group = self.backend_group().is_some();
         let is_concerned = shared_use != SharedUse::default()
-            || self.has_imported()
+            || self.all_shared() != SharedInUse::default()
             || (has_group && group == UseOfGroup::Unused);
         shared_use.backend_security_group |= has_group && group == UseOfGroup::Unknown;
         is_concerned && self.shared.planned != Some((shared_use, is_certain))
     }
 
-    fn has_imported(&self) -> bool {
-        let cluster = self.known.stacks.get(&StackId::CLUSTER);
-        cluster.is_some_and(|stack| !stack.certificates.is_empty())
-    }
-
-    /// Whether a certificate is wanted that was not looked at yet, or one is there that nobody wants or has.
-    /// A Secret that changes is no matter of this: the cluster's unit has read it itself.
-    fn are_certificates_due(&mut self) -> bool {
-        if !self.has_imported() && !self.units.any(Trait::UsesCertificates) {
+    /// Whether a certificate or trust store is wanted that was not looked at yet, or one is there that nobody
+    /// wants or has. A Secret or ConfigMap that changes is no matter of this: the cluster's unit has read it
+    /// itself.
+    fn is_shared_due(&mut self) -> bool {
+        let there = self.all_shared();
+        if there == SharedInUse::default() && !self.units.any(Trait::UsesShared) {
             return false;
         }
-        let wanted = self.shared_use().certificates;
+        let wanted = self.shared_use().of_listeners();
         if !wanted.is_subset(&self.shared.considered) {
             return true;
         }
-        let kept = self.certificates_kept();
-        let shared = self.known.stacks.get(&StackId::CLUSTER);
-        let mut certificates = shared.into_iter().flat_map(|stack| &stack.certificates);
-        certificates.any(|certificate| !kept.contains(&certificate.arn))
+        let kept = self.kept();
+        !there.certificates.is_subset(&kept.certificates)
+            || !there.trust_stores.is_subset(&kept.trust_stores)
     }
 
     // --- who waits ---
@@ -331,19 +361,21 @@ impl Reconciler {
 
     fn note_unavailable(&mut self, result: &RoundResult) {
         self.units.settle(&self.settings);
-        if !self.units.any(Trait::UsesCertificates) {
+        if !self.units.any(Trait::UsesShared) {
             return;
         }
-        let there = self.imported();
+        let there = self.shared_there();
         let failures = match result {
             RoundResult::Incomplete { outcome } => outcome.failures.as_slice(),
             _ => &[],
         };
-        let missing = self.shared_use().certificates.into_iter();
-        let missing = missing.filter(|id| !there.contains_key(id));
+        let missing = self.shared_use().of_listeners().into_iter();
+        let missing = missing.filter(|id| !there.contains(id));
         let with_failure = missing.map(|id| {
-            let of_it =
-                |f: &&Failure| f.resource.kind == ResourceKind::Certificate && f.resource.id == id;
+            let of_it = |f: &&Failure| {
+                let kinds = [ResourceKind::Certificate, ResourceKind::TrustStore];
+                kinds.contains(&f.resource.kind) && f.resource.id == id
+            };
             let failure = failures.iter().find(of_it).cloned();
             (id, failure)
         });
@@ -366,7 +398,7 @@ impl Reconciler {
     }
 
     /// The Gateways that waited go on once they need not wait any more; so do those that went on without
-    /// a certificate which is there now.
+    /// something which is there now.
     fn release_waiters(&mut self, now: Timestamp) {
         for unit in self.awaiting_cluster() {
             let stack = self.units.get(&unit).and_then(|work| work.stack.clone());
@@ -376,11 +408,11 @@ impl Reconciler {
             let priority = self.set_phase(&unit, Phase::Idle);
             self.enqueue(&unit, priority, now);
         }
-        let there = self.imported();
+        let there = self.shared_there();
         self.units.settle(&self.settings);
-        let lacking: Vec<Unit> = self.units.with(Trait::LacksCertificates).cloned().collect();
+        let lacking: Vec<Unit> = self.units.with(Trait::LacksShared).cloned().collect();
         for unit in lacking {
-            let is_there = |id: &ResourceId| there.contains_key(id);
+            let is_there = |id: &ResourceId| there.contains(id);
             if let Some(work) = self.units.get_mut(&unit)
                 && work.lacking.iter().any(is_there)
             {
@@ -416,23 +448,25 @@ impl Work {
     }
 }
 
-/// The certificates of a Stack's listeners that stay as they are: of those that cannot be decided, and of
-/// all where nothing is decided.
-fn kept_by(work: Option<&Work>, id: &StackId, stack: &ObservedStack) -> BTreeSet<CertificateArn> {
+/// What those of a Stack's listeners have that stay as they are: those that cannot be decided, and all where
+/// nothing is decided.
+fn kept_by(work: Option<&Work>, id: &StackId, stack: &ObservedStack) -> SharedInUse {
     let unwanted = work.and_then(|work| work.reported.as_ref());
     if unwanted.is_some_and(|report| report.translation.unwanted.contains(id)) {
-        return BTreeSet::new();
+        return SharedInUse::default();
     }
     match work.and_then(|work| work.stack.as_ref()) {
         Some(desired) if desired.id == *id => {
             let listeners = stack.load_balancers.iter().flat_map(|lb| &lb.listeners);
-            listeners
-                .filter(|l| desired.undecided_listeners.contains(&l.port))
-                .flat_map(|l| l.certificates.iter().chain(&l.default_certificate))
-                .cloned()
-                .collect()
+            let mut kept = SharedInUse::default();
+            for listener in listeners {
+                if desired.undecided_listeners.contains(&listener.port) {
+                    kept.add(listener);
+                }
+            }
+            kept
         }
-        _ => elbow_plan::certificates_in_use([stack]),
+        _ => SharedInUse::of([stack]),
     }
 }
 

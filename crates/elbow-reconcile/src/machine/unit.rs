@@ -19,7 +19,7 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Unit {
-    /// What all Gateways share: the backend security group, imported certificates.
+    /// What all Gateways share: the backend security group, imported certificates, trust stores.
     Cluster,
     /// A Gateway, with all the Stacks that it has or had: two while it changes its controller.
     Gateway(NamespacedName),
@@ -127,7 +127,7 @@ pub(super) struct Work {
     /// The bindings under which it is kept which targets of shared groups are this cluster's, by target
     /// group.
     pub(super) own_targets: BTreeMap<ResourceId, NamespacedName>,
-    /// Certificates that the Stack refers to and that could not be had.
+    /// Certificates and trust stores that the Stack refers to and that could not be had.
     pub(super) lacking: BTreeSet<ResourceId>,
     /// Why, as far as calls of the cluster's round failed for it: its next result has these failures.
     pub(super) shared_failures: Vec<Failure>,

@@ -41,10 +41,10 @@ pub(super) enum Trait {
     AwaitsOwnTargets,
     /// It is a Gateway whose Stack uses the shared security group.
     UsesGroup,
-    /// It is a Gateway whose Stack refers to imported certificates.
-    UsesCertificates,
-    /// It goes on without a certificate that could not be had.
-    LacksCertificates,
+    /// It is a Gateway whose Stack refers to imported certificates or trust stores.
+    UsesShared,
+    /// It goes on without a certificate or trust store that could not be had.
+    LacksShared,
     /// It is a Gateway that was not translated yet.
     Undecided,
 }
@@ -57,8 +57,8 @@ impl Trait {
         Self::AwaitsCluster,
         Self::AwaitsOwnTargets,
         Self::UsesGroup,
-        Self::UsesCertificates,
-        Self::LacksCertificates,
+        Self::UsesShared,
+        Self::LacksShared,
         Self::Undecided,
     ];
 
@@ -73,19 +73,23 @@ impl Trait {
                 let stack = work.stack.as_ref();
                 unit.gateway().is_some() && stack.is_some_and(Stack::uses_backend_security_group)
             }
-            Self::UsesCertificates => {
+            Self::UsesShared => {
                 let stack = work.stack.as_ref();
-                unit.gateway().is_some() && stack.is_some_and(uses_certificates)
+                unit.gateway().is_some() && stack.is_some_and(uses_shared)
             }
-            Self::LacksCertificates => !work.lacking.is_empty(),
+            Self::LacksShared => !work.lacking.is_empty(),
             Self::Undecided => unit.gateway().is_some() && !work.is_translated,
         }
     }
 }
 
-fn uses_certificates(stack: &Stack) -> bool {
-    let mut certificates = stack.listeners.values().flat_map(|l| &l.certificates);
-    certificates.any(|certificate| certificate.known().is_none())
+fn uses_shared(stack: &Stack) -> bool {
+    stack.listeners.values().any(|listener| {
+        let mut certificates = listener.certificates.iter();
+        let trust_store = listener.mutual_authentication.trust_store();
+        certificates.any(|certificate| certificate.known().is_none())
+            || trust_store.is_some_and(|trust_store| trust_store.known().is_none())
+    })
 }
 
 impl Units {

@@ -4,6 +4,7 @@
 use elbow_model::aws_call::{ListenerDescription, LoadBalancerDescription, TargetGroupDescription};
 use elbow_model::observed::{
     ObservedCertificate, ObservedListener, ObservedLoadBalancer, ObservedRule, ObservedTargetGroup,
+    ObservedTrustStore,
 };
 use elbow_model::stack::Scheme;
 use elbow_model::{CertificateArn, Observed, StackId, Tags};
@@ -15,6 +16,7 @@ pub(super) fn sighting(observation: Observation) -> Sighting {
     let mut observed = Observed::default();
     add_security_groups(&observation, &mut observed);
     add_certificates(&observation, &mut observed);
+    add_trust_stores(&observation, &mut observed);
     add_load_balancers(&observation, &mut observed);
     add_target_groups(&observation, &mut observed);
     Sighting {
@@ -27,7 +29,7 @@ pub(super) fn sighting(observation: Observation) -> Sighting {
 
 fn add_security_groups(observation: &Observation, observed: &mut Observed) {
     for group in &observation.census.security_groups {
-        let Some(stack) = owner(&group.tags, &observation.cluster_name) else {
+        let Some(stack) = owner(&group.tags, &observation.whose.cluster_name) else {
             continue;
         };
         if observation.is_in_scope(&stack) {
@@ -50,7 +52,8 @@ fn add_certificates(observation: &Observation, observed: &mut Observed) {
     }
     let tags = observation.census.tags.iter();
     let certificates = tags.filter(|(arn, tags)| {
-        is_certificate(arn) && owner(tags, &observation.cluster_name) == Some(StackId::CLUSTER)
+        is_certificate(arn)
+            && owner(tags, &observation.whose.cluster_name) == Some(StackId::CLUSTER)
     });
     let certificates: Vec<_> = certificates
         .map(|(arn, tags)| ObservedCertificate {
@@ -61,6 +64,27 @@ fn add_certificates(observation: &Observation, observed: &mut Observed) {
     if !certificates.is_empty() {
         let shared = observed.stacks.entry(StackId::CLUSTER).or_default();
         shared.certificates = certificates;
+    }
+}
+
+fn add_trust_stores(observation: &Observation, observed: &mut Observed) {
+    if !observation.is_in_scope(&StackId::CLUSTER) {
+        return;
+    }
+    let stores = observation.census.trust_stores.values();
+    let stores: Vec<_> = stores
+        .map(|store| ObservedTrustStore {
+            arn: store.arn.clone(),
+            name: store.name.clone(),
+            tags: tags(observation, store.arn.as_str()),
+        })
+        .filter(|store| {
+            owner(&store.tags, &observation.whose.cluster_name) == Some(StackId::CLUSTER)
+        })
+        .collect();
+    if !stores.is_empty() {
+        let shared = observed.stacks.entry(StackId::CLUSTER).or_default();
+        shared.trust_stores = stores;
     }
 }
 
@@ -150,6 +174,7 @@ fn listener(
             .collect(),
         ssl_policy: description.ssl_policy.clone(),
         alpn_policy: description.alpn_policy.clone(),
+        mutual_authentication: description.mutual_authentication.clone(),
         attributes: details
             .listener_attributes
             .get(arn)
@@ -211,7 +236,7 @@ fn target_group(
 /// that somebody else put there is left alone.
 fn is_of(observation: &Observation, arn: &str, stack: &StackId) -> bool {
     let tags = observation.census.tags.get(arn);
-    tags.and_then(|tags| owner(tags, &observation.cluster_name))
+    tags.and_then(|tags| owner(tags, &observation.whose.cluster_name))
         .as_ref()
         == Some(stack)
 }

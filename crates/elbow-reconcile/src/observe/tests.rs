@@ -1,11 +1,19 @@
 //! Observation with scripted answers.
 
 use elbow_model::observed::LoadBalancerState;
-use elbow_model::{Port, StackKind};
+use elbow_model::{MutualAuthentication, Port, StackKind};
 
 use super::*;
 
 const CLUSTER: &str = "demo";
+
+fn whose() -> Whose {
+    Whose {
+        cluster_name: CLUSTER.to_owned(),
+        vpc_id: VpcId::new("vpc-1"),
+        has_trust_stores: false,
+    }
+}
 
 fn lb(name: &str, vpc: &str) -> LoadBalancerDescription {
     LoadBalancerDescription {
@@ -50,7 +58,7 @@ fn drive(
     scope: Scope,
     answer: &mut dyn FnMut(&AwsCall) -> Result<AwsAnswer, AwsError>,
 ) -> (Sighting, Vec<AwsCall>) {
-    let (mut observation, mut next) = Observation::start(CLUSTER, VpcId::new("vpc-1"), scope);
+    let (mut observation, mut next) = Observation::start(whose(), scope);
     let mut made = Vec::new();
     while !next.is_empty() {
         let call = next.remove(0);
@@ -179,6 +187,7 @@ fn listeners_and_rules_without_our_tags_are_left_out() {
         default_certificate: None,
         ssl_policy: None,
         alpn_policy: None,
+        mutual_authentication: MutualAuthentication::Off,
     };
     let tagged = BTreeMap::from([
         ("a".to_owned(), tags("web")),

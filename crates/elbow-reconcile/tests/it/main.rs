@@ -13,3 +13,4 @@ mod gates;
 mod protection;
 mod rounds;
 mod table;
+mod trust_stores;

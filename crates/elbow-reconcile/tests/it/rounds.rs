@@ -2,7 +2,7 @@
 
 use elbow_emulator::{Config, HealthMode, Latencies};
 use elbow_model::Observed;
-use elbow_reconcile::observe::{Observation, Scope};
+use elbow_reconcile::observe::{Observation, Scope, Whose};
 use elbow_reconcile::{Effect, Input};
 
 use crate::account::{ALB, Account, NLB, Run, planned_from_scratch, settings, snapshot};
@@ -11,11 +11,12 @@ use crate::account::{ALB, Account, NLB, Run, planned_from_scratch, settings, sna
 fn observe_afresh(account: &mut Account) -> Observed {
     let translate = settings().translate;
     let mut look = |scope: Scope| {
-        let (mut observation, mut calls) = Observation::start(
-            translate.cluster_name.clone(),
-            translate.vpc_id.clone(),
-            scope,
-        );
+        let whose = Whose {
+            cluster_name: translate.cluster_name.clone(),
+            vpc_id: translate.vpc_id.clone(),
+            has_trust_stores: translate.bundle_storage.is_some(),
+        };
+        let (mut observation, mut calls) = Observation::start(whose, scope);
         while let Some(call) = calls.pop() {
             let answer = account.answer(account.now, &call);
             calls.extend(observation.answered(&call, answer).unwrap());

@@ -66,7 +66,7 @@ fn texts(of: &[String]) -> Vec<&str> {
 }
 
 /// The records that a machine asked to keep.
-fn records(effects: &[Effect]) -> BTreeMap<StackId, Record> {
+pub(crate) fn records(effects: &[Effect]) -> BTreeMap<StackId, Record> {
     let mut records = BTreeMap::new();
     for effect in effects {
         match effect {

@@ -13,7 +13,9 @@ use elbow_api::crds::TargetGroupConfiguration;
 use elbow_api::{Diagnostic, Read, Reader, Snapshot};
 use elbow_model::aws_call::TargetGroupDescription;
 use elbow_model::facts::{Certificate, ExistingLoadBalancer, Subnet, Vpc, ZoneType};
-use elbow_model::{CertificateArn, FactQuery, Facts, SecurityGroupId, StackId, SubnetId, VpcId};
+use elbow_model::{
+    CertificateArn, FactQuery, Facts, SecurityGroupId, StackId, SubnetId, TrustStoreArn, VpcId,
+};
 
 use crate::settings::Settings;
 
@@ -100,6 +102,12 @@ impl<'a> Context<'a> {
     pub(crate) fn security_groups_named(&self, name: &str) -> Option<&'a Vec<SecurityGroupId>> {
         self.ask(self.facts.security_groups_by_name.get(name), || {
             FactQuery::SecurityGroupsByName(name.to_owned())
+        })
+    }
+
+    pub(crate) fn trust_store_named(&self, name: &str) -> Option<&'a Option<TrustStoreArn>> {
+        self.ask(self.facts.trust_stores_by_name.get(name), || {
+            FactQuery::TrustStoreByName(name.to_owned())
         })
     }
 

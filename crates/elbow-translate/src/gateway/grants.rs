@@ -28,6 +28,16 @@ pub(crate) fn permits_secret(
     permits(ctx, from, Kind::Secret, secret)
 }
 
+/// Whether a ReferenceGrant of the ConfigMap's namespace lets a Gateway refer to it.
+pub(crate) fn permits_config_map(
+    ctx: &Context<'_>,
+    owner: &ObjectRef,
+    config_map: &NamespacedName,
+) -> bool {
+    let from = (owner.kind.as_str(), owner.namespace.as_str());
+    permits(ctx, from, Kind::ConfigMap, config_map)
+}
+
 fn permits(
     ctx: &Context<'_>,
     (from_kind, from_namespace): (&str, &str),

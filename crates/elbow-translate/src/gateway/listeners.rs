@@ -11,6 +11,7 @@ use elbow_model::Port;
 use gateway_api::apis::experimental::gateways as gw;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
+use super::clients::Clients;
 use super::routes::RouteKind;
 use super::secrets::{CertificateRef, FromSecrets};
 use crate::selector::label_selector;
@@ -30,6 +31,8 @@ pub(crate) struct Listener {
     pub(crate) certificate_refs: Vec<CertificateRef>,
     /// What those come to.
     pub(crate) from_secrets: FromSecrets,
+    /// What it asks of its clients.
+    pub(crate) clients: Clients,
     /// Route kinds that `allowedRoutes` names; empty for the protocol's own.
     pub(crate) kinds: Vec<String>,
     pub(crate) namespaces: AllowedNamespaces,
@@ -87,8 +90,16 @@ pub enum ListenerProblemKind {
     HostnameConflict,
     /// No certificate is found, or one that is named cannot be used.
     InvalidCertificateRef,
-    /// A certificate of another namespace is named, and no ReferenceGrant permits that.
+    /// A certificate or ConfigMap of another namespace is named, and no ReferenceGrant permits that.
     RefNotPermitted,
+    /// None of the authorities that are to vouch for clients can be used.
+    NoValidCaCertificate,
+    /// A ConfigMap of authorities that is named cannot be used.
+    InvalidCaCertificateRef,
+    /// Something that is no ConfigMap is to hold authorities.
+    InvalidCaCertificateKind,
+    /// It asks for what elbow is not set up to do.
+    UnsupportedValue,
     /// It cannot be built for another reason.
     Invalid,
 }
@@ -102,6 +113,8 @@ impl ListenerProblemKind {
                 | Self::UnsupportedProtocol
                 | Self::ProtocolConflict
                 | Self::HostnameConflict
+                | Self::NoValidCaCertificate
+                | Self::UnsupportedValue
         )
     }
 
@@ -115,6 +128,10 @@ impl ListenerProblemKind {
             Self::HostnameConflict => "HostnameConflict",
             Self::InvalidCertificateRef => "InvalidCertificateRef",
             Self::RefNotPermitted => "RefNotPermitted",
+            Self::NoValidCaCertificate => "NoValidCACertificate",
+            Self::InvalidCaCertificateRef => "InvalidCACertificateRef",
+            Self::InvalidCaCertificateKind => "InvalidCACertificateKind",
+            Self::UnsupportedValue => "UnsupportedValue",
             Self::Invalid => "Invalid",
         }
     }
@@ -222,6 +239,7 @@ fn normalise(owner: ObjectRef, place: usize, listener: &gw::GatewayListeners) ->
             })
             .collect(),
         from_secrets: FromSecrets::default(),
+        clients: Clients::default(),
         kinds: allowed
             .and_then(|a| a.kinds.as_ref())
             .into_iter()

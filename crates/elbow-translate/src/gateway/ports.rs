@@ -6,14 +6,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use elbow_api::crds::{AlpnPolicy, ListenerConfiguration, MutualAuthenticationMode};
+use elbow_api::crds::{AlpnPolicy, ListenerConfiguration};
 use elbow_api::{Diagnostic, Kind};
 use elbow_model::rule::{Action, FixedResponse, Forward, Stickiness, WeightedTargetGroup};
 use elbow_model::stack::{LoadBalancerType, Protocol};
-use elbow_model::{Cause, CertificateArn, Port, Ref, ResourceId, stack};
+use elbow_model::{Cause, CertificateArn, MutualAuthentication, Port, Ref, ResourceId, stack};
 
 use super::attachment::{Attachments, PortHostnames};
 use super::backends::ResolvedRoute;
+use super::clients::Clients;
 use super::failures::RouteFailure;
 use super::listeners::{Listener, ListenerProblem, ListenerProblemKind};
 use super::routes::{Route, RouteKind};
@@ -56,10 +57,12 @@ pub(crate) fn build<'a>(
         let Some(port) = Port::new(*number) else {
             continue;
         };
-        // A listener without a certificate cannot be served, and does not hold up others of its port.
-        let (without, valid): (Vec<_>, Vec<_>) = valid
-            .into_iter()
-            .partition(|l| matches!(l.from_secrets, FromSecrets::Nothing(_)));
+        // A listener without a certificate cannot be served, and does not hold up others of its port. One
+        // that cannot verify its clients is as the others of its port are.
+        let (without, valid): (Vec<_>, Vec<_>) = valid.into_iter().partition(|l| {
+            matches!(l.from_secrets, FromSecrets::Nothing(_))
+                || matches!(l.clients, Clients::Refused(_))
+        });
         if valid.is_empty() {
             if !without.is_empty() {
                 ports.undecided.insert(port);
@@ -173,6 +176,7 @@ impl<'a> Builder<'_, '_, 'a> {
                 policy.unwrap_or_else(|| self.frame.ctx.settings.default_ssl_policy.clone())
             }),
             alpn_policy: (protocol == Protocol::Tls).then(|| alpn_policy(configured).to_owned()),
+            mutual_authentication: self.mutual_authentication(),
             attributes: self.attributes(protocol),
             tags: tags::of(
                 self.frame.ctx,
@@ -340,8 +344,7 @@ impl<'a> Builder<'_, '_, 'a> {
         })))
     }
 
-    /// Settings that are not translated yet and without which the listener would let in what it should
-    /// not.
+    /// Settings that are not translated yet and without which the listener would be another.
     fn check_configuration(
         &self,
         configured: Option<(usize, &ListenerConfiguration)>,
@@ -361,18 +364,19 @@ impl<'a> Builder<'_, '_, 'a> {
                 message: message.to_owned(),
             })
         };
-        let mode = configured.mutual_authentication.as_ref().map(|m| m.mode);
-        if mode.is_some_and(|m| m != MutualAuthenticationMode::Off) {
-            // A listener without it would take clients without a certificate.
-            return unsupported(
-                "mutualAuthentication",
-                "mutualAuthentication is not translated yet",
-            );
-        }
         if configured.quic_enabled == Some(true) {
             return unsupported("quicEnabled", "quicEnabled is not translated yet");
         }
         Ok(())
+    }
+
+    /// What the listener asks of its clients: all listeners of a port ask the same.
+    fn mutual_authentication(&self) -> MutualAuthentication {
+        let asked = self.listeners.iter().find_map(|l| match &l.clients {
+            Clients::Asked(asked) => Some(asked.clone()),
+            Clients::NotAsked | Clients::Refused(_) => None,
+        });
+        asked.unwrap_or_default()
     }
 
     fn certificates(

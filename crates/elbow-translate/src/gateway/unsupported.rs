@@ -67,16 +67,6 @@ fn gateway(frame: &Frame<'_, '_>, spec: &GatewaySpec) {
         let hint = "choose addresses in loadBalancerSubnets of a LoadBalancerConfiguration";
         ignored("spec.addresses".to_owned(), message, hint);
     }
-    if spec.tls.as_ref().is_some_and(|t| t.frontend.is_some()) {
-        let finding = Diagnostic::error(
-            "not-supported-yet",
-            "client certificates are not checked yet",
-        )
-        .hint("do not rely on tls.frontend");
-        frame
-            .ctx
-            .report(finding.on(frame.object()).at("spec.tls.frontend"));
-    }
     if let Some(object) = mixed_parameters(frame, spec) {
         ignored(
             "spec.infrastructure.parametersRef".to_owned(),

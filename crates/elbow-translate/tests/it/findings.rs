@@ -256,7 +256,7 @@ spec:
 }
 
 #[test]
-fn mutual_authentication_is_never_left_out_in_silence() {
+fn what_is_not_translated_yet_is_said() {
     let found = translate(&format!(
         "
 apiVersion: gateway.networking.k8s.io/v1
@@ -266,7 +266,7 @@ spec:
   gatewayClassName: alb
   infrastructure: {{parametersRef: {{group: gateway.k8s.aws, kind: LoadBalancerConfiguration, name: c}}}}
   listeners:
-  - {{name: tls, protocol: HTTPS, port: 443, hostname: a.example.com}}
+  - {{name: http, protocol: HTTP, port: 80}}
 ---
 apiVersion: gateway.k8s.aws/v1
 kind: LoadBalancerConfiguration
@@ -274,22 +274,15 @@ metadata: {{name: c, namespace: ns}}
 spec:
   wafV2: {{webACL: arn}}
   loadBalancerAttributes: [{{key: idle_timeout.timeout_second, value: '60'}}]
-  listenerConfigurations:
-  - protocolPort: HTTPS:443
-    mutualAuthentication: {{mode: verify, trustStore: t}}
 ---
 {}",
         route("")
     ));
-    let stack = found.stack.as_ref().unwrap();
-    assert!(stack.listeners.is_empty());
-    assert_eq!(stack.undecided_listeners, [Port::new(443).unwrap()].into());
     let mut found = lines(&found);
     found.sort();
     assert_eq!(
         found,
         [
-            "not-supported-yet LoadBalancerConfiguration ns/c spec.listenerConfigurations[0].mutualAuthentication",
             "not-supported-yet LoadBalancerConfiguration ns/c spec.wafV2",
             "unknown-attribute LoadBalancerConfiguration ns/c spec.loadBalancerAttributes[0].key",
         ]

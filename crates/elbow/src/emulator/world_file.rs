@@ -31,6 +31,9 @@ pub(super) struct WorldFile {
     cluster_name: String,
     #[serde(default)]
     certificates: Vec<Certificate>,
+    /// Names of buckets of S3.
+    #[serde(default)]
+    buckets: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -121,6 +124,7 @@ impl WorldFile {
             nodes: Vec::new(),
             cluster_name: "my-cluster".to_owned(),
             certificates: Vec::new(),
+            buckets: BTreeSet::new(),
         }
     }
 
@@ -141,6 +145,9 @@ impl WorldFile {
         for node in &self.nodes {
             self.add_node(emulator, node)
                 .with_context(|| format!("node {}", node.instance_id))?;
+        }
+        for bucket in &self.buckets {
+            emulator.add_bucket(bucket)?;
         }
         self.add_certificates(emulator, now)
     }
@@ -337,7 +344,8 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_named() {
         type Change = fn(&mut Value);
-        let rows: [(&str, Change, &str); 7] = [
+        let rows: [(&str, Change, &str); 8] = [
+            ("a bucket", |f| f["buckets"] = json!(["No"]), "`No`"),
             (
                 "a pod network outside",
                 |f| f["nodes"][0]["podCidr"] = json!("10.0.0.64/28"),

@@ -127,6 +127,7 @@ pub(super) fn create_listener(
         default_certificate: None,
         ssl_policy: None,
         alpn_policy: None,
+        mutual_authentication: None,
         tags: tags("listener"),
     }
 }

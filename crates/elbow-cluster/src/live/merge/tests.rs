@@ -343,3 +343,34 @@ fn parents_of_other_controllers_stay_and_ours_are_ours() {
         Some(&[has(&web, &[accepted(THEN), policy])]),
     );
 }
+
+#[test]
+fn a_condition_that_is_there_only_while_it_is_true_goes() {
+    let accepted = condition("Accepted", "True", 2, "2026-01-01T00:00:00Z");
+    let passing = |generation| {
+        condition(
+            "InsecureFrontendValidationMode",
+            "True",
+            generation,
+            "2026-01-01T00:00:00Z",
+        )
+    };
+    let current = json!({ "conditions": [accepted, passing(1)] });
+    let wanted_status = json!({ "conditions": [wanted("Accepted", "True", 2)] });
+    let merged = merge_status(&object(Kind::Gateway, &current), &wanted_status, now());
+    assert_eq!(merged, Some(json!({ "conditions": [accepted] })));
+    // While it is wanted it stays, and without it there is nothing to write.
+    let both = json!({ "conditions": [
+        wanted("Accepted", "True", 2),
+        wanted("InsecureFrontendValidationMode", "True", 1),
+    ] });
+    assert_eq!(
+        merge_status(&object(Kind::Gateway, &current), &both, now()),
+        None
+    );
+    let without = json!({ "conditions": [accepted] });
+    assert_eq!(
+        merge_status(&object(Kind::Gateway, &without), &wanted_status, now()),
+        None
+    );
+}

@@ -7,7 +7,7 @@ use elbow_emulator::generated::elbv2;
 use elbow_model::aws_call::TagTarget;
 use elbow_model::rule::{Action, Condition, Transform};
 use elbow_model::stack::{HealthCheck, Matcher, SubnetMapping, Target};
-use elbow_model::{AwsCall, AwsError, Port, Ref, Tags};
+use elbow_model::{AwsCall, AwsError, MutualAuthentication, Port, Ref, Tags};
 
 use super::super::rules::{action_to_wire, condition_to_wire, transform_to_wire};
 use super::{known, no_request};
@@ -133,6 +133,34 @@ pub(super) fn change(call: &AwsCall) -> Result<Request, AwsError> {
             targets: targets(gone),
         }
         .into(),
+        AwsCall::CreateTrustStore {
+            name,
+            bucket,
+            key,
+            tags,
+        } => elbv2::CreateTrustStoreInput {
+            name: name.clone(),
+            ca_certificates_bundle_s3_bucket: bucket.clone(),
+            ca_certificates_bundle_s3_key: key.clone(),
+            tags: some_if_any(elb_tags(tags)),
+            ..Default::default()
+        }
+        .into(),
+        AwsCall::ModifyTrustStore {
+            trust_store,
+            bucket,
+            key,
+        } => elbv2::ModifyTrustStoreInput {
+            trust_store_arn: known(trust_store)?,
+            ca_certificates_bundle_s3_bucket: bucket.clone(),
+            ca_certificates_bundle_s3_key: key.clone(),
+            ..Default::default()
+        }
+        .into(),
+        AwsCall::DeleteTrustStore { trust_store } => elbv2::DeleteTrustStoreInput {
+            trust_store_arn: known(trust_store)?,
+        }
+        .into(),
         AwsCall::AddTags { resource, tags } => elbv2::AddTagsInput {
             resource_arns: vec![tagged(resource)?],
             tags: elb_tags(tags),
@@ -157,6 +185,7 @@ fn listener_change(call: &AwsCall) -> Result<Request, AwsError> {
             default_certificate,
             ssl_policy,
             alpn_policy,
+            mutual_authentication,
             tags,
         } => elbv2::CreateListenerInput {
             load_balancer_arn: known(load_balancer)?,
@@ -169,6 +198,7 @@ fn listener_change(call: &AwsCall) -> Result<Request, AwsError> {
                 .transpose()?,
             ssl_policy: ssl_policy.clone(),
             alpn_policy: alpn_policy.clone().map(|policy| vec![policy]),
+            mutual_authentication: mutual_authentication.as_ref().map(asked).transpose()?,
             tags: some_if_any(elb_tags(tags)),
             ..Default::default()
         }
@@ -180,6 +210,7 @@ fn listener_change(call: &AwsCall) -> Result<Request, AwsError> {
             default_certificate,
             ssl_policy,
             alpn_policy,
+            mutual_authentication,
         } => elbv2::ModifyListenerInput {
             listener_arn: known(listener)?,
             protocol: protocol.map(|p| p.as_str().to_owned()),
@@ -193,6 +224,7 @@ fn listener_change(call: &AwsCall) -> Result<Request, AwsError> {
                 .transpose()?,
             ssl_policy: ssl_policy.clone(),
             alpn_policy: alpn_policy.clone().map(|policy| vec![policy]),
+            mutual_authentication: mutual_authentication.as_ref().map(asked).transpose()?,
             ..Default::default()
         }
         .into(),
@@ -388,7 +420,31 @@ fn tagged(resource: &TagTarget) -> Result<String, AwsError> {
         TagTarget::Listener(arn) => known(arn),
         TagTarget::Rule(arn) => known(arn),
         TagTarget::TargetGroup(arn) => known(arn),
+        TagTarget::TrustStore(arn) => known(arn),
     }
+}
+
+/// What a listener asks of its clients.
+fn asked(asked: &MutualAuthentication) -> Result<elbv2::MutualAuthenticationAttributes, AwsError> {
+    let attributes = elbv2::MutualAuthenticationAttributes {
+        mode: Some(asked.mode().to_owned()),
+        ..Default::default()
+    };
+    let MutualAuthentication::Verify {
+        trust_store,
+        ignore_client_certificate_expiry: ignores_expiry,
+        advertise_trust_store_ca_names: advertises,
+    } = asked
+    else {
+        return Ok(attributes);
+    };
+    let advertises = if *advertises { "on" } else { "off" };
+    Ok(elbv2::MutualAuthenticationAttributes {
+        trust_store_arn: Some(known(trust_store)?),
+        ignore_client_certificate_expiry: Some(*ignores_expiry),
+        advertise_trust_store_ca_names: Some(advertises.to_owned()),
+        ..attributes
+    })
 }
 
 fn one_action(action: &Action) -> Result<Vec<elbv2::Action>, AwsError> {
@@ -474,6 +530,12 @@ pub(super) fn lookup(call: &AwsCall) -> Result<Request, AwsError> {
         }
         AwsCall::DescribeTargetHealth { target_group } => elbv2::DescribeTargetHealthInput {
             target_group_arn: target_group.to_string(),
+            ..Default::default()
+        }
+        .into(),
+        AwsCall::DescribeTrustStores { names, marker } => elbv2::DescribeTrustStoresInput {
+            names: some_if_any(names.clone()),
+            marker: marker.clone(),
             ..Default::default()
         }
         .into(),

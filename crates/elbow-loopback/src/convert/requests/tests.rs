@@ -7,9 +7,9 @@ use elbow_model::stack::{
     Scheme, SubnetMapping, Target, TargetFamily, TargetType,
 };
 use elbow_model::{
-    Attributes, CertificateArn, CertificateMaterial, ListenerArn, LoadBalancerArn, Port,
-    ResourceId, ResourceKey, ResourceKind, RuleArn, SecretContent, SecurityGroupId, StackId,
-    SubnetId, Tags, TargetGroupArn, VpcId,
+    Attributes, CertificateArn, CertificateMaterial, ListenerArn, LoadBalancerArn,
+    MutualAuthentication, Port, ResourceId, ResourceKey, ResourceKind, RuleArn, SecretContent,
+    SecurityGroupId, StackId, SubnetId, Tags, TargetGroupArn, TrustStoreArn, VpcId,
 };
 
 use super::*;
@@ -77,6 +77,7 @@ fn one_of_each() -> Vec<AwsCall> {
     let tg = || Ref::from(tg_arn.clone());
     let vpc_id = || VpcId::new("vpc-1");
     let certificate = || CertificateArn::new("certificate");
+    let trust_store = || Ref::from(TrustStoreArn::new("trust-store"));
     let tags = || Tags::from([("a".to_owned(), "b".to_owned())]);
     let keys = || std::iter::once("a".to_owned()).collect();
     let attributes = || Attributes::from([("a".to_owned(), "b".to_owned())]);
@@ -180,6 +181,7 @@ fn one_of_each() -> Vec<AwsCall> {
             default_certificate: Some(certificate().into()),
             ssl_policy: None,
             alpn_policy: None,
+            mutual_authentication: Some(MutualAuthentication::Passthrough),
             tags: tags(),
         },
         AwsCall::ModifyListener {
@@ -189,6 +191,11 @@ fn one_of_each() -> Vec<AwsCall> {
             default_certificate: None,
             ssl_policy: None,
             alpn_policy: None,
+            mutual_authentication: Some(MutualAuthentication::Verify {
+                trust_store: trust_store(),
+                ignore_client_certificate_expiry: true,
+                advertise_trust_store_ca_names: false,
+            }),
         },
         AwsCall::ModifyListenerAttributes {
             listener: listener(),
@@ -226,6 +233,33 @@ fn one_of_each() -> Vec<AwsCall> {
             }],
         },
         AwsCall::DeleteRule { rule: rule() },
+        AwsCall::CreateTrustStore {
+            name: "n".into(),
+            bucket: "bucket".into(),
+            key: "key".into(),
+            tags: tags(),
+        },
+        AwsCall::ModifyTrustStore {
+            trust_store: trust_store(),
+            bucket: "bucket".into(),
+            key: "key".into(),
+        },
+        AwsCall::DeleteTrustStore {
+            trust_store: trust_store(),
+        },
+        AwsCall::DescribeTrustStores {
+            names: vec!["n".into()],
+            marker: marker(),
+        },
+        AwsCall::PutObject {
+            bucket: "bucket".into(),
+            key: "key".into(),
+            content: "content".into(),
+        },
+        AwsCall::DeleteObject {
+            bucket: "bucket".into(),
+            key: "key".into(),
+        },
         AwsCall::AddTags {
             resource: TagTarget::Rule(rule()),
             tags: tags(),
@@ -330,8 +364,14 @@ fn every_call_is_a_request_to_the_operation_of_its_name() {
         assert!(asked.contains(operation), "{operation:?}");
     }
     for call in calls {
-        let request = request(&call, Some(&material())).unwrap();
-        assert_eq!(request.operation().name, call.operation());
+        let name = match s3_request(&call) {
+            Some(request) => request.operation(),
+            None => {
+                let request = request(&call, Some(&material())).unwrap();
+                request.operation().name
+            }
+        };
+        assert_eq!(name, call.operation());
     }
 }
 
