@@ -5,7 +5,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use elbow_sim::{Summary, simulate};
+use elbow_sim::{Summary, simulate, simulate_bindings};
 
 /// Seeds that are run when nothing else is said.
 const SEEDS: u64 = 2_000;
@@ -13,6 +13,7 @@ const SEEDS: u64 = 2_000;
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let (mut first, mut count, mut shows_trace, mut goes_on) = (0, SEEDS, false, false);
+    let mut run: fn(u64) -> _ = simulate;
     while let Some(argument) = arguments.next() {
         let mut number = || arguments.next().and_then(|text| text.parse::<u64>().ok());
         match argument.as_str() {
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
                 Some(seeds) => count = seeds,
                 None => return usage(),
             },
+            "--bindings" => run = simulate_bindings,
             "--trace" => shows_trace = true,
             "--keep-going" => goes_on = true,
             _ => return usage(),
@@ -37,7 +39,7 @@ fn main() -> ExitCode {
     let mut total = Summary::default();
     let mut failed = 0;
     for seed in first..first.saturating_add(count) {
-        match simulate(seed) {
+        match run(seed) {
             Ok(summary) => total = total.plus(summary),
             Err(failure) => {
                 failed += 1;
@@ -70,7 +72,7 @@ fn main() -> ExitCode {
 fn usage() -> ExitCode {
     let _written = writeln!(
         std::io::stderr(),
-        "usage: sim [--seed N | --from N --seeds N] [--trace] [--keep-going]"
+        "usage: sim [--seed N | --from N --seeds N] [--bindings] [--trace] [--keep-going]"
     );
     ExitCode::from(2)
 }

@@ -16,6 +16,7 @@ use elbow_model::stack::{
 };
 use elbow_model::{AwsAnswer, AwsCall, AwsError, CertificateArn, Port, Ref, SubnetId, Tags, VpcId};
 
+use crate::bindings;
 use crate::cluster::{CERTIFICATES, HOSTS};
 use crate::objects::SECURITY_GROUP;
 use crate::report::difference;
@@ -77,6 +78,8 @@ impl Account {
             n_foreign: [0; 3],
         };
         account.add_foreign(&world);
+        bindings::add_groups(&mut account.emulator);
+        bindings::fill_shared(&mut account);
         account.was = account.look_at_foreign();
         account.n_foreign = account.count();
         account

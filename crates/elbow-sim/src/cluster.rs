@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::bindings::Bindings;
 use crate::random::Random;
 
 /// Names of hosts that routes and listeners use.
@@ -32,6 +33,8 @@ pub(crate) struct Cluster {
     pub(crate) services: BTreeMap<u64, Service>,
     /// Whether each node is ready.
     pub(crate) nodes: BTreeMap<u64, bool>,
+    /// TargetGroupBindings that users write.
+    pub(crate) bindings: Bindings,
 }
 
 /// Which load balancer a Gateway's class gives.
@@ -147,6 +150,7 @@ pub(crate) fn cluster(random: &mut Random) -> Cluster {
         routes: BTreeMap::new(),
         services: BTreeMap::new(),
         nodes: BTreeMap::from([(1, true), (2, true), (3, true)]),
+        bindings: Bindings::new(),
     };
     for number in 0..random.between(2, SERVICES) {
         cluster.services.insert(number, service(random));

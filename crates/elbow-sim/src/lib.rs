@@ -10,14 +10,19 @@
 //! than two load balancers; and clients of a listener that every configuration since the last rest has
 //! get an answer of one of these configurations, unless the plan announced a loss.
 //!
+//! Of target groups that users' TargetGroupBindings name nothing but targets is changed; what other clusters
+//! have registered in a shared one stays, and nothing is registered twice.
+//!
 //! When edits and faults have ended: the machine rests in bounded time; planning again is empty; the
 //! account is what a fresh run of the same objects makes of a fresh account; what the machine remembers
 //! is what is there; nothing is left over; what is somebody else's is as it was.
 //!
-//! What always holds here: everything follows from the seed. Start at [`simulate`]; what it does in which
+//! What always holds here: everything follows from the seed. Start at [`simulate`], or at
+//! [`simulate_bindings`] for a cluster whose users write TargetGroupBindings; what it does in which
 //! order is in `simulation`.
 
 mod account;
+mod bindings;
 mod cluster;
 mod edits;
 mod faults;
@@ -31,8 +36,14 @@ mod simulation;
 mod traffic;
 
 pub use report::{Failure, Summary, Trace};
+use simulation::Users;
 
 /// Runs the simulation of a seed.
 pub fn simulate(seed: u64) -> Result<Summary, Box<Failure>> {
-    simulation::run(seed).map_err(Box::new)
+    simulation::run(seed, Users::WriteNoBindings).map_err(Box::new)
+}
+
+/// Runs the simulation of a seed in a cluster where users write TargetGroupBindings, too.
+pub fn simulate_bindings(seed: u64) -> Result<Summary, Box<Failure>> {
+    simulation::run(seed, Users::WriteBindings).map_err(Box::new)
 }

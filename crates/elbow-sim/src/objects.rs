@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::account::certificate_arn;
+use crate::bindings;
 use crate::cluster::{
     Balancer, Cluster, Config, Filter, Gateway, Match, Protocol, Route, Rule, Service,
 };
@@ -95,13 +96,14 @@ pub(crate) fn objects(cluster: &Cluster) -> Objects {
     for (number, route) in &cluster.routes {
         all.push(route_object(*number, route));
     }
+    all.extend(bindings::objects(&cluster.bindings));
     all.into_iter()
         .map(|object| (object.object_ref(), object))
         .collect()
 }
 
 /// Types what is written here. A mistake in it is one of the simulator.
-fn typed<T>(value: Value) -> Object
+pub(crate) fn typed<T>(value: Value) -> Object
 where
     T: DeserializeOwned + Into<Object>,
 {
@@ -111,11 +113,11 @@ where
     }
 }
 
-fn uid(kind: u64, number: u64, incarnation: u64) -> String {
+pub(crate) fn uid(kind: u64, number: u64, incarnation: u64) -> String {
     format!("00000000-0000-4000-8000-{kind:04x}{incarnation:04x}{number:04x}")
 }
 
-fn metadata(name: &str, uid: &str, namespace: Option<&str>) -> Value {
+pub(crate) fn metadata(name: &str, uid: &str, namespace: Option<&str>) -> Value {
     let mut metadata = json!({
         "name": name, "uid": uid, "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z",
     });

@@ -15,6 +15,7 @@ const LINE_MAX: usize = 420;
 pub struct Summary {
     pub phases: u64,
     pub edits: u64,
+    pub bindings: u64,
     pub crashes: u64,
     pub stops: u64,
     pub meddles: u64,
@@ -37,6 +38,7 @@ impl Summary {
         Self {
             phases: self.phases + other.phases,
             edits: self.edits + other.edits,
+            bindings: self.bindings + other.bindings,
             crashes: self.crashes + other.crashes,
             stops: self.stops + other.stops,
             meddles: self.meddles + other.meddles,
@@ -75,6 +77,8 @@ impl Trace {
 pub struct Failure {
     /// The seed that leads there.
     pub seed: u64,
+    /// Whether users wrote TargetGroupBindings.
+    pub with_bindings: bool,
     /// When, in milliseconds of virtual time.
     pub at_ms: u64,
     /// What did not hold.
@@ -87,6 +91,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             seed,
+            with_bindings,
             at_ms,
             what,
             trace,
@@ -104,7 +109,8 @@ impl fmt::Display for Failure {
             "seed {seed}, after {} s of virtual time:\n{what}",
             at_ms / 1000
         )?;
-        write!(f, "replay it with: just sim --seed {seed} --trace")
+        let flag = if *with_bindings { " --bindings" } else { "" };
+        write!(f, "replay it with: just sim --seed {seed}{flag} --trace")
     }
 }
 

@@ -178,6 +178,8 @@ fn still(stack: &ObservedStack) -> ObservedStack {
         }
     }
     for group in &mut stack.target_groups {
+        // It is kept elsewhere.
+        group.own = None;
         group
             .targets
             .retain(|target| target.state != TargetState::Draining);

@@ -18,6 +18,7 @@ use elbow_reconcile::{
 };
 
 use crate::account::{Account, CLUSTER};
+use crate::bindings;
 use crate::cluster::{self, Cluster};
 use crate::edits;
 use crate::faults::{Faults, What};
@@ -61,10 +62,23 @@ enum Event {
     Stop,
     Start,
     Meddle,
+    /// The API server lets a TargetGroupBinding go.
+    Released,
+}
+
+/// What the users of a simulated cluster do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Users {
+    /// They leave TargetGroupBindings to Gateways.
+    WriteNoBindings,
+    /// They write some of their own. Nobody meddles with the account then: a target that somebody else takes
+    /// away is found by the look for drift, which other tests are about.
+    WriteBindings,
 }
 
 /// A simulation.
 pub(crate) struct Simulation {
+    users: Users,
     random: Random,
     calls: Random,
     asks: Random,
@@ -114,12 +128,13 @@ pub(crate) struct Simulation {
 }
 
 /// Runs a seed.
-pub(crate) fn run(seed: u64) -> Result<Summary, Failure> {
-    let mut simulation = Simulation::new(seed);
+pub(crate) fn run(seed: u64, users: Users) -> Result<Summary, Failure> {
+    let mut simulation = Simulation::new(seed, users);
     match simulation.phases() {
         Ok(()) => Ok(simulation.summary),
         Err(what) => Err(Failure {
             seed,
+            with_bindings: users == Users::WriteBindings,
             at_ms: simulation.now,
             what,
             trace: simulation.trace,
@@ -128,13 +143,13 @@ pub(crate) fn run(seed: u64) -> Result<Summary, Failure> {
 }
 
 impl Simulation {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, users: Users) -> Self {
         let mut random = Random::new(seed);
         let mut topology = random.split();
         let (calls, asks) = (random.split(), random.split());
         let cluster = cluster::cluster(&mut topology);
         let objects = objects::objects(&cluster);
-        let meddles = topology.chance(200);
+        let meddles = topology.chance(200) && users == Users::WriteNoBindings;
         let mut settings = Settings::new(elbow_translate::Settings::new(
             CLUSTER,
             elbow_model::VpcId::new(crate::account::VPC),
@@ -158,6 +173,7 @@ impl Simulation {
             format!("settings: {latencies:?} {faults:?} stale: {is_stale} meddles: {meddles}"),
         );
         Self {
+            users,
             random,
             calls,
             asks,
@@ -261,6 +277,7 @@ impl Simulation {
                     | Event::Stop
                     | Event::Start
                     | Event::Meddle
+                    | Event::Released
                     | Event::Deliver { .. }
             )
         };
@@ -356,6 +373,7 @@ impl Simulation {
     fn happen(&mut self, event: Event) -> Result<(), String> {
         match event {
             Event::Edit => self.edit(),
+            Event::Released => self.publish("a TargetGroupBinding is let go"),
             Event::Deliver { life, changes } => self.deliver(life, &changes),
             Event::Arrive {
                 life,
@@ -404,7 +422,19 @@ impl Simulation {
     fn edit(&mut self) -> Result<(), String> {
         self.n_edits += 1;
         self.summary.edits += 1;
-        let what = edits::edit(&mut self.cluster, &mut self.random, self.n_edits);
+        let is_about_bindings = self.users == Users::WriteBindings && self.random.chance(500);
+        let what = if is_about_bindings {
+            self.summary.bindings += 1;
+            let bindings = &mut self.cluster.bindings;
+            bindings::edit(bindings, &mut self.random, self.n_edits)
+        } else {
+            edits::edit(&mut self.cluster, &mut self.random, self.n_edits)
+        };
+        self.publish(what)
+    }
+
+    /// Tells the machine what was edited, at once or bit by bit.
+    fn publish(&mut self, what: &str) -> Result<(), String> {
         let after = objects::objects(&self.cluster);
         let changes = objects::changes(&self.objects, &after);
         let names: Vec<String> = changes
@@ -557,7 +587,11 @@ impl Simulation {
         if !call.is_mutating() {
             return Ok(self.account.answer(self.now, call));
         }
-        self.account.guard(call)?;
+        let is_undisturbed = !self.has_meddled;
+        let bindings = &self.cluster.bindings;
+        if !bindings::judge(&mut self.account, bindings, call, is_undisturbed)? {
+            self.account.guard(call)?;
+        }
         let result = self.account.answer(self.now, call);
         self.summary.changes += 1;
         if matches!(
@@ -591,7 +625,10 @@ impl Simulation {
                     call,
                     AwsCall::RegisterTargets { .. } | AwsCall::DeregisterTargets { .. }
                 );
+                let is_of_binding = is_lane
+                    && bindings::judge(&mut self.account, &self.cluster.bindings, &call, false)?;
                 if call.is_mutating()
+                    && !is_of_binding
                     && let Some(stack) = self.account.guard(&call)?
                     && !is_lane
                 {
@@ -667,8 +704,15 @@ impl Simulation {
                     self.send(input)?;
                 }
             }
+            Effect::BindingReport { binding, report } => {
+                if report.is_released()
+                    && bindings::release(&mut self.cluster.bindings, &binding.name)
+                {
+                    self.results.remove(&Unit::Binding(binding));
+                    self.schedule(0, Event::Released);
+                }
+            }
             Effect::Report { .. }
-            | Effect::BindingReport { .. }
             | Effect::Gates { .. }
             | Effect::Progress { .. }
             | Effect::Protect { .. }

@@ -7,7 +7,8 @@
 //! - A binding that a Gateway of ours has asked for is the Gateway's matter ([`BindingVerdict::Absent`]).
 //! - The target group carries no tags of ours. That the binding names it gives leave to change its targets
 //!   and nothing else; so all that LBC's webhook refuses is looked at first, and where it would refuse,
-//!   nothing is changed ([`BindingVerdict::Refused`]).
+//!   nothing is changed ([`BindingVerdict::Refused`]). Difference (binding-judged-in-rounds): LBC looks when
+//!   a binding is created, and writes what it looked up into the object.
 //! - Of two bindings of one group that do not say that it is shared, one is in force: that of a Gateway,
 //!   or the older.
 //! - A Service or port that is missing takes the targets away, as with LBC.
@@ -82,6 +83,8 @@ pub enum BindingVerdict {
 }
 
 /// Whether a finding of a binding says that its Service or port is missing.
+///
+/// Difference (binding-condition): LBC has an event for it; elbow's condition says it, too.
 pub fn is_backend_missing(finding: &Diagnostic) -> bool {
     matches!(finding.code, MISSING_SERVICE | MISSING_SERVICE_PORT)
 }
@@ -243,6 +246,7 @@ impl<'a> Translator<'_, 'a> {
     /// The target group, if it is one that this binding may fill; `None` while it is not known.
     fn group(&self) -> Result<Option<Group<'a>>, Refusal> {
         let spec = &self.binding.spec;
+        // Difference (binding-in-another-account): LBC assumes the role.
         if spec.iam_role_arn_to_assume.is_some() {
             return Err(refusal(
                 "not-supported-yet",

@@ -189,7 +189,11 @@ fn add_target_group(wanted: &mut Wanted, binding: &TargetGroupBinding, snapshot:
         },
     };
     // Two bindings that contradict each other are a finding; the first makes the group.
-    wanted.target_groups.entry(name.to_owned()).or_insert(group);
+    let arn = group.arn.clone();
+    let group = wanted.target_groups.entry(name.to_owned()).or_insert(group);
+    if group.arn.is_none() {
+        group.arn = arn;
+    }
 }
 
 /// A certificate for each ARN that is named, for all hostnames that are served; and one, without an ARN

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use elbow_controller::AwsCaller;
 use elbow_emulator::acm::CertificatePem;
+use elbow_emulator::world::TargetGroupSpec;
 use elbow_emulator::{Config, Emulator, HealthMode, Latencies};
 use elbow_loopback::world::{self, Wanted, WantedCertificate, WantedNode};
 use elbow_model::{
@@ -82,6 +83,11 @@ impl FakeAws {
             fault: Box::new(|_| None),
             latency: Duration::from_millis(20),
         })))
+    }
+
+    /// A target group that is nobody's.
+    pub(crate) fn add_target_group(&self, spec: TargetGroupSpec) {
+        self.with(|inner| inner.emulator.add_target_group(spec).unwrap());
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {

@@ -240,6 +240,7 @@ impl Inner {
                 self.writes.push(format!("apply {reference}"));
                 let mut value = json_of(&object);
                 value["metadata"]["uid"] = json!(reference.to_string());
+                value["metadata"]["generation"] = json!(1);
                 if let Some(current) = current {
                     self.check(&Object::TargetGroupBinding(Arc::clone(current)))?;
                 }

@@ -8,6 +8,7 @@
 )]
 
 mod account;
+mod bindings;
 mod cluster;
 mod docs;
 mod failures;

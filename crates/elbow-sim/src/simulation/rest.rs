@@ -6,9 +6,11 @@
 use std::collections::BTreeSet;
 
 use elbow_api::NamespacedName;
+use elbow_model::StackKind;
 use elbow_reconcile::{RoundResult, Unit};
 
 use super::{ASKS_PER_CHANGE, Simulation};
+use crate::bindings;
 use crate::ideal::{Ideal, balancers};
 use crate::objects::NAMESPACE;
 use crate::settled;
@@ -63,15 +65,21 @@ impl Simulation {
             let is_believed = |stack: &_| machine.is_believed(stack);
             settled::compare_memory(machine.known(), &observed, is_believed)?;
         }
+        bindings::check_rest(&mut self.account, &self.cluster.bindings)?;
         let counted = self.account.count_ours();
-        let stacks = observed.stacks.values();
-        let seen = stacks.fold([0; 3], |[balancers, groups, security], stack| {
-            [
-                balancers + stack.load_balancers.len(),
-                groups + stack.target_groups.len(),
-                security + stack.security_groups.len(),
-            ]
-        });
+        // The groups of users' bindings are somebody else's.
+        let stacks = observed.stacks.iter();
+        let stacks = stacks.filter(|(id, _)| id.kind != StackKind::Binding);
+        let seen =
+            stacks
+                .map(|(_, stack)| stack)
+                .fold([0; 3], |[balancers, groups, security], stack| {
+                    [
+                        balancers + stack.load_balancers.len(),
+                        groups + stack.target_groups.len(),
+                        security + stack.security_groups.len(),
+                    ]
+                });
         if counted == seen {
             Ok(())
         } else {

@@ -1,6 +1,6 @@
 //! Many seeds, and those that once failed.
 
-use elbow_sim::simulate;
+use elbow_sim::{simulate, simulate_bindings};
 
 /// Runs seeds and fails with the first that does not hold.
 #[track_caller]
@@ -14,6 +14,19 @@ fn check(seeds: impl IntoIterator<Item = u64>) {
 #[test]
 fn the_same_seed_does_the_same() {
     assert_eq!(simulate(3).unwrap(), simulate(3).unwrap());
+}
+
+/// Users write TargetGroupBindings, too.
+#[test]
+fn seeds_with_bindings_hold() {
+    let mut bindings = 0;
+    for seed in 0..40 {
+        match simulate_bindings(seed) {
+            Ok(summary) => bindings += summary.bindings,
+            Err(failure) => panic!("{failure}"),
+        }
+    }
+    assert!(bindings > 60, "{bindings} edits of bindings are few");
 }
 
 // In parts, so that they run side by side.
