@@ -70,6 +70,10 @@ pub struct BindingTranslation {
 
 /// What a TargetGroupBinding comes to.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each binding, and most have targets"
+)]
 pub enum BindingVerdict {
     /// There is no such binding, or a Gateway of ours has asked for it.
     Absent,
@@ -182,7 +186,6 @@ impl<'a> Translator<'_, 'a> {
         }
         match self.group() {
             Ok(Some(group)) => BindingVerdict::Targets(self.stack(&group)),
-            Ok(None) => BindingVerdict::Left,
             Err(refusal) if refusal.code == "not-supported-yet" => {
                 self.ctx.report(
                     refusal
@@ -191,7 +194,7 @@ impl<'a> Translator<'_, 'a> {
                 );
                 BindingVerdict::Refused
             }
-            Err(_) => BindingVerdict::Left,
+            Ok(None) | Err(_) => BindingVerdict::Left,
         }
     }
 
@@ -263,7 +266,7 @@ impl<'a> Translator<'_, 'a> {
             let arn = spec.target_group_arn.as_ref();
             arn.is_none_or(|arn| arn == d.arn.as_str())
         };
-        let Some(description) = found.filter(is_named) else {
+        let Some(description) = found.as_ref().filter(is_named) else {
             let named = spec.target_group_arn.as_deref().unwrap_or(name);
             return Err(refusal(
                 "missing-target-group",

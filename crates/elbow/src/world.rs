@@ -159,7 +159,6 @@ fn add_target_group(wanted: &mut Wanted, binding: &TargetGroupBinding, snapshot:
     let is_udp = port.is_some_and(|port| port.protocol.as_deref() == Some("UDP"));
     let has_node_port = port.is_some_and(|port| port.node_port.is_some());
     let protocol = match spec.target_group_protocol {
-        Some(BindingProtocol::Http) => Protocol::Http,
         Some(BindingProtocol::Https) => Protocol::Https,
         Some(BindingProtocol::Tcp) => Protocol::Tcp,
         Some(BindingProtocol::Tls) => Protocol::Tls,
@@ -167,13 +166,12 @@ fn add_target_group(wanted: &mut Wanted, binding: &TargetGroupBinding, snapshot:
         Some(BindingProtocol::TcpUdp) => Protocol::TcpUdp,
         Some(BindingProtocol::Quic | BindingProtocol::TcpQuic) => return,
         None if is_udp => Protocol::Udp,
-        None => Protocol::Http,
+        Some(BindingProtocol::Http) | None => Protocol::Http,
     };
     let target_type = match spec.target_type {
         Some(crds::TargetType::Instance) => TargetType::Instance,
-        Some(crds::TargetType::Ip) => TargetType::Ip,
         None if has_node_port => TargetType::Instance,
-        None => TargetType::Ip,
+        Some(crds::TargetType::Ip) | None => TargetType::Ip,
     };
     let Some(port) = port.and_then(|port| Port::new(port.port)).or(Port::new(80)) else {
         return;

@@ -176,7 +176,7 @@ fn hash(write: &Write) -> u64 {
             }
         }
         Write::Delete { object } | Write::Unbind { object } => {
-            object.metadata().uid.hash(&mut hasher)
+            object.metadata().uid.hash(&mut hasher);
         }
         Write::Event { note, .. } => note.message.hash(&mut hasher),
     }

@@ -75,7 +75,7 @@ fn arn(account: &mut Account) -> TargetGroupArn {
     let now = account.now;
     match account.answer(now, &call) {
         Ok(AwsAnswer::TargetGroups(page)) => page.items[0].arn.clone(),
-        other => panic!("{other:?}"),
+        other => unreachable!("{other:?}"),
     }
 }
 
@@ -84,7 +84,7 @@ fn registered(account: &mut Account) -> String {
     let (now, target_group) = (account.now, arn(account));
     let call = AwsCall::DescribeTargetHealth { target_group };
     let Ok(AwsAnswer::TargetHealth(targets)) = account.answer(now, &call) else {
-        panic!("the group is there")
+        unreachable!("the group is there")
     };
     account.calls.clear();
     let there = targets
@@ -144,7 +144,7 @@ fn run_for(run: &mut Run, account: &mut Account, millis: u64) {
 fn edit_binding(run: &mut Run, edit: impl FnOnce(&mut ObjectMeta)) {
     let object = ObjectRef::new(Kind::TargetGroupBinding, "app", "web");
     let Some(Object::TargetGroupBinding(mut binding)) = run.snapshot.get(&object) else {
-        panic!("it is there")
+        unreachable!("it is there")
     };
     edit(&mut Arc::make_mut(&mut binding).metadata);
     let reads = run.snapshot.apply(&Object::TargetGroupBinding(binding));
@@ -624,7 +624,7 @@ fn a_gateways_group_can_be_shared_as_well() {
     let now = account.now;
     let health = AwsCall::DescribeTargetHealth { target_group: arn };
     let Ok(AwsAnswer::TargetHealth(targets)) = account.answer(now, &health) else {
-        panic!("it is there")
+        unreachable!("it is there")
     };
     let is_there = |id: &str| {
         let of = targets.iter().find(|t| t.target.id == id).map(|t| t.state);

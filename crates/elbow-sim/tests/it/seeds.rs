@@ -23,7 +23,7 @@ fn seeds_with_bindings_hold() {
     for seed in 0..40 {
         match simulate_bindings(seed) {
             Ok(summary) => bindings += summary.bindings,
-            Err(failure) => panic!("{failure}"),
+            Err(failure) => unreachable!("{failure}"),
         }
     }
     assert!(bindings > 60, "{bindings} edits of bindings are few");

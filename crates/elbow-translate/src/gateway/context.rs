@@ -84,11 +84,10 @@ impl<'a> Context<'a> {
     }
 
     /// The target group of a name. The outer `None` stands for a fact that is missing.
-    pub(crate) fn target_group(&self, name: &str) -> Option<Option<&'a TargetGroupDescription>> {
-        let found = self.ask(self.facts.target_groups.get(name), || {
+    pub(crate) fn target_group(&self, name: &str) -> Option<&'a Option<TargetGroupDescription>> {
+        self.ask(self.facts.target_groups.get(name), || {
             FactQuery::TargetGroup(name.to_owned())
-        });
-        found.map(Option::as_ref)
+        })
     }
 
     pub(crate) fn zones(&self) -> Option<&'a BTreeMap<String, ZoneType>> {

@@ -139,11 +139,11 @@ fn outcome(manifests: &str) -> String {
                 format!(" {}:{}{zone}", t.id, t.port)
             });
             let name = arn.as_str().split('/').nth(1).unwrap();
-            format!("{name}:{}", targets.collect::<String>())
+            format!("{name}:{}", targets.collect::<Vec<_>>().concat())
         }
     };
-    let codes: String = codes.iter().map(|code| format!(" ({code})")).collect();
-    verdict + &codes
+    let codes = codes.iter().map(|code| format!(" ({code})"));
+    verdict + &codes.collect::<Vec<_>>().concat()
 }
 
 const NAME: &str = "name: b, namespace: ns";
