@@ -338,6 +338,7 @@ impl Reconciler {
             Input::Tick => {}
             Input::Stop => self.stop(),
         }
+        self.decide_gates(snapshot, now);
         self.timers(snapshot, now);
         self.run_ready(snapshot, now);
         self.release(now);

@@ -1,6 +1,7 @@
 //! Readiness gates: which pods wait for their targets to be healthy.
 //!
-//! In: the Snapshot, which has the pods of endpoints that are not ready, and a TargetGroupBinding. Out:
+//! In: the Snapshot, which has the pods of endpoints that are not ready, a TargetGroupBinding, and Facts
+//! where the binding leaves out what AWS knows of its target group. Out:
 //! the pods whose gate of that binding is closed, with the targets that they are. What always holds: a
 //! pod whose containers are not ready, that ends, or whose gate is open does not wait; the same
 //! endpoints are registered as targets, so whoever waits here is waited for there.
@@ -10,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use elbow_api::crds::{TargetGroupBinding, TargetGroupIpAddressType, TargetType};
 use elbow_api::names::readiness_gate;
 use elbow_api::{NamespacedName, Read, Reader, Snapshot};
-use elbow_model::{Port, TargetGroupArn};
+use elbow_model::stack::{self, TargetFamily};
+use elbow_model::{Facts, Port, TargetGroupArn};
 use k8s_openapi::api::core::v1::{Pod, Service, ServicePort};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -35,11 +37,64 @@ pub struct WaitingPod {
     pub targets: BTreeSet<(String, Port)>,
 }
 
-/// The pods that wait for a binding's targets, if any, and what was read to know that.
-pub fn waiting(snapshot: &Snapshot, binding: &NamespacedName) -> (Option<Waiting>, BTreeSet<Read>) {
+/// Who waits for a binding's targets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Waits {
+    /// These pods.
+    Pods(Waiting),
+    /// Nobody.
+    Nobody,
+    /// That cannot be said before the target group of this name is among the facts: the binding leaves out
+    /// what AWS knows of it.
+    UnknownGroup(String),
+}
+
+/// Who waits for a binding's targets, and what was read to know that.
+pub fn waiting(
+    snapshot: &Snapshot,
+    facts: &Facts,
+    binding: &NamespacedName,
+) -> (Waits, BTreeSet<Read>) {
     let reader = Reader::new(snapshot);
-    let waiting = find(&reader, binding);
-    (waiting, reader.into_reads())
+    let waits = waits(&reader, facts, binding);
+    (waits, reader.into_reads())
+}
+
+fn waits(reader: &Reader<'_>, facts: &Facts, name: &NamespacedName) -> Waits {
+    let Some(binding) = reader.target_group_binding(name) else {
+        return Waits::Nobody;
+    };
+    let spec = &binding.spec;
+    // Those of other accounts are not served.
+    if binding.metadata.deletion_timestamp.is_some() || spec.iam_role_arn_to_assume.is_some() {
+        return Waits::Nobody;
+    }
+    let group = match (&spec.target_group_arn, spec.target_type) {
+        (_, Some(TargetType::Instance)) => return Waits::Nobody,
+        (Some(arn), Some(TargetType::Ip)) => Group {
+            arn: TargetGroupArn::new(arn.clone()),
+            family: TargetFamily::Ipv4,
+        },
+        _ => {
+            let group_name = spec.group_name().unwrap_or_default();
+            match facts.target_groups.get(group_name) {
+                Some(Some(group)) if group.target_type == Some(stack::TargetType::Ip) => Group {
+                    arn: group.arn.clone(),
+                    family: group.ip_address_type,
+                },
+                Some(Some(_)) => return Waits::Nobody,
+                Some(None) | None => return Waits::UnknownGroup(group_name.to_owned()),
+            }
+        }
+    };
+    find(reader, name, binding, group).map_or(Waits::Nobody, Waits::Pods)
+}
+
+/// What has to be known of the target group.
+struct Group {
+    arn: TargetGroupArn,
+    /// Unless the binding says another.
+    family: TargetFamily,
 }
 
 /// The pods of a slice that have to be read, since the slice does not tell whether they are targets: that
@@ -83,14 +138,12 @@ fn pod_of(endpoint: &Endpoint, namespace: &str) -> Option<NamespacedName> {
     Some(NamespacedName::new(namespace, reference.name.clone()?))
 }
 
-fn find(reader: &Reader<'_>, name: &NamespacedName) -> Option<Waiting> {
-    let binding = reader.target_group_binding(name)?;
-    if binding.spec.target_type != Some(TargetType::Ip)
-        || binding.metadata.deletion_timestamp.is_some()
-    {
-        return None;
-    }
-    let target_group = binding.spec.target_group_arn.clone()?;
+fn find(
+    reader: &Reader<'_>,
+    name: &NamespacedName,
+    binding: &TargetGroupBinding,
+    group: Group,
+) -> Option<Waiting> {
     let service_name = NamespacedName::new(
         name.namespace.clone(),
         binding.spec.service_ref.name.clone(),
@@ -98,7 +151,7 @@ fn find(reader: &Reader<'_>, name: &NamespacedName) -> Option<Waiting> {
     let service = reader.service(&service_name)?;
     let port = service_port(service, &binding.spec.service_ref.port)?;
     let port_name = port.name.as_deref().unwrap_or_default();
-    let family = family(binding);
+    let family = family(binding, group.family);
     let gate = readiness_gate(&name.name);
     let mut pods = BTreeMap::new();
     for slice in reader.endpoint_slices_of(&service_name) {
@@ -124,7 +177,7 @@ fn find(reader: &Reader<'_>, name: &NamespacedName) -> Option<Waiting> {
     }
     pods.retain(|_, pod| !pod.targets.is_empty());
     (!pods.is_empty()).then(|| Waiting {
-        target_group: TargetGroupArn::new(target_group),
+        target_group: group.arn,
         pods,
     })
 }
@@ -138,10 +191,10 @@ fn service_port<'a>(service: &'a Service, wanted: &IntOrString) -> Option<&'a Se
     })
 }
 
-fn family(binding: &TargetGroupBinding) -> &'static str {
-    match binding.spec.ip_address_type {
-        Some(TargetGroupIpAddressType::Ipv6) => "IPv6",
-        Some(TargetGroupIpAddressType::Ipv4) | None => "IPv4",
+fn family(binding: &TargetGroupBinding, otherwise: TargetFamily) -> &'static str {
+    match (binding.spec.ip_address_type, otherwise) {
+        (Some(TargetGroupIpAddressType::Ipv6), _) | (None, TargetFamily::Ipv6) => "IPv6",
+        (Some(TargetGroupIpAddressType::Ipv4), _) | (None, TargetFamily::Ipv4) => "IPv4",
     }
 }
 

@@ -141,7 +141,9 @@ impl Gates {
         let namespace = binding.metadata.namespace.clone().unwrap_or_default();
         let name = binding.metadata.name.clone().unwrap_or_default();
         let is_going = binding.metadata.deletion_timestamp.is_some();
-        if binding.spec.target_type == Some(TargetType::Ip) && !is_going {
+        // Nobody serves those of other accounts.
+        let is_foreign = binding.spec.iam_role_arn_to_assume.is_some();
+        if binding.spec.target_type == Some(TargetType::Ip) && !is_going && !is_foreign {
             let service = binding.spec.service_ref.name.clone();
             self.bindings
                 .entry(namespace)

@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use elbow_api::{Kind, NamespacedName, Read, Snapshot};
 use elbow_model::observed::{ObservedTarget, TargetState};
 use elbow_model::stack::Target;
-use elbow_model::{AwsAnswer, AwsCall, AwsError, ErrorClass, Port, TargetGroupArn};
-use elbow_translate::{Waiting, WaitingPod};
+use elbow_model::{AwsAnswer, AwsCall, AwsError, ErrorClass, Facts, Port, TargetGroupArn};
+use elbow_translate::{Waiting, WaitingPod, Waits};
 
 use super::{Effect, Owner, Reconciler};
 use crate::outbox::Priority;
@@ -54,6 +54,8 @@ pub enum GateHealth {
 #[derive(Debug, Default)]
 pub(super) struct Gates {
     waiting: BTreeMap<NamespacedName, Waiting>,
+    /// Bindings of which nobody can say who waits, by the target group that has to be known first.
+    undecided: BTreeMap<NamespacedName, String>,
     /// What was read to know who waits, by binding, and the reverse of it.
     reads: BTreeMap<NamespacedName, BTreeSet<Read>>,
     readers: BTreeMap<Read, BTreeSet<NamespacedName>>,
@@ -94,22 +96,30 @@ impl Gates {
     pub(super) fn stop(&mut self) {
         self.has_begun = false;
         self.waiting.clear();
+        self.undecided.clear();
         self.polls.clear();
     }
 
     /// Looks again who waits for a binding.
-    fn review(&mut self, binding: &NamespacedName, snapshot: &Snapshot) {
-        let (waiting, reads) = elbow_translate::waiting(snapshot, binding);
+    fn review(&mut self, binding: &NamespacedName, snapshot: &Snapshot, facts: &Facts) {
+        let (waits, reads) = elbow_translate::waiting(snapshot, facts, binding);
         self.note_reads(binding, reads);
-        if let Some(waiting) = waiting {
-            if let Some(told) = self.told.get_mut(binding) {
-                told.retain(|uid| waiting.pods.values().any(|pod| pod.uid == *uid));
+        self.undecided.remove(binding);
+        match waits {
+            Waits::Pods(waiting) => {
+                if let Some(told) = self.told.get_mut(binding) {
+                    told.retain(|uid| waiting.pods.values().any(|pod| pod.uid == *uid));
+                }
+                self.waiting.insert(binding.clone(), waiting);
+                return;
             }
-            self.waiting.insert(binding.clone(), waiting);
-        } else {
-            self.waiting.remove(binding);
-            self.told.remove(binding);
+            Waits::Nobody => {}
+            Waits::UnknownGroup(name) => {
+                self.undecided.insert(binding.clone(), name);
+            }
         }
+        self.waiting.remove(binding);
+        self.told.remove(binding);
     }
 
     fn note_reads(&mut self, binding: &NamespacedName, reads: BTreeSet<Read>) {
@@ -176,7 +186,25 @@ impl Reconciler {
         self.gates.has_begun = true;
         let bindings: Vec<_> = snapshot.target_group_binding_names().cloned().collect();
         for binding in bindings {
-            self.gates.review(&binding, snapshot);
+            self.gates.review(&binding, snapshot, self.facts.facts());
+        }
+        self.gates.schedule(self.settings.gate_polls, now);
+    }
+
+    /// Decides about bindings whose target groups are known by now.
+    pub(super) fn decide_gates(&mut self, snapshot: &Snapshot, now: Timestamp) {
+        let known = &self.facts.facts().target_groups;
+        let is_known = |name: &String| known.get(name).is_some_and(Option::is_some);
+        let undecided = self.gates.undecided.iter();
+        let decided: Vec<_> = undecided
+            .filter(|(_, group)| is_known(group))
+            .map(|(binding, _)| binding.clone())
+            .collect();
+        if decided.is_empty() {
+            return;
+        }
+        for binding in decided {
+            self.gates.review(&binding, snapshot, self.facts.facts());
         }
         self.gates.schedule(self.settings.gate_polls, now);
     }
@@ -209,7 +237,7 @@ impl Reconciler {
             return;
         }
         for binding in bindings {
-            self.gates.review(&binding, snapshot);
+            self.gates.review(&binding, snapshot, self.facts.facts());
         }
         for binding in gone {
             self.gates.forget(&binding);

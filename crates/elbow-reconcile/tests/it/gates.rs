@@ -1,5 +1,6 @@
 //! Pods that wait for their targets: what AWS is asked, when, and what the pods are told.
 
+use elbow_emulator::world::TargetGroupSpec;
 use elbow_model::observed::TargetState;
 use elbow_model::{AwsAnswer, AwsCall, AwsError, ErrorClass};
 use elbow_reconcile::{Effect, GateHealth, Timestamp};
@@ -308,4 +309,37 @@ fn the_pods_of_a_binding_that_goes_are_not_looked_at() {
     );
     rollout.go_on(&base, &pods);
     assert_eq!(rollout.looks.len(), 0);
+}
+
+/// A user's binding may leave out what AWS knows of its group, which is asked for it anyway.
+#[test]
+fn pods_wait_for_a_group_that_has_to_be_looked_up() {
+    let mut rollout = Rollout::new();
+    let spec = TargetGroupSpec {
+        arn: None,
+        name: "users".to_owned(),
+        target_type: "ip".to_owned(),
+        protocol: "HTTP".to_owned(),
+        port: 80,
+        vpc_id: "vpc-0123456789abcdef0".to_owned(),
+        ip_address_type: "ipv4".to_owned(),
+    };
+    rollout.account.emulator.add_target_group(spec).unwrap();
+    "
+apiVersion: elbv2.k8s.aws/v1beta1
+kind: TargetGroupBinding
+metadata: {name: web, namespace: app}
+spec: {targetGroupName: users, serviceRef: {name: web, port: 80}}
+"
+    .clone_into(&mut rollout.binding);
+    let base = with_endpoints(&[("new", "192.168.96.11", false)]);
+    rollout.begin(&base, &[pod("new", "False", "True")]);
+    let mut told = Vec::new();
+    while told.len() < 2 {
+        assert!(rollout.turn(), "{told:?}");
+        told.extend(rollout.told());
+    }
+    // No load balancer uses it, so it stays so.
+    let expected = ["app/web new registering", "app/web new Target.NotInUse"];
+    assert_eq!(told, expected);
 }

@@ -1,6 +1,12 @@
 //! Which pods wait for the targets of a TargetGroupBinding.
 
+use std::collections::BTreeSet;
+
 use elbow_api::{Kind, NamespacedName, Object, ObjectRef};
+use elbow_model::aws_call::TargetGroupDescription;
+use elbow_model::stack::{Protocol, TargetFamily, TargetType};
+use elbow_model::{Facts, Port, TargetGroupArn};
+use elbow_translate::Waits;
 
 use crate::support;
 
@@ -59,10 +65,17 @@ endpoints: [{endpoint}]
     );
     let snapshot = support::snapshot(&manifests);
     let binding = NamespacedName::new("ns", "tgb");
-    let (waiting, reads) = elbow_translate::waiting(&snapshot, &binding);
+    let mut facts = Facts::default();
+    let groups = &mut facts.target_groups;
+    groups.insert("addresses".to_owned(), Some(group(TargetType::Ip)));
+    groups.insert("instances".to_owned(), Some(group(TargetType::Instance)));
+    groups.insert("gone".to_owned(), None);
+    let (waits, reads) = elbow_translate::waiting(&snapshot, &facts, &binding);
     assert!(!reads.is_empty());
-    let Some(waiting) = waiting else {
-        return "nobody".to_owned();
+    let waiting = match waits {
+        Waits::Pods(waiting) => waiting,
+        Waits::Nobody => return "nobody".to_owned(),
+        Waits::UnknownGroup(name) => return format!("unknown group {name}"),
     };
     assert_eq!(waiting.target_group.as_str(), "arn");
     let pods = waiting.pods.iter().map(|(name, pod)| {
@@ -72,6 +85,21 @@ endpoints: [{endpoint}]
         format!("{name} {} {}", pod.uid, targets.join(" "))
     });
     pods.collect::<Vec<_>>().join(", ")
+}
+
+fn group(target_type: TargetType) -> TargetGroupDescription {
+    TargetGroupDescription {
+        arn: TargetGroupArn::new("arn"),
+        name: String::new(),
+        target_type: Some(target_type),
+        protocol: Some(Protocol::Http),
+        protocol_version: None,
+        port: Port::new(80),
+        ip_address_type: TargetFamily::Ipv4,
+        vpc_id: None,
+        health_check: None,
+        load_balancers: BTreeSet::new(),
+    }
 }
 
 #[test]
