@@ -176,7 +176,7 @@ fn find(
         }
     }
     pods.retain(|_, pod| !pod.targets.is_empty());
-    (!pods.is_empty()).then(|| Waiting {
+    (!pods.is_empty()).then_some(Waiting {
         target_group: group.arn,
         pods,
     })
