@@ -501,7 +501,7 @@ async fn look_at_tags(
             load_balancer: arn.clone(),
         })
         .await;
-    let by_name = vec!["equal".to_owned()];
+    let by_name = vec!["blue".to_owned()];
     for (arns, names) in [
         (Vec::new(), Vec::new()),
         (vec![group.clone()], Vec::new()),
