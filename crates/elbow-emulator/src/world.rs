@@ -574,7 +574,7 @@ impl Emulator {
             elbv2::trust_store_arn(&config.region, &config.account_id, &spec.name, &id)
         });
         self.elbv2
-            .add_trust_store(arn.clone(), spec.name, spec.bundle)?;
+            .add_trust_store(arn.clone(), spec.name, &spec.bundle)?;
         self.touch();
         Ok(arn)
     }

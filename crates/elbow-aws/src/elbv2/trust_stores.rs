@@ -89,9 +89,10 @@ pub(super) fn to_attributes(
     else {
         return Ok(attributes.build());
     };
-    let advertises = match advertises {
-        true => AdvertiseTrustStoreCaNamesEnum::On,
-        false => AdvertiseTrustStoreCaNamesEnum::Off,
+    let advertises = if *advertises {
+        AdvertiseTrustStoreCaNamesEnum::On
+    } else {
+        AdvertiseTrustStoreCaNamesEnum::Off
     };
     Ok(attributes
         .trust_store_arn(known(trust_store)?)

@@ -206,7 +206,7 @@ impl State {
         &mut self,
         arn: String,
         name: String,
-        bundle: String,
+        bundle: &str,
     ) -> Result<(), WorldError> {
         if self.trust_stores.values().any(|store| store.name == name) {
             return Err(WorldError::Exists(name));

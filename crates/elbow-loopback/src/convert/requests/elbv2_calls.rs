@@ -200,7 +200,6 @@ fn listener_change(call: &AwsCall) -> Result<Request, AwsError> {
             alpn_policy: alpn_policy.clone().map(|policy| vec![policy]),
             mutual_authentication: mutual_authentication.as_ref().map(asked).transpose()?,
             tags: some_if_any(elb_tags(tags)),
-            ..Default::default()
         }
         .into(),
         AwsCall::ModifyListener {

@@ -364,12 +364,11 @@ fn every_call_is_a_request_to_the_operation_of_its_name() {
         assert!(asked.contains(operation), "{operation:?}");
     }
     for call in calls {
-        let name = match s3_request(&call) {
-            Some(request) => request.operation(),
-            None => {
-                let request = request(&call, Some(&material())).unwrap();
-                request.operation().name
-            }
+        let name = if let Some(request) = s3_request(&call) {
+            request.operation()
+        } else {
+            let request = request(&call, Some(&material())).unwrap();
+            request.operation().name
         };
         assert_eq!(name, call.operation());
     }
