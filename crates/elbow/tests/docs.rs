@@ -80,7 +80,7 @@ fn fields<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
                 );
                 let is_map = matches!(
                     name.as_str(),
-                    "securityGroups" | "listeners" | "targetGroups"
+                    "authorities" | "securityGroups" | "listeners" | "targetGroups" | "trustStores"
                 );
                 found.insert(name);
                 if is_map && let Value::Object(entries) = member {
@@ -122,6 +122,7 @@ fn render_json_is_explained() {
         "targets/instance",
         "tcp/one-route",
         "tcp/icmp",
+        "clients/configured",
     ];
     let rendered: Vec<Value> = cases
         .iter()
