@@ -176,6 +176,22 @@ pub(crate) async fn carry_out(
             tags,
             marker,
         } => ec2::groups::describe(ec2, vpc_id, tags, marker.as_deref()).await,
+        AwsCall::DescribeNodeSecurityGroups {
+            vpc_id,
+            cluster_name,
+            marker,
+        } => ec2::groups::describe_of_nodes(ec2, vpc_id, cluster_name, marker.as_deref()).await,
+        AwsCall::DescribeSecurityGroupsById { groups, marker } => {
+            ec2::groups::describe_by_id(ec2, groups, marker.as_deref()).await
+        }
+        AwsCall::DescribeInstances { instances, marker } => {
+            ec2::endpoints::instances(ec2, instances, marker.as_deref()).await
+        }
+        AwsCall::DescribeNetworkInterfaces {
+            vpc_id,
+            addresses,
+            marker,
+        } => ec2::endpoints::interfaces(ec2, vpc_id, addresses, marker.as_deref()).await,
 
         // ACM.
         AwsCall::ImportCertificate {

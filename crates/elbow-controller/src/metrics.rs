@@ -407,6 +407,7 @@ fn state(report: &Report) -> &'static str {
 fn controller(unit: &Unit) -> &'static str {
     match unit {
         Unit::Cluster => "cluster",
+        Unit::Network => "network",
         Unit::Gateway(_) => "gateway",
         Unit::Binding(_) => "targetGroupBinding",
     }

@@ -50,7 +50,7 @@ impl Notes {
             .entry(gateway.namespaced_name())
             .or_default();
         told.controller = controller;
-        let errors = report.diagnostics().iter();
+        let errors = report.diagnostics();
         let errors = errors.filter(|d| d.severity == Severity::Error);
         let mut notes = Vec::new();
         let mut findings = BTreeSet::new();

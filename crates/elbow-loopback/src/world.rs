@@ -52,6 +52,9 @@ pub struct Wanted {
     pub certificates: Vec<WantedCertificate>,
     /// Nodes.
     pub nodes: Vec<WantedNode>,
+    /// Addresses of pods. Those that lie in a subnet are given to the interface of a node there, as the
+    /// VPC CNI plugin does.
+    pub pods: BTreeSet<Ipv4Addr>,
     /// Elastic IPs, by allocation id.
     pub allocation_ids: BTreeSet<String>,
     /// Managed prefix lists, by id.
@@ -149,6 +152,10 @@ pub struct World {
     pub security_groups: BTreeMap<String, String>,
     /// Instance ids by node name.
     pub instances: BTreeMap<String, String>,
+    /// The security group of nodes and pods, once there is one of them.
+    pub node_security_group: Option<String>,
+    /// In which subnet which instance has the addresses of pods.
+    hosts: BTreeMap<String, String>,
     /// Everything, in the order in which it was made.
     pub made_up: Vec<MadeUp>,
 }
@@ -196,6 +203,7 @@ pub fn build(emulator: &mut Emulator, wanted: &Wanted) -> Result<World, WorldErr
     builder.routes()?;
     builder.security_groups()?;
     builder.nodes()?;
+    builder.pods()?;
     builder.addresses()?;
     builder.certificates()?;
     builder.target_groups()?;
@@ -215,6 +223,7 @@ pub fn extend(
     builder.routes()?;
     builder.security_groups()?;
     builder.nodes()?;
+    builder.pods()?;
     builder.addresses()?;
     builder.certificates()?;
     builder.target_groups()?;
@@ -254,6 +263,8 @@ impl<'a> Builder<'a> {
             vpc_id: VpcId::new(vpc_id.clone()),
             security_groups: BTreeMap::new(),
             instances: BTreeMap::new(),
+            node_security_group: None,
+            hosts: BTreeMap::new(),
             made_up: Vec::new(),
         };
         let mut builder = Self {
@@ -423,31 +434,83 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
+    /// The security group of nodes and pods, with the tag by which controllers know it, as on EKS.
+    fn node_security_group(&mut self) -> Result<String, WorldError> {
+        if let Some(id) = &self.world.node_security_group {
+            return Ok(id.clone());
+        }
+        let cluster = &self.wanted.cluster_name;
+        let tag = format!("kubernetes.io/cluster/{cluster}");
+        let id = self.emulator.add_security_group(SecurityGroupSpec {
+            id: None,
+            name: format!("eks-cluster-sg-{cluster}"),
+            description: "Stand-in for the security group of the nodes".to_owned(),
+            vpc_id: self.vpc(),
+            tags: tags([(tag.as_str(), "owned")]),
+        })?;
+        self.note("security group", id.clone(), "of the nodes");
+        self.world.node_security_group = Some(id.clone());
+        Ok(id)
+    }
+
     fn nodes(&mut self) -> Result<(), WorldError> {
         for node in &self.wanted.nodes {
             if self.world.instances.contains_key(&node.name) {
                 continue;
             }
-            let Some(place) = self.place_of(node) else {
+            let Some(place) = self.place_of(node).cloned() else {
                 continue;
             };
             let spec = InstanceSpec {
                 id: node.instance_id.clone(),
                 private_ip: node.address.filter(|address| place.cidr.contains(address)),
+                security_groups: BTreeSet::from([self.node_security_group()?]),
                 tags: tags([("Name", node.name.as_str())]),
                 ..InstanceSpec::new(place.id.clone())
             };
-            let zone = place.zone.clone();
             if let Some(id) = unless_there(self.emulator.add_instance(spec))? {
                 self.note(
                     "instance",
                     id.clone(),
-                    format!("node {}, {zone}", node.name),
+                    format!("node {}, {}", node.name, place.zone),
                 );
+                self.world.hosts.entry(place.id).or_insert(id.clone());
                 self.world.instances.insert(node.name.clone(), id);
             }
         }
         Ok(())
+    }
+
+    /// Gives the addresses of pods to nodes of their subnets. One that lies in no subnet is not in the
+    /// VPC, or at least not behind an interface of it.
+    fn pods(&mut self) -> Result<(), WorldError> {
+        for address in &self.wanted.pods {
+            let holds = |subnet: &&MadeSubnet| subnet.cidr.contains(address);
+            let Some(place) = self.world.subnets.iter().find(holds).cloned() else {
+                continue;
+            };
+            let host = match self.world.hosts.get(&place.id) {
+                Some(host) => host.clone(),
+                None => self.host(&place)?,
+            };
+            match self.emulator.add_instance_addresses(&host, &[*address]) {
+                Ok(()) | Err(WorldError::Exists(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// A node for pods whose own node nobody has told of.
+    fn host(&mut self, place: &MadeSubnet) -> Result<String, WorldError> {
+        let spec = InstanceSpec {
+            security_groups: BTreeSet::from([self.node_security_group()?]),
+            ..InstanceSpec::new(place.id.clone())
+        };
+        let id = self.emulator.add_instance(spec)?;
+        self.note("instance", id.clone(), format!("for pods, {}", place.zone));
+        self.world.hosts.insert(place.id.clone(), id.clone());
+        Ok(id)
     }
 
     /// Where a node stands: in the subnet of its address, or a private one of its zone.

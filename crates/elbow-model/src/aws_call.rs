@@ -7,14 +7,16 @@
 //! the call that creates a resource, so nothing of ours ever stands there without them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::certificate::SecretContent;
 use crate::facts::{Certificate, Subnet, Vpc, ZoneType};
 use crate::ids::{
-    CertificateArn, ListenerArn, LoadBalancerArn, Port, RuleArn, SecurityGroupId, SubnetId,
-    TargetGroupArn, TrustStoreArn, VpcId,
+    CertificateArn, InstanceId, ListenerArn, LoadBalancerArn, Port, RuleArn, SecurityGroupId,
+    SubnetId, TargetGroupArn, TrustStoreArn, VpcId,
 };
 use crate::observed::{LoadBalancerState, ObservedRule, ObservedSecurityGroup, ObservedTarget};
 use crate::rule::{Action, Condition, Transform};
@@ -310,6 +312,31 @@ pub enum AwsCall {
         tags: Tags,
         marker: Option<String>,
     },
+    /// `DescribeSecurityGroups` of the VPC that are tagged as the nodes' of a cluster:
+    /// `kubernetes.io/cluster/<name>` is `owned` or `shared`.
+    DescribeNodeSecurityGroups {
+        vpc_id: VpcId,
+        cluster_name: String,
+        marker: Option<String>,
+    },
+    /// `DescribeSecurityGroups` with one of these ids, at most 200 a call; what is not there is left
+    /// out of the answer.
+    DescribeSecurityGroupsById {
+        groups: BTreeSet<SecurityGroupId>,
+        marker: Option<String>,
+    },
+    /// At most 200 ids a call; what is not there is left out of the answer.
+    DescribeInstances {
+        instances: BTreeSet<InstanceId>,
+        marker: Option<String>,
+    },
+    /// The interfaces of the VPC that have one of these addresses as their own, of one family and at
+    /// most 199 a call. Those of delegated prefixes are not found by it.
+    DescribeNetworkInterfaces {
+        vpc_id: VpcId,
+        addresses: BTreeSet<IpAddr>,
+        marker: Option<String>,
+    },
 
     // ACM, look-ups.
     /// Issued certificates of every key type.
@@ -410,6 +437,10 @@ operations! {
     DescribeRouteTables => "ec2", "DescribeRouteTables";
     DescribeAvailabilityZones => "ec2", "DescribeAvailabilityZones";
     DescribeSecurityGroups => "ec2", "DescribeSecurityGroups";
+    DescribeNodeSecurityGroups => "ec2", "DescribeSecurityGroups";
+    DescribeSecurityGroupsById => "ec2", "DescribeSecurityGroups";
+    DescribeInstances => "ec2", "DescribeInstances";
+    DescribeNetworkInterfaces => "ec2", "DescribeNetworkInterfaces";
     CreateLoadBalancer => "elasticloadbalancing", "CreateLoadBalancer";
     DeleteLoadBalancer => "elasticloadbalancing", "DeleteLoadBalancer";
     SetSecurityGroups => "elasticloadbalancing", "SetSecurityGroups";
@@ -555,8 +586,12 @@ pub enum AwsAnswer {
     RouteTables(Page<RouteTable>),
     /// To `DescribeAvailabilityZones`: zone types by zone name.
     AvailabilityZones(BTreeMap<String, ZoneType>),
-    /// To `DescribeSecurityGroups`.
+    /// To `DescribeSecurityGroups`, `DescribeNodeSecurityGroups` and `DescribeSecurityGroupsById`.
     SecurityGroups(Page<ObservedSecurityGroup>),
+    /// To `DescribeInstances`.
+    Instances(Page<Instance>),
+    /// To `DescribeNetworkInterfaces`.
+    NetworkInterfaces(Page<NetworkInterface>),
     /// To `ListCertificates` and `ListImportedCertificates`.
     CertificateArns(Page<CertificateArn>),
     /// To `DescribeCertificate`.
@@ -686,6 +721,37 @@ pub struct TrustStoreDescription {
     pub arn: TrustStoreArn,
     /// Its name.
     pub name: String,
+}
+
+/// An instance, as far as it tells which security groups guard what runs on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Instance {
+    /// Its id.
+    pub id: InstanceId,
+    /// Its network interfaces, the primary one first.
+    pub interfaces: Vec<NetworkInterface>,
+}
+
+/// A network interface.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NetworkInterface {
+    /// Its id, `eni-…`.
+    pub id: String,
+    /// The addresses that it has as its own, of both families.
+    pub addresses: BTreeSet<IpAddr>,
+    /// Blocks of addresses that are delegated to it.
+    pub prefixes: BTreeSet<IpNet>,
+    /// The security groups that guard it.
+    pub security_groups: BTreeSet<SecurityGroupId>,
+}
+
+impl NetworkInterface {
+    /// Whether packets for the address arrive here.
+    pub fn serves(&self, address: IpAddr) -> bool {
+        self.addresses.contains(&address) || self.prefixes.iter().any(|p| p.contains(&address))
+    }
 }
 
 /// A route table, as far as it decides whether a subnet is public.

@@ -59,6 +59,8 @@ ids! {
     SecurityGroupId;
     /// Id of a managed prefix list, `pl-…`.
     PrefixListId;
+    /// Id of an instance, `i-…`.
+    InstanceId;
     /// Id of a subnet, `subnet-…`.
     SubnetId;
     /// Id of a VPC, `vpc-…`.

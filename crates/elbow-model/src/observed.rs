@@ -1,9 +1,10 @@
 //! Observed: the AWS resources that carry our tags, as they were last described.
 //!
 //! In: assembled by the round from the answers of AWS. Out: read by the planner. What always holds:
-//! every resource in here carries the cluster tag and the tags of the Stack it is listed under, so
-//! that whatever the planner changes or deletes is ours. The exception is the target group that a user's
-//! TargetGroupBinding names: it is listed under the binding, and only its targets are ever changed.
+//! every resource of a Stack carries the cluster tag and the tags of the Stack it is listed under, so
+//! that whatever the planner changes or deletes is ours. There are two exceptions. The target group that a
+//! user's TargetGroupBinding names is listed under the binding, and only its targets are ever changed. The
+//! security groups of nodes and pods stand apart, and only rules in them that say so are ours.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,6 +30,9 @@ pub struct Observed {
     /// is under [`StackId::CLUSTER`].
     #[serde(with = "stacks_as_list")]
     pub stacks: BTreeMap<StackId, ObservedStack>,
+    /// Security groups that guard nodes and pods. They are not ours.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub node_groups: BTreeMap<SecurityGroupId, ObservedSecurityGroup>,
 }
 
 /// The resources of one Stack. Usually one load balancer; several while one replaces another, or

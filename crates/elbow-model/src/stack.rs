@@ -375,6 +375,21 @@ pub struct IngressRule {
     pub to_port: Option<i32>,
     /// From where.
     pub source: IngressSource,
+    /// What EC2 keeps beside the rule. It is no part of what makes two rules the same; on security
+    /// groups that are not ours it tells our rules from all others: [`NODE_RULE_LABEL`].
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub description: Option<String>,
+}
+
+/// Description of the rules that let load balancers reach nodes and pods, the same as LBC's. Of a security
+/// group that is not ours, rules with this description are ours, and no others.
+pub const NODE_RULE_LABEL: &str = "elbv2.k8s.aws/targetGroupBinding=shared";
+
+impl IngressRule {
+    /// Whether it is one that lets load balancers reach nodes and pods.
+    pub fn is_node_rule(&self) -> bool {
+        self.description.as_deref() == Some(NODE_RULE_LABEL)
+    }
 }
 
 /// From where an ingress rule lets traffic in.
@@ -388,7 +403,7 @@ pub enum IngressSource {
     /// A managed prefix list.
     PrefixList(PrefixListId),
     /// Members of a security group.
-    SecurityGroup(SecurityGroupId),
+    SecurityGroup(Ref<SecurityGroupId>),
 }
 
 /// Type of a load balancer.

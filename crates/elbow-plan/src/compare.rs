@@ -252,7 +252,8 @@ pub(crate) fn alpn(policy: Option<&str>) -> Option<&str> {
     policy.filter(|policy| *policy != "None")
 }
 
-/// An ingress rule as EC2 stores it: `100.68.0.18/18` is `100.68.0.0/18`, protocol `6` is `tcp`.
+/// An ingress rule as EC2 stores it: `100.68.0.18/18` is `100.68.0.0/18`, protocol `6` is `tcp`. Without its
+/// description, which is no part of what makes two rules the same.
 pub(crate) fn canonical_ingress(rule: &IngressRule) -> IngressRule {
     let protocol = match rule.protocol.as_str() {
         "6" => "tcp",
@@ -273,6 +274,7 @@ pub(crate) fn canonical_ingress(rule: &IngressRule) -> IngressRule {
         from_port: rule.from_port.filter(|_| !every_port),
         to_port: rule.to_port.filter(|_| !every_port),
         source,
+        description: None,
     }
 }
 
@@ -638,6 +640,7 @@ mod tests {
                 from_port: Some(80),
                 to_port: Some(80),
                 source,
+                description: Some("of somebody's".to_owned()),
             })
         };
         let v4 = |cidr: &str| IngressSource::Ipv4(cidr.to_owned());

@@ -21,6 +21,7 @@
 
 mod certificate;
 mod compare;
+mod defaults;
 mod draft;
 mod handover;
 pub mod hazards;
@@ -29,6 +30,7 @@ pub mod lint;
 mod listener;
 mod load_balancer;
 mod names;
+mod node_rules;
 mod order;
 mod overlap;
 mod pairing;
@@ -49,6 +51,7 @@ mod trust_store;
 pub use hazards::Hazard;
 
 pub use lint::{Violation, lint};
+pub use node_rules::{GroupRules, NodeRulesInput, Surplus, covers, plan_node_rules};
 pub use plan::{Action, Change, Held, Plan, Step, StepId, StepKind, Unowned, Wait};
 pub use policy::Policy;
 pub use refs::{Provided, resolve};

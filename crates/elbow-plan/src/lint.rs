@@ -6,8 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use elbow_model::stack::CLUSTER_TAG;
-use elbow_model::{AwsCall, Observed, ObservedStack, ResourceKey, StackId, StackKind, Tags};
+use elbow_model::stack::{CLUSTER_TAG, IngressRule};
+use elbow_model::{
+    AwsCall, Observed, ObservedStack, ResourceKey, ResourceKind, SecurityGroupId, StackId,
+    StackKind, Tags,
+};
 
 use crate::plan::{Action, Plan, Step, StepId, StepKind};
 use crate::refs;
@@ -59,6 +62,8 @@ pub fn lint(plan: &Plan, observed: &Observed, cluster_name: &str) -> Vec<Violati
             StepKind::Call(call) => {
                 if step.stack.kind == StackKind::Binding {
                     check_call_of_binding(step, call, &named, &mut report);
+                } else if is_of_nodes(step, observed) {
+                    check_node_rules(call, &mut report);
                 } else {
                     check_call(step, call, &owned, cluster_name, &mut report);
                 }
@@ -72,6 +77,8 @@ pub fn lint(plan: &Plan, observed: &Observed, cluster_name: &str) -> Vec<Violati
         );
         for key in needs {
             match provided.get(&key) {
+                // A rule of nodes is planned apart from the Stack whose load balancer it lets in.
+                None if is_of_nodes(step, observed) => {}
                 // What all Stacks share is provided by another Stack's plan.
                 None if key.stack == StackId::CLUSTER && step.stack != StackId::CLUSTER => {}
                 None => report(format!("needs {key}, which no step provides")),
@@ -130,6 +137,25 @@ fn check_call_of_binding(
         report(format!(
             "touches {target_group}, which its binding does not name"
         ));
+    }
+}
+
+/// Whether a step is about a security group of nodes or pods, which is not ours.
+fn is_of_nodes(step: &Step, observed: &Observed) -> bool {
+    let id = SecurityGroupId::new(step.resource.id.as_str());
+    step.resource.kind == ResourceKind::SecurityGroup && observed.node_groups.contains_key(&id)
+}
+
+/// Of groups that are not ours, rules with our label are all that is touched.
+fn check_node_rules(call: &AwsCall, report: &mut impl FnMut(String)) {
+    match call {
+        AwsCall::AuthorizeSecurityGroupIngress { rules, .. }
+        | AwsCall::RevokeSecurityGroupIngress { rules, .. } => {
+            if !rules.iter().all(IngressRule::is_node_rule) {
+                report("touches a rule of nodes that does not carry our label".to_owned());
+            }
+        }
+        other => report(format!("{} of a group of nodes", other.operation())),
     }
 }
 

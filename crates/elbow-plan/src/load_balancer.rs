@@ -17,12 +17,11 @@
 use elbow_model::ids::{LoadBalancerArn, ResourceId, SecurityGroupId, SubnetId};
 use elbow_model::observed::{LoadBalancerState, ObservedLoadBalancer};
 use elbow_model::stack::{IpAddressType, LOAD_BALANCER, LoadBalancer, LoadBalancerType};
-use elbow_model::{AwsCall, Ref, ResourceKey, ResourceKind};
+use elbow_model::{Attributes, AwsCall, Ref, ResourceKey, ResourceKind};
 use std::collections::BTreeSet;
 
 use elbow_model::aws_call::TagTarget;
 
-use crate::compare;
 use crate::draft::{change, set};
 use crate::hazards::Hazard;
 use crate::pairing::Balancer;
@@ -30,6 +29,7 @@ use crate::plan::{Action, Change, Held, StepId, Wait};
 use crate::policy::DeletionProtection;
 use crate::stack::Context;
 use crate::tags::Legacy;
+use crate::{compare, defaults};
 
 /// Seconds in which a load balancer becomes active. AWS's own waiter gives up after 10 minutes.
 const ACTIVE_TIMEOUT_SECONDS: u32 = 600;
@@ -245,21 +245,21 @@ fn create(ctx: &mut Context<'_>, desired: &LoadBalancer, deleted: &[StepId]) {
                 enforce_security_group_inbound_rules_on_private_link_traffic: Some(enforce.clone()),
             });
     }
-    if !desired.attributes.is_empty() {
+    let initial = defaults::with_defaults(desired.lb_type, &Attributes::new());
+    if let Some((attributes, _)) = compare::attributes(&desired.attributes, &initial) {
         ctx.draft
             .step(Action::Update, key.clone(), &desired.name)
             .reason("attributes are set apart from the creation")
             .causes(&desired.causes)
             .changes(
-                desired
-                    .attributes
+                attributes
                     .iter()
                     .map(|(k, v)| set(&format!("attributes.{k}"), v))
                     .collect(),
             )
             .call(AwsCall::ModifyLoadBalancerAttributes {
                 load_balancer: Ref::Of(key),
-                attributes: desired.attributes.clone(),
+                attributes,
             });
     }
 }
@@ -287,9 +287,8 @@ fn update(ctx: &mut Context<'_>, desired: &LoadBalancer, observed: &ObservedLoad
         update_ip_address_type(ctx, desired, observed, &key);
     }
 
-    if let Some((attributes, changes)) =
-        compare::attributes(&desired.attributes, &observed.attributes)
-    {
+    let present = defaults::with_defaults(observed.lb_type, &observed.attributes);
+    if let Some((attributes, changes)) = compare::attributes(&desired.attributes, &present) {
         ctx.draft
             .step(Action::Update, key, &observed.name)
             .reason("its attributes differ")

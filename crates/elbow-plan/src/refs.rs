@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use elbow_model::aws_call::TagTarget;
 use elbow_model::rule::Action;
+use elbow_model::stack::IngressSource;
 use elbow_model::{AwsCall, MutualAuthentication, Ref, ResourceKey};
 
 use crate::plan::Wait;
@@ -109,9 +110,16 @@ fn fill_trust_store(asked: Option<&mut MutualAuthentication>, lookup: &mut Looku
 
 fn visit(call: &mut AwsCall, lookup: &mut Lookup<'_>) {
     match call {
+        AwsCall::AuthorizeSecurityGroupIngress { group, rules }
+        | AwsCall::RevokeSecurityGroupIngress { group, rules } => {
+            fill(group, lookup);
+            for rule in rules {
+                if let IngressSource::SecurityGroup(source) = &mut rule.source {
+                    fill(source, lookup);
+                }
+            }
+        }
         AwsCall::DeleteSecurityGroup { group }
-        | AwsCall::AuthorizeSecurityGroupIngress { group, .. }
-        | AwsCall::RevokeSecurityGroupIngress { group, .. }
         | AwsCall::CreateSecurityGroupTags { group, .. }
         | AwsCall::DeleteSecurityGroupTags { group, .. } => fill(group, lookup),
         AwsCall::CreateLoadBalancer {

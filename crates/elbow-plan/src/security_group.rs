@@ -288,7 +288,8 @@ fn opened(ctx: &Context<'_>, rules: &[IngressRule]) -> Option<Hazard> {
     })
 }
 
-fn ports(rule: &IngressRule) -> String {
+/// Protocol and ports: `tcp 80-443`.
+pub(crate) fn ports(rule: &IngressRule) -> String {
     match (rule.from_port, rule.to_port) {
         (Some(from), Some(to)) if from == to => format!("{} {from}", rule.protocol),
         (Some(from), Some(to)) => format!("{} {from}-{to}", rule.protocol),
@@ -296,11 +297,12 @@ fn ports(rule: &IngressRule) -> String {
     }
 }
 
-fn describe(rule: &IngressRule) -> String {
+/// A rule for people: `tcp 443 from 10.0.0.0/8`.
+pub(crate) fn describe(rule: &IngressRule) -> String {
     let source = match &rule.source {
         IngressSource::Ipv4(cidr) | IngressSource::Ipv6(cidr) => cidr.clone(),
         IngressSource::PrefixList(id) => id.to_string(),
-        IngressSource::SecurityGroup(id) => id.to_string(),
+        IngressSource::SecurityGroup(group) => group.to_string(),
     };
     format!("{} from {source}", ports(rule))
 }

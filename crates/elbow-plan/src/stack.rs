@@ -264,35 +264,36 @@ pub fn plan<'a>(
         .iter()
         .filter(|(id, _)| id.kind != StackKind::Cluster)
         .map(|(_, stack)| plan_one(stack));
-    policy.apply(merge(shared, others))
+    policy.apply(merge(shared, Plan::default(), others))
 }
 
 /// Puts the plan of what all share and the plans of the others together: what is shared is created
 /// first and deleted last, and steps that need it depend on its creation.
-pub fn merge(shared: Plan, others: impl IntoIterator<Item = Plan>) -> Plan {
+///
+/// `node_rules` lets load balancers reach nodes and pods: what it lets in comes before the other Stacks,
+/// but where one of these provides the group that is let in; what it shuts out comes after them.
+pub fn merge(shared: Plan, node_rules: Plan, others: impl IntoIterator<Item = Plan>) -> Plan {
     let (first, last) = split_shared(shared);
+    let (opened, closed) = crate::node_rules::split(node_rules);
+    let of_others = |key: &ResourceKey| key.stack != StackId::CLUSTER;
+    let is_early = !opened.steps.iter().any(|step| match &step.kind {
+        crate::plan::StepKind::Call(call) => crate::refs::needs(call).iter().any(of_others),
+        crate::plan::StepKind::Wait(_) => false,
+    });
     let mut plan = first;
-    let providers: BTreeMap<ResourceKey, StepId> = plan
-        .steps
-        .iter()
-        .filter_map(|step| Some((step.provides.clone()?, step.id)))
-        .collect();
+    let (early, late) = if is_early {
+        (opened, Plan::default())
+    } else {
+        (Plan::default(), opened)
+    };
+    append_related(&mut plan, early);
     for other in others {
-        let from = plan.steps.len();
-        plan.append(other);
-        for step in &mut plan.steps[from..] {
-            let crate::plan::StepKind::Call(call) = &step.kind else {
-                continue;
-            };
-            for key in crate::refs::needs(call) {
-                if let Some(provider) = providers.get(&key)
-                    && !step.after.contains(provider)
-                {
-                    step.after.insert(0, *provider);
-                }
-            }
-        }
+        append_related(&mut plan, other);
     }
+    append_related(&mut plan, late);
+    let revoked = plan.steps.len();
+    plan.append(closed);
+    let revoked: Vec<StepId> = plan.steps[revoked..].iter().map(|step| step.id).collect();
     // Nothing that still holds what is shared may be left when it goes.
     let groups = steps_that(&plan, |call| {
         matches!(
@@ -312,15 +313,37 @@ pub fn merge(shared: Plan, others: impl IntoIterator<Item = Plan>) -> Plan {
     let from = plan.steps.len();
     plan.append(last);
     for step in &mut plan.steps[from..] {
-        let holders = match step.resource.kind {
-            ResourceKind::Certificate | ResourceKind::TrustStore => &listeners,
-            _ => &groups,
-        };
         let mut after: BTreeSet<StepId> = step.after.iter().copied().collect();
-        after.extend(holders);
+        match step.resource.kind {
+            ResourceKind::Certificate | ResourceKind::TrustStore => after.extend(&listeners),
+            _ => after.extend(groups.iter().chain(&revoked)),
+        }
         step.after = after.into_iter().collect();
     }
     plan
+}
+
+/// Appends a plan, whose steps depend on those that provide what they refer to.
+fn append_related(plan: &mut Plan, other: Plan) {
+    let providers: BTreeMap<ResourceKey, StepId> = plan
+        .steps
+        .iter()
+        .filter_map(|step| Some((step.provides.clone()?, step.id)))
+        .collect();
+    let from = plan.steps.len();
+    plan.append(other);
+    for step in &mut plan.steps[from..] {
+        let crate::plan::StepKind::Call(call) = &step.kind else {
+            continue;
+        };
+        for key in crate::refs::needs(call) {
+            if let Some(provider) = providers.get(&key)
+                && !step.after.contains(provider)
+            {
+                step.after.insert(0, *provider);
+            }
+        }
+    }
 }
 
 fn steps_that(plan: &Plan, is_meant: impl Fn(&AwsCall) -> bool) -> Vec<StepId> {

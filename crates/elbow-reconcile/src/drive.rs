@@ -42,11 +42,10 @@ impl PlanReport {
     /// do.
     pub fn plan(&self) -> Plan {
         let shared = self.plans.get(&Unit::Cluster).cloned().unwrap_or_default();
-        let others = self
-            .plans
-            .iter()
-            .filter(|(unit, _)| **unit != Unit::Cluster);
-        elbow_plan::merge(shared, others.map(|(_, plan)| plan.clone()))
+        let network = self.plans.get(&Unit::Network).cloned().unwrap_or_default();
+        let others = self.plans.iter();
+        let others = others.filter(|(unit, _)| unit.gateway().is_some());
+        elbow_plan::merge(shared, network, others.map(|(_, plan)| plan.clone()))
     }
 
     /// All findings, each once.

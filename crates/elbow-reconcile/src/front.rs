@@ -19,13 +19,14 @@ use elbow_model::{
     StackKind, Tags, TargetGroupArn,
 };
 use elbow_plan::{ClusterView, Input, Plan, Policy, SharedInUse};
+use elbow_translate::network::BindingNetwork;
 use elbow_translate::status::{
     self, GatewayStatus, ListenerSetStatus, LoadBalancerReport, RouteParentStatus,
 };
 use elbow_translate::{Settings, SharedUse};
 
 use crate::execute::Failure;
-use crate::machine::RoundResult;
+use crate::machine::{NetworkNotice, RoundResult};
 
 pub use bindings::BindingReport;
 pub(crate) use bindings::translate_binding;
@@ -63,14 +64,17 @@ pub struct Report {
     pub backend_security_group: Option<SecurityGroupId>,
     /// Stacks of the Gateway of which nothing is wanted and nothing is there.
     pub gone: BTreeSet<StackId>,
+    /// What is to be said of the way from its load balancers to their targets.
+    pub network: NetworkNotice,
     /// How its last round ended; `None` before that.
     pub result: Option<RoundResult>,
 }
 
 impl Report {
     /// Findings about what users wrote.
-    pub fn diagnostics(&self) -> &[Diagnostic] {
-        &self.translation.diagnostics
+    pub fn diagnostics(&self) -> impl Iterator<Item = &Diagnostic> {
+        let found = self.translation.diagnostics.iter();
+        found.chain(&self.network.findings)
     }
 
     /// Whether the Gateway is gone, or somebody else's.
@@ -93,12 +97,16 @@ impl Report {
     /// What did not succeed in its last round, and is not mended by trying again: somebody has to do
     /// something about it.
     pub fn failures(&self) -> Vec<&Failure> {
-        lasting_failures(self.result.as_ref())
+        let of_network = self.network.failures.iter();
+        let of_network = of_network.filter(|f| is_lasting(f.error.class));
+        let own = lasting_failures(self.result.as_ref()).into_iter();
+        own.chain(of_network).collect()
     }
 
     /// The same in words, for the Gateway's condition.
     pub fn failure(&self) -> Option<String> {
-        failure_text(self.result.as_ref())
+        let of_round = failure_text(self.result.as_ref());
+        of_round.or_else(|| failure_text(self.network.as_result().as_ref()))
     }
 
     /// The load balancer that the Gateway asks for, if it is there. While another one is being
@@ -286,10 +294,25 @@ pub(crate) fn translate(
                 observed: None,
                 backend_security_group: None,
                 gone: BTreeSet::new(),
+                network: NetworkNotice::default(),
                 result: None,
             },
         })),
     }
+}
+
+/// What a translation wants of the network: `None` where it cannot be said.
+pub(crate) fn networks(done: &Translated, gateway: &NamespacedName) -> Option<Vec<BindingNetwork>> {
+    if done.stack.is_none() {
+        let is_gone = done.unwanted.len() == elbow_translate::stack_ids(gateway).len();
+        return is_gone.then(Vec::new);
+    }
+    let bindings = done.report.translation.bindings.iter();
+    Some(
+        bindings
+            .filter_map(|binding| binding.network(gateway))
+            .collect(),
+    )
 }
 
 /// What all Gateways share, given what each asks for.

@@ -16,6 +16,7 @@
 pub mod backoff;
 pub mod budget;
 pub mod drive;
+mod endpoints;
 pub mod execute;
 pub mod facts;
 mod front;
@@ -31,7 +32,9 @@ pub mod time;
 pub use drive::{Convergence, PlanReport, converge, plan_once};
 pub use execute::{Failure, Outcome, StepState};
 pub use front::{BindingReport, Report};
-pub use machine::{Effect, GateHealth, GateVerdict, Input, Reconciler, RoundResult, Unit};
+pub use machine::{
+    Effect, GateHealth, GateVerdict, Input, NetworkNotice, Reconciler, RoundResult, Unit,
+};
 pub use outbox::{CallId, Priority};
 pub use record::Record;
 pub use settings::{GatePolls, Protection, Settings};

@@ -14,15 +14,16 @@
 //!              │ changed reads      └ of what is shared ───┘ failures: wait, observe, again
 //! ```
 //!
-//! A unit is a Gateway, a TargetGroupBinding that a user wrote, or what all Gateways share. Start at
-//! [`Reconciler::step`]; a round is in [`rounds`], that of a binding in [`bindings`], what becomes of
-//! answers in [`answers`].
+//! A unit is a Gateway, a TargetGroupBinding that a user wrote, what all Gateways share, or the rules that let
+//! load balancers reach nodes and pods. Start at [`Reconciler::step`]; a round is in [`rounds`], that of a
+//! binding in [`bindings`], that of the rules in [`network`], what becomes of answers in [`answers`].
 
 mod answers;
 mod bindings;
 mod facts_book;
 mod gates;
 mod lane;
+mod network;
 mod own_targets;
 mod records;
 mod rounds;
@@ -40,6 +41,7 @@ use serde::{Deserialize, Serialize};
 
 use gates::Gates;
 pub use gates::{GateHealth, GateVerdict};
+pub use network::NetworkNotice;
 pub use unit::Unit;
 use unit::{Knowledge, Phase};
 use units::{Trait, Units};
@@ -52,6 +54,7 @@ use crate::record::Record;
 use crate::settings::Settings;
 use crate::time::Timestamp;
 use facts_book::FactsBook;
+use network::Network;
 use own_targets::OwnTargetsBook;
 use shared::Shared;
 
@@ -270,6 +273,7 @@ pub struct Reconciler {
     facts: FactsBook,
     shared: Shared,
     gates: Gates,
+    network: Network,
     own_targets: OwnTargetsBook,
     units: Units,
     /// Units by what their last translation read.
@@ -300,6 +304,7 @@ impl Reconciler {
             facts: FactsBook::default(),
             shared: Shared::default(),
             gates: Gates::default(),
+            network: Network::default(),
             own_targets: OwnTargetsBook::default(),
             units: Units::default(),
             readers: BTreeMap::new(),
@@ -366,11 +371,11 @@ impl Reconciler {
     }
 
     /// Findings of the last translation of each Gateway and TargetGroupBinding.
-    pub fn diagnostics(&self) -> impl Iterator<Item = (&Unit, &[Diagnostic])> {
+    pub fn diagnostics(&self) -> impl Iterator<Item = (&Unit, Vec<&Diagnostic>)> {
         self.units.iter().filter_map(|(unit, work)| {
-            let of_gateway = work.reported.as_ref().map(Report::diagnostics);
+            let of_gateway = work.reported.as_ref().map(|r| r.diagnostics().collect());
             let of_binding = work.reported_binding.as_ref();
-            let found = of_gateway.or_else(|| of_binding.map(BindingReport::diagnostics));
+            let found = of_gateway.or_else(|| of_binding.map(|r| r.diagnostics().iter().collect()));
             Some((unit, found?))
         })
     }
@@ -449,6 +454,7 @@ impl Reconciler {
             };
             self.enqueue(&unit, priority, now);
         }
+        self.want_network(Priority::Initial, now);
     }
 
     fn is_deleted(unit: &Unit, snapshot: &Snapshot) -> bool {

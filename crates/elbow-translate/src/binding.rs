@@ -17,7 +17,7 @@
 
 use std::collections::BTreeSet;
 
-use elbow_api::crds::{self, BindingProtocol, TargetGroupBinding};
+use elbow_api::crds::{self, BindingProtocol, NetworkingPeer, TargetGroupBinding};
 use elbow_api::names::TARGET_GROUP_BINDING_FINALIZER;
 use elbow_api::{Diagnostic, Kind, NamespacedName, ObjectRef, Read, Snapshot};
 use elbow_model::aws_call::TargetGroupDescription;
@@ -25,14 +25,16 @@ use elbow_model::stack::{
     HealthCheck, Protocol, Sharing, Target, TargetFamily, TargetGroup, TargetType,
 };
 use elbow_model::{
-    Attributes, FactQuery, Facts, Port, ResourceId, Stack, StackId, StackKind, Tags, VpcId,
+    Attributes, FactQuery, Facts, Port, ResourceId, SecurityGroupId, Stack, StackId, StackKind,
+    Tags, VpcId,
 };
 use k8s_openapi::api::core::v1::{Service, ServicePort};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::gateway::cause;
 use crate::gateway::context::Context;
 use crate::gateway::targets::{self, Source};
+use crate::gateway::{NetworkingRule, Peer, cause, endpoints};
+use crate::network::BindingNetwork;
 use crate::settings::Settings;
 
 /// Longest name of a target group (CreateTargetGroup in the ELBv2 API reference).
@@ -62,6 +64,8 @@ pub struct BindingTranslation {
     pub is_leaving: bool,
     /// What it comes to.
     pub verdict: BindingVerdict,
+    /// What it wants of the network; `None` where the user manages that.
+    pub network: Option<BindingNetwork>,
     /// Findings, sorted, without duplicates.
     pub diagnostics: Vec<Diagnostic>,
     /// What was read: a change of any of it calls for translating again.
@@ -104,6 +108,7 @@ pub fn translate_binding(
     let found = ctx.reader.target_group_binding(name);
     let found = found.filter(|binding| binding.gateway().is_none());
     let (mut is_protected, mut is_leaving) = (false, false);
+    let mut network = None;
     let verdict = found.map_or(BindingVerdict::Absent, |binding| {
         let mut finalizers = binding.metadata.finalizers.iter().flatten();
         is_protected = finalizers.any(|f| f == TARGET_GROUP_BINDING_FINALIZER);
@@ -117,7 +122,10 @@ pub fn translate_binding(
             translator.leave(is_protected)
         } else {
             match translator.targets() {
-                Ok(stack) => BindingVerdict::Targets(stack),
+                Ok(stack) => {
+                    network = translator.network(&stack);
+                    BindingVerdict::Targets(stack)
+                }
                 Err(refusal) => {
                     ctx.report(refusal.on(translator.object()));
                     BindingVerdict::Refused
@@ -135,6 +143,7 @@ pub fn translate_binding(
         is_protected,
         is_leaving,
         verdict,
+        network,
         diagnostics,
         reads,
     }))
@@ -176,6 +185,41 @@ impl<'a> Translator<'_, 'a> {
             group.targets.clone_from(&targets);
         }
         Ok(stack)
+    }
+
+    /// Who is to reach the targets.
+    fn network(&self, stack: &Stack) -> Option<BindingNetwork> {
+        let networking = self.binding.spec.networking.as_ref()?;
+        let group = stack.target_groups.values().next()?;
+        let peer = |peer: &NetworkingPeer| match (&peer.security_group, &peer.ip_block) {
+            (Some(group), _) => {
+                let id = SecurityGroupId::new(group.group_id.clone());
+                Some(Peer::SecurityGroup(id.into()))
+            }
+            (None, Some(block)) => Some(Peer::Cidr(block.cidr.clone())),
+            (None, None) => None,
+        };
+        let rules = networking.ingress.iter().flatten();
+        let rules = rules.map(|rule| NetworkingRule {
+            from: rule.from.iter().filter_map(peer).collect(),
+            ports: rule.ports.clone(),
+        });
+        let service = self.service_name();
+        let targets = &group.targets;
+        let target_port = self
+            .backend()
+            .ok()
+            .and_then(|(_, port)| port.target_port.clone());
+        Some(BindingNetwork {
+            binding: self.name.clone(),
+            cause: cause(&self.object()),
+            rules: rules.collect(),
+            endpoints: endpoints::of(self.ctx, &service, group.target_type, targets),
+            port_name: match target_port {
+                Some(IntOrString::String(name)) => Some(name),
+                _ => None,
+            },
+        })
     }
 
     /// What one that is being deleted asks for. Where the spec is refused, nothing was ever done for it, and

@@ -22,6 +22,7 @@ mod clients;
 mod conditions;
 mod config;
 pub(crate) mod context;
+pub(crate) mod endpoints;
 mod failures;
 mod grants;
 mod health_check;

@@ -15,6 +15,7 @@ mod binding;
 mod cluster;
 mod gates;
 mod gateway;
+pub mod network;
 mod selector;
 mod settings;
 pub mod status;

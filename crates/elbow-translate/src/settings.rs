@@ -32,6 +32,9 @@ pub struct Settings {
     pub backend_security_group: BackendSecurityGroup,
     /// How narrow the rules are that let load balancers reach their targets.
     pub node_rules: NodeRules,
+    /// Tags that, besides the cluster's, tell which of several security groups of a network interface is
+    /// changed to let load balancers in.
+    pub node_group_tags: Tags,
     /// Authorities whose certificates discovery may choose; empty for any.
     pub allowed_certificate_authority_arns: BTreeSet<String>,
     /// Rules that one application load balancer may have, default actions not counted. 100 is the
@@ -62,6 +65,7 @@ impl Settings {
             external_managed_tags: BTreeSet::new(),
             backend_security_group: BackendSecurityGroup::Managed,
             node_rules: NodeRules::Restricted,
+            node_group_tags: Tags::new(),
             allowed_certificate_authority_arns: BTreeSet::new(),
             rules_per_load_balancer_max: 100,
             listener_isolation: ListenerIsolation::None,

@@ -52,6 +52,12 @@ pub fn wanted(
             Object::TargetGroupBinding(binding) if binding.gateway().is_none() => {
                 add_target_group(&mut wanted, &binding, snapshot);
             }
+            Object::EndpointSlice(slice) => {
+                let addresses = slice.endpoints.iter().flatten().flat_map(|e| &e.addresses);
+                wanted
+                    .pods
+                    .extend(addresses.filter_map(|text| text.parse::<Ipv4Addr>().ok()));
+            }
             _ => {}
         }
     }

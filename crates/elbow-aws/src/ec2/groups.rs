@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{
-    IpPermission, IpRange, Ipv6Range, PrefixListId as PrefixList, ResourceType, Tag,
+    Filter, IpPermission, IpRange, Ipv6Range, PrefixListId as PrefixList, ResourceType, Tag,
     TagSpecification, UserIdGroupPair,
 };
 use elbow_model::observed::ObservedSecurityGroup;
 use elbow_model::stack::{IngressRule, IngressSource};
 use elbow_model::{AwsAnswer, AwsError, PrefixListId, Ref, SecurityGroupId, Tags, VpcId};
 
-use super::{filter, from_tags, tag_filters, to_tags};
+use super::{filter, from_tags, one_of, tag_filters, to_tags};
 use crate::convert::{Answer, each, known, page};
 
 pub(crate) async fn create(
@@ -53,7 +53,7 @@ pub(crate) async fn authorize(
 ) -> Answer {
     ec2.authorize_security_group_ingress()
         .group_id(known(group)?)
-        .set_ip_permissions(Some(rules.iter().map(permission).collect()))
+        .set_ip_permissions(Some(permissions(rules)?))
         .send()
         .await?;
     Ok(AwsAnswer::Done)
@@ -66,7 +66,7 @@ pub(crate) async fn revoke(
 ) -> Answer {
     ec2.revoke_security_group_ingress()
         .group_id(known(group)?)
-        .set_ip_permissions(Some(rules.iter().map(permission).collect()))
+        .set_ip_permissions(Some(permissions(rules)?))
         .send()
         .await?;
     Ok(AwsAnswer::Done)
@@ -104,6 +104,32 @@ pub(crate) async fn describe(
 ) -> Answer {
     let mut filters = vec![filter("vpc-id", vpc_id.as_str())];
     filters.extend(tag_filters(tags));
+    list(ec2, filters, marker).await
+}
+
+pub(crate) async fn describe_of_nodes(
+    ec2: &Client,
+    vpc_id: &VpcId,
+    cluster_name: &str,
+    marker: Option<&str>,
+) -> Answer {
+    let tag = format!("tag:kubernetes.io/cluster/{cluster_name}");
+    let filters = vec![
+        filter("vpc-id", vpc_id.as_str()),
+        one_of(tag, ["owned", "shared"]),
+    ];
+    list(ec2, filters, marker).await
+}
+
+pub(crate) async fn describe_by_id(
+    ec2: &Client,
+    groups: &BTreeSet<SecurityGroupId>,
+    marker: Option<&str>,
+) -> Answer {
+    list(ec2, vec![one_of("group-id", groups)], marker).await
+}
+
+async fn list(ec2: &Client, filters: Vec<Filter>, marker: Option<&str>) -> Answer {
     let output = ec2
         .describe_security_groups()
         .set_filters(Some(filters))
@@ -131,51 +157,62 @@ fn group(group: aws_sdk_ec2::types::SecurityGroup) -> Option<ObservedSecurityGro
     })
 }
 
-fn permission(rule: &IngressRule) -> IpPermission {
+fn permissions(rules: &[IngressRule]) -> Result<Vec<IpPermission>, AwsError> {
+    rules.iter().map(permission).collect()
+}
+
+fn permission(rule: &IngressRule) -> Result<IpPermission, AwsError> {
     let permission = IpPermission::builder()
         .ip_protocol(&rule.protocol)
         .set_from_port(rule.from_port)
         .set_to_port(rule.to_port);
+    let description = rule.description.clone();
     let permission = match &rule.source {
-        IngressSource::Ipv4(cidr) => permission.ip_ranges(IpRange::builder().cidr_ip(cidr).build()),
+        IngressSource::Ipv4(cidr) => {
+            let range = IpRange::builder().cidr_ip(cidr);
+            permission.ip_ranges(range.set_description(description).build())
+        }
         IngressSource::Ipv6(cidr) => {
-            permission.ipv6_ranges(Ipv6Range::builder().cidr_ipv6(cidr).build())
+            let range = Ipv6Range::builder().cidr_ipv6(cidr);
+            permission.ipv6_ranges(range.set_description(description).build())
         }
         IngressSource::PrefixList(id) => {
             let list = PrefixList::builder().prefix_list_id(id.as_str());
-            permission.prefix_list_ids(list.build())
+            permission.prefix_list_ids(list.set_description(description).build())
         }
         IngressSource::SecurityGroup(id) => {
-            let pair = UserIdGroupPair::builder().group_id(id.as_str());
-            permission.user_id_group_pairs(pair.build())
+            let pair = UserIdGroupPair::builder().group_id(known(id)?);
+            permission.user_id_group_pairs(pair.set_description(description).build())
         }
     };
-    permission.build()
+    Ok(permission.build())
 }
 
 fn ingress_rules(permission: IpPermission) -> Vec<IngressRule> {
     let ipv4 = each(permission.ip_ranges, |range| {
-        range.cidr_ip.map(IngressSource::Ipv4)
+        Some((IngressSource::Ipv4(range.cidr_ip?), range.description))
     });
     let ipv6 = each(permission.ipv6_ranges, |range| {
-        range.cidr_ipv6.map(IngressSource::Ipv6)
+        Some((IngressSource::Ipv6(range.cidr_ipv6?), range.description))
     });
     let lists = each(permission.prefix_list_ids, |list| {
-        let id = list.prefix_list_id.map(PrefixListId::new);
-        id.map(IngressSource::PrefixList)
+        let id = PrefixListId::new(list.prefix_list_id?);
+        Some((IngressSource::PrefixList(id), list.description))
     });
     let groups = each(permission.user_id_group_pairs, |pair| {
-        let id = pair.group_id.map(SecurityGroupId::new);
-        id.map(IngressSource::SecurityGroup)
+        let id = SecurityGroupId::new(pair.group_id?);
+        Some((IngressSource::SecurityGroup(id.into()), pair.description))
     });
     let protocol = permission.ip_protocol.unwrap_or_default();
     let sources = ipv4.into_iter().chain(ipv6).chain(lists).chain(groups);
     sources
-        .map(|source| IngressRule {
+        .map(|(source, description)| IngressRule {
             protocol: protocol.clone(),
             from_port: permission.from_port,
             to_port: permission.to_port,
             source,
+            // LBC writes an empty one where it means none.
+            description: description.filter(|text| !text.is_empty()),
         })
         .collect()
 }

@@ -17,7 +17,7 @@ use elbow_model::stack::{
     TargetFamily, TargetType,
 };
 use elbow_model::{
-    AwsAnswer, AwsCall, CertificateMaterial, ErrorClass, ListenerArn, LoadBalancerArn,
+    AwsAnswer, AwsCall, CertificateMaterial, ErrorClass, InstanceId, ListenerArn, LoadBalancerArn,
     MutualAuthentication, Ref, RuleArn, SecurityGroupId, SubnetId, Tags, TargetGroupArn, VpcId,
 };
 
@@ -73,6 +73,39 @@ impl Story {
                 assert_eq!(error.class, class, "{call:?}: {error}");
             }
             Ok(answer) => panic!("{call:?}: {answer:?}"),
+        }
+    }
+
+    /// An instance by its id and by its addresses, with its group.
+    async fn endpoints(&mut self, group: &SecurityGroupId) {
+        let instances = AwsCall::DescribeInstances {
+            instances: [INSTANCE, "i-0123456789abcdef0"]
+                .map(InstanceId::new)
+                .into(),
+            marker: None,
+        };
+        let AwsAnswer::Instances(found) = self.ask(instances).await else {
+            panic!("no instances");
+        };
+        let [instance] = found.items.as_slice() else {
+            panic!("{found:?}");
+        };
+        let interface = instance.interfaces[0].clone();
+        assert_eq!(interface.security_groups, [group.clone()].into());
+        let mut addresses = interface.addresses.clone();
+        addresses.insert("203.0.113.1".parse().unwrap());
+        for addresses in [addresses, ["2001:db8::1".parse().unwrap()].into()] {
+            let is_ipv4 = addresses.len() > 1;
+            let interfaces = AwsCall::DescribeNetworkInterfaces {
+                vpc_id: VpcId::new(VPC),
+                addresses,
+                marker: None,
+            };
+            let AwsAnswer::NetworkInterfaces(found) = self.ask(interfaces).await else {
+                panic!("no interfaces");
+            };
+            let expected = is_ipv4.then(|| interface.clone());
+            assert_eq!(found.items, expected.into_iter().collect::<Vec<_>>());
         }
     }
 
@@ -220,6 +253,27 @@ async fn keep_security_groups(story: &mut Story) -> [SecurityGroupId; 2] {
     };
     assert_eq!(page.items.len(), 1);
     assert_eq!(page.items[0].ingress.len(), 2);
+    let described = page.items[0].ingress.iter().filter(|r| r.is_node_rule());
+    assert_eq!(described.count(), 1, "a description comes back");
+    let by_id = AwsCall::DescribeSecurityGroupsById {
+        groups: [
+            page.items[0].id.clone(),
+            SecurityGroupId::new("sg-00000000000000000"),
+        ]
+        .into(),
+        marker: None,
+    };
+    assert_eq!(story.ask(by_id).await, AwsAnswer::SecurityGroups(page));
+    let of_nodes = AwsCall::DescribeNodeSecurityGroups {
+        vpc_id: VpcId::new(VPC),
+        cluster_name: "demo".to_owned(),
+        marker: None,
+    };
+    let AwsAnswer::SecurityGroups(of_nodes) = story.ask(of_nodes).await else {
+        panic!("no groups of nodes");
+    };
+    assert_eq!(of_nodes.items.len(), 1);
+    story.endpoints(&of_nodes.items[0].id).await;
     let third = story.group("third").await;
     let group = third.into();
     story.change(AwsCall::DeleteSecurityGroup { group }).await;

@@ -91,10 +91,30 @@ impl Emulator {
                     private_ip_address: Some(address.to_string()),
                     ..Default::default()
                 });
+            let attachment = wire::InstanceNetworkInterfaceAttachment {
+                attachment_id: Some(interface.id.replacen("eni-", "eni-attach-", 1)),
+                delete_on_termination: Some(true),
+                // Instances have one interface here, which is the primary one.
+                device_index: Some(0),
+                network_card_index: Some(0),
+                status: Some("attached".into()),
+                ..Default::default()
+            };
             wire::InstanceNetworkInterface {
+                attachment: Some(attachment),
                 description: Some(interface.description.clone()),
                 groups: Some(self.group_identifiers(&interface.groups)),
                 interface_type: Some("interface".into()),
+                ipv6_addresses: Some(
+                    interface
+                        .ipv6
+                        .iter()
+                        .map(|address| wire::InstanceIpv6Address {
+                            ipv6_address: Some(address.to_string()),
+                            ..Default::default()
+                        })
+                        .collect(),
+                ),
                 ipv4_prefixes: (!interface.prefixes.is_empty()).then(|| {
                     let prefix = |prefix: &Ipv4Net| wire::InstanceIpv4Prefix {
                         ipv4_prefix: Some(prefix.to_string()),
@@ -387,6 +407,7 @@ impl Filterable for &InterfaceView {
         "description",
         "group-id",
         "interface-type",
+        "ipv6-addresses.ipv6-address",
         "network-interface-id",
         "private-ip-address",
         "requester-id",
@@ -408,6 +429,7 @@ impl Filterable for &InterfaceView {
             "description" => vec![self.description.clone()],
             "group-id" => self.groups.iter().cloned().collect(),
             "interface-type" => vec![self.kind.into()],
+            "ipv6-addresses.ipv6-address" => self.ipv6.iter().map(ToString::to_string).collect(),
             "network-interface-id" => vec![self.id.clone()],
             "private-ip-address" => self
                 .private_ips

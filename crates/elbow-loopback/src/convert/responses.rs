@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use elbow_emulator::Response;
 use elbow_emulator::generated::{acm, ec2, elbv2, tagging};
+
 use elbow_model::aws_call::{
     ListenerCertificate, ListenerDescription, LoadBalancerDescription, Page, RouteTable,
     TargetGroupDescription, TrustStoreDescription,
@@ -25,6 +26,7 @@ use elbow_model::{
     TargetGroupArn, TrustStoreArn, VpcId,
 };
 
+use super::interfaces;
 use super::rules::{actions_from_wire, condition_from_wire, transform_from_wire};
 
 /// The answer to a call.
@@ -397,6 +399,14 @@ fn ec2_answer(response: ec2::Response) -> Option<AwsAnswer> {
             each(output.security_groups, security_group),
             output.next_token,
         ))),
+        R::DescribeInstances(output) => Some(AwsAnswer::Instances(page(
+            interfaces::instances(output.reservations),
+            output.next_token,
+        ))),
+        R::DescribeNetworkInterfaces(output) => Some(AwsAnswer::NetworkInterfaces(page(
+            each(output.network_interfaces, interfaces::interface),
+            output.next_token,
+        ))),
         _ => None,
     }
 }
@@ -470,18 +480,18 @@ fn security_group(group: ec2::SecurityGroup) -> Option<ObservedSecurityGroup> {
 /// A permission with several sources is several rules.
 fn ingress_rules(permission: ec2::IpPermission) -> Vec<IngressRule> {
     let ipv4 = each(permission.ip_ranges, |range| {
-        range.cidr_ip.map(IngressSource::Ipv4)
+        Some((IngressSource::Ipv4(range.cidr_ip?), range.description))
     });
     let ipv6 = each(permission.ipv6_ranges, |range| {
-        range.cidr_ipv6.map(IngressSource::Ipv6)
+        Some((IngressSource::Ipv6(range.cidr_ipv6?), range.description))
     });
     let lists = each(permission.prefix_list_ids, |list| {
-        list.prefix_list_id
-            .map(|id| IngressSource::PrefixList(PrefixListId::new(id)))
+        let id = PrefixListId::new(list.prefix_list_id?);
+        Some((IngressSource::PrefixList(id), list.description))
     });
     let groups = each(permission.user_id_group_pairs, |pair| {
-        pair.group_id
-            .map(|id| IngressSource::SecurityGroup(SecurityGroupId::new(id)))
+        let id = SecurityGroupId::new(pair.group_id?);
+        Some((IngressSource::SecurityGroup(id.into()), pair.description))
     });
     let protocol = permission.ip_protocol.unwrap_or_default();
     let (from_port, to_port) = (permission.from_port, permission.to_port);
@@ -489,11 +499,13 @@ fn ingress_rules(permission: ec2::IpPermission) -> Vec<IngressRule> {
         .chain(ipv6)
         .chain(lists)
         .chain(groups)
-        .map(|source| IngressRule {
+        .map(|(source, description)| IngressRule {
             protocol: protocol.clone(),
             from_port,
             to_port,
             source,
+            // An empty one is none.
+            description: description.filter(|text| !text.is_empty()),
         })
         .collect()
 }

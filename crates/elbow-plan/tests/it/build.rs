@@ -112,6 +112,7 @@ pub(crate) fn cluster() -> Stack {
 
 pub(crate) fn ingress(protocol: &str, port: i32, cidr: &str) -> IngressRule {
     IngressRule {
+        description: None,
         protocol: protocol.to_owned(),
         from_port: Some(port),
         to_port: Some(port),

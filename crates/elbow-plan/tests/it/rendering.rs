@@ -41,7 +41,7 @@ fn text_of_a_change() {
     assert_snapshot!(plain(&example()), @r###"
     default/web
     1 ~ load balancer  k8s-default-web-int
-          attributes.idle_timeout.timeout_seconds  30
+          attributes.idle_timeout.timeout_seconds  60 -> 30
           its attributes differ (Gateway default/web)
     2 - rule           HTTP:80 /b/*
           action  forward to k8s-default-b-0123456789 -> (none)

@@ -106,7 +106,7 @@ impl Reconciler {
 
     /// Gives up all look-ups of an owner: those that wait are taken back, and answers of those that are out
     /// must not be taken for answers to the next ones.
-    fn withdraw(&mut self, owner: &Owner) {
+    pub(super) fn withdraw(&mut self, owner: &Owner) {
         self.outbox.disown(owner);
         self.delayed.retain(|_, (other, ..)| other != owner);
     }
@@ -216,6 +216,10 @@ impl Reconciler {
         let Some((call, result)) = self.settled(sent, result, now) else {
             return;
         };
+        if *unit == Unit::Network {
+            self.network_answered(&call, result, snapshot, now);
+            return;
+        }
         let Some(work) = self.units.get_mut(unit) else {
             return;
         };
@@ -253,7 +257,12 @@ impl Reconciler {
         let is_waiting = execution.is_waiting();
         emit_progress(&mut self.effects, unit, execution);
         if let (Some(stack), Ok(answer)) = (stack, result) {
-            self.remember(&stack, call, answer);
+            if *unit == Unit::Network {
+                self.remember_node_rules(call);
+            } else {
+                self.remember(&stack, call, answer);
+                self.network_follows(unit, call, now);
+            }
         }
         if is_waiting && wanted.is_some_and(|wanted| wanted <= Priority::Fresh) {
             self.supersede(unit, now);

@@ -62,6 +62,11 @@ impl Reconciler {
             work.has_mistakes = is_refused;
             work.stack.clone_from(&stack);
         }
+        let network = match &done.verdict {
+            BindingVerdict::Refused => None,
+            _ => Some(done.network.iter().cloned().collect()),
+        };
+        self.note_reach(unit, network, now);
         self.report_binding(unit, BindingReport::new(done));
         let Some(stack) = stack else {
             self.forget_targets(unit);
@@ -302,7 +307,7 @@ impl Reconciler {
     }
 
     /// A binding that is gone is no unit any more.
-    pub(super) fn forget_binding_if_gone(&mut self, unit: &Unit) {
+    pub(super) fn forget_binding_if_gone(&mut self, unit: &Unit, now: Timestamp) {
         let is_gone = |work: &Work| {
             let report = work.reported_binding.as_ref();
             work.is_settled() && report.is_some_and(BindingReport::is_of_nothing)
@@ -310,6 +315,7 @@ impl Reconciler {
         if self.units.get(unit).is_some_and(is_gone) {
             self.note_reads(unit, BTreeSet::new());
             self.units.remove(unit);
+            self.forget_reach(unit, now);
             for stack in unit.stacks() {
                 self.known.stacks.remove(&stack);
             }

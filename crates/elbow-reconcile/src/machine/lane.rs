@@ -31,6 +31,7 @@ impl Reconciler {
                 steps.any(|step| !matches!(step.action, Action::Register | Action::Deregister))
             }
             Phase::Observing(_)
+            | Phase::Looking { .. }
             | Phase::AwaitingFacts
             | Phase::AwaitingCluster
             | Phase::AwaitingProtection
@@ -52,6 +53,8 @@ impl Reconciler {
         let Translation::Done(done) = front::translate(snapshot, facts, settings, name) else {
             return;
         };
+        let networks = front::networks(&done, name);
+        self.note_reach(unit, networks, now);
         let Some(mut stack) = done.stack else { return };
         let Some(observed) = self.known.stacks.get(&stack.id) else {
             return;

@@ -60,6 +60,10 @@ impl Reconciler {
     // --- observing ---
 
     pub(super) fn observe(&mut self, unit: &Unit, snapshot: &Snapshot, now: Timestamp) {
+        if *unit == Unit::Network {
+            self.observe_network(snapshot, now);
+            return;
+        }
         let stacks = unit.stacks();
         let is_first = self
             .units
@@ -129,6 +133,7 @@ impl Reconciler {
     pub(super) fn translate_and_plan(&mut self, unit: &Unit, snapshot: &Snapshot, now: Timestamp) {
         match unit {
             Unit::Cluster => self.plan_cluster(snapshot, now),
+            Unit::Network => self.begin_network(snapshot, now),
             Unit::Gateway(_) => self.translate_gateway(unit, snapshot, now),
             Unit::Binding(_) => self.bind(unit, snapshot, now),
         }
@@ -158,12 +163,14 @@ impl Reconciler {
                 self.facts.want(queries, priority);
             }
             Translation::Done(done) => {
+                let networks = front::networks(&done, name);
                 self.note_reads(unit, done.reads);
                 if let Some(work) = self.units.get_mut(unit) {
                     work.is_translated = true;
                     work.has_mistakes = done.has_mistakes;
                     work.stack.clone_from(&done.stack);
                 }
+                self.note_reach(unit, networks, now);
                 self.report(unit, done.report);
                 if let Some(stack) = &done.stack
                     && self.settings.protection == Protection::Finalizer
@@ -390,9 +397,13 @@ impl Reconciler {
             }
             let is_reached = outcome.is_complete() && outcome.held == 0 && work.lacking.is_empty();
             work.applied = if is_reached { work.stack.clone() } else { None };
+            let is_brought_about = outcome.is_complete() && outcome.held == 0;
             if is_reached {
                 self.plan_record(unit, now);
                 self.trim_own_targets(unit);
+            }
+            if is_brought_about {
+                self.reach_settled(unit, now);
             }
         }
         let Some(work) = self.units.get_mut(unit) else {
@@ -422,12 +433,17 @@ impl Reconciler {
             Unit::Cluster => {
                 self.cluster_finished(result, retry_at, now);
             }
+            Unit::Network => self.network_finished(result, now),
             Unit::Gateway(_) => {
                 self.watch_provisioning(unit, now);
-                self.forget_if_gone(unit);
+                self.forget_if_gone(unit, now);
+                self.go_on_with_network(now);
                 self.review_cluster(now);
             }
-            Unit::Binding(_) => self.forget_binding_if_gone(unit),
+            Unit::Binding(_) => {
+                self.forget_binding_if_gone(unit, now);
+                self.go_on_with_network(now);
+            }
         }
     }
 
@@ -460,7 +476,7 @@ impl Reconciler {
     }
 
     /// A Gateway that is deleted and has nothing left is no unit any more.
-    fn forget_if_gone(&mut self, unit: &Unit) {
+    fn forget_if_gone(&mut self, unit: &Unit, now: Timestamp) {
         let wants_nothing = |work: &Work| {
             work.is_settled()
                 && work.knowledge == Knowledge::Trusted
@@ -472,6 +488,7 @@ impl Reconciler {
         if !self.has_anything(unit) && self.units.get(unit).is_some_and(wants_nothing) {
             self.note_reads(unit, BTreeSet::new());
             self.units.remove(unit);
+            self.forget_reach(unit, now);
             for stack in unit.stacks() {
                 self.facts.facts_mut().load_balancers.remove(&stack);
             }
@@ -511,6 +528,7 @@ impl Reconciler {
     pub(super) fn report(&mut self, unit: &Unit, report: front::Report) {
         let Unit::Gateway(gateway) = unit else { return };
         let mut report = report.with_known(&self.known);
+        report.network = self.notice_of(gateway);
         let Some(work) = self.units.get_mut(unit) else {
             return;
         };

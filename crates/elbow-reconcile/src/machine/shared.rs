@@ -287,6 +287,10 @@ impl Reconciler {
         if balancers.any(|lb| lb.security_groups.contains(group)) {
             return UseOfGroup::Unknown;
         }
+        // Nodes that let it in hold it.
+        if self.names_group(group) {
+            return UseOfGroup::Unknown;
+        }
         UseOfGroup::Unused
     }
 
@@ -311,6 +315,15 @@ impl Reconciler {
             group || self.is_shared_due()
         };
         if is_due {
+            self.enqueue(&Unit::Cluster, Priority::Fresh, now);
+        }
+    }
+
+    /// Lets the shared group go, now that rules of nodes may have let go of it.
+    pub(super) fn release_group(&mut self, now: Timestamp) {
+        let is_free = self.use_of_group() == UseOfGroup::Unused && self.backend_group().is_some();
+        let is_settled = self.units.get(&Unit::Cluster).is_some_and(Work::is_settled);
+        if is_free && is_settled && self.settings.policy.mode != Mode::DryRun {
             self.enqueue(&Unit::Cluster, Priority::Fresh, now);
         }
     }

@@ -137,6 +137,7 @@ pub(super) fn alarm(settings: &Settings, unit: &Unit, work: &Work) -> Option<Tim
             timers.into_iter().flatten().min()
         }
         Phase::Observing(_)
+        | Phase::Looking { .. }
         | Phase::AwaitingFacts
         | Phase::AwaitingCluster
         | Phase::AwaitingProtection

@@ -21,6 +21,8 @@ use crate::time::Timestamp;
 pub enum Unit {
     /// What all Gateways share: the backend security group, imported certificates, trust stores.
     Cluster,
+    /// Rules in the security groups of nodes and pods.
+    Network,
     /// A Gateway, with all the Stacks that it has or had: two while it changes its controller.
     Gateway(NamespacedName),
     /// A TargetGroupBinding that no Gateway of ours has asked for.
@@ -47,7 +49,7 @@ impl Unit {
     pub fn gateway(&self) -> Option<&NamespacedName> {
         match self {
             Self::Gateway(name) => Some(name),
-            Self::Cluster | Self::Binding(_) => None,
+            Self::Cluster | Self::Network | Self::Binding(_) => None,
         }
     }
 
@@ -55,7 +57,7 @@ impl Unit {
     pub fn binding(&self) -> Option<&NamespacedName> {
         match self {
             Self::Binding(name) => Some(name),
-            Self::Cluster | Self::Gateway(_) => None,
+            Self::Cluster | Self::Network | Self::Gateway(_) => None,
         }
     }
 
@@ -63,6 +65,8 @@ impl Unit {
     pub fn stacks(&self) -> BTreeSet<StackId> {
         match self {
             Self::Cluster => BTreeSet::from([StackId::CLUSTER]),
+            // The groups are not ours.
+            Self::Network => BTreeSet::new(),
             Self::Gateway(name) => [StackKind::AlbGateway, StackKind::NlbGateway]
                 .map(|kind| StackId::new(kind, name.namespace.clone(), name.name.clone()))
                 .into(),
@@ -79,6 +83,7 @@ impl fmt::Display for Unit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cluster => f.write_str("cluster"),
+            Self::Network => f.write_str("network"),
             Self::Gateway(name) => name.fmt(f),
             Self::Binding(name) => write!(f, "TargetGroupBinding {name}"),
         }
@@ -145,6 +150,13 @@ pub(super) enum Phase {
     Idle,
     /// What is there is being looked at.
     Observing(Box<Observation>),
+    /// Endpoints and their security groups are being looked at; of the network alone.
+    Looking {
+        /// Calls that are out, pages aside.
+        outstanding: usize,
+        /// Whether it began with nothing that was known before.
+        is_of_everything: bool,
+    },
     /// Facts are being looked up, for this unit and others.
     AwaitingFacts,
     /// What it shares with others is being made.

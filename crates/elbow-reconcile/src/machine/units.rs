@@ -47,10 +47,14 @@ pub(super) enum Trait {
     LacksShared,
     /// It is a Gateway that was not translated yet.
     Undecided,
+    /// It is a Gateway or a TargetGroupBinding that was not translated yet.
+    Unheard,
+    /// The same, and nothing has kept it from it so far.
+    OnItsWay,
 }
 
 impl Trait {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::Unsettled,
         Self::AtWork,
         Self::AwaitsFacts,
@@ -60,6 +64,8 @@ impl Trait {
         Self::UsesShared,
         Self::LacksShared,
         Self::Undecided,
+        Self::Unheard,
+        Self::OnItsWay,
     ];
 
     fn is_of(self, unit: &Unit, work: &Work) -> bool {
@@ -79,6 +85,8 @@ impl Trait {
             }
             Self::LacksShared => !work.lacking.is_empty(),
             Self::Undecided => unit.gateway().is_some() && !work.is_translated,
+            Self::Unheard => !matches!(unit, Unit::Cluster | Unit::Network) && !work.is_translated,
+            Self::OnItsWay => Self::Unheard.is_of(unit, work) && work.failures == 0,
         }
     }
 }

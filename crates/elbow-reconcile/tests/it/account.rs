@@ -1,6 +1,7 @@
 //! A folder of one text, an emulated account, and a machine between the two.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use elbow_api::{NamespacedName, ObjectRef, Snapshot};
 use elbow_cluster::Input as Source;
@@ -71,10 +72,11 @@ impl Account {
             }],
             nodes: vec![WantedNode {
                 name: "node-1".to_owned(),
-                instance_id: None,
+                instance_id: Some("i-0123456789abcdef0".to_owned()),
                 zone: None,
                 address: None,
             }],
+            pods: (10..=20).map(|n| Ipv4Addr::new(192, 168, 96, n)).collect(),
             ..Wanted::default()
         };
         let world = world::build(&mut emulator, &wanted).unwrap();

@@ -10,6 +10,7 @@ mod bindings;
 mod crash;
 mod faults;
 mod gates;
+mod network;
 mod protection;
 mod rounds;
 mod table;

@@ -6,19 +6,21 @@
 
 use std::collections::BTreeMap;
 
+use elbow_api::NamespacedName;
 use elbow_api::crds::{
     self, BindingProtocol, IpBlock, NetworkingIngressRule, NetworkingPeer, NetworkingPort,
     NetworkingProtocol, SecurityGroupReference, ServiceReference, TargetGroupBinding,
     TargetGroupBindingNetworking, TargetGroupBindingSpec, TargetGroupIpAddressType,
 };
 use elbow_model::stack::{Protocol, Scheme, SubnetMapping, TargetFamily, TargetGroup, TargetType};
-use elbow_model::{Ref, SecurityGroupId, TargetGroupArn};
+use elbow_model::{Cause, Ref, SecurityGroupId, TargetGroupArn};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::Frame;
 use super::backends::Backend;
 use super::security_groups::TowardTargets;
+use super::{Frame, endpoints};
+use crate::network::{BindingNetwork, Endpoint};
 use crate::settings::NodeRules;
 
 /// A TargetGroupBinding that waits for ARNs.
@@ -36,6 +38,10 @@ pub struct BindingTemplate {
     pub target_group: Ref<TargetGroupArn>,
     /// Who may reach the targets; `None` when the user manages that.
     pub networking: Option<Vec<NetworkingRule>>,
+    /// Where the traffic goes: a port's number or name.
+    pub traffic_port: IntOrString,
+    /// What the targets are behind, where `networking` is there.
+    pub endpoints: Vec<Endpoint>,
     /// The rest of the spec; its `targetGroupARN` and `networking` are absent.
     pub spec: TargetGroupBindingSpec,
 }
@@ -59,6 +65,25 @@ pub enum Peer {
 }
 
 impl BindingTemplate {
+    /// What the binding of a Gateway wants of the network; `None` when the user manages that.
+    pub fn network(&self, gateway: &NamespacedName) -> Option<BindingNetwork> {
+        let port_name = match &self.traffic_port {
+            IntOrString::String(name) => Some(name.clone()),
+            IntOrString::Int(_) => None,
+        };
+        Some(BindingNetwork {
+            binding: NamespacedName::new(self.namespace.clone(), self.name.clone()),
+            cause: Cause {
+                kind: "Gateway".to_owned(),
+                namespace: gateway.namespace.clone(),
+                name: gateway.name.clone(),
+            },
+            rules: self.networking.clone()?,
+            endpoints: self.endpoints.clone(),
+            port_name,
+        })
+    }
+
     /// The object, once all it refers to has an id; `None` before.
     pub fn object(
         &self,
@@ -141,6 +166,16 @@ pub(crate) fn build(
         frame.gateway.name.clone(),
     );
     let is_instance = backend.target_type == TargetType::Instance;
+    let networking = networking(frame, network, backend, group);
+    let endpoints = match networking {
+        Some(_) => endpoints::of(
+            frame.ctx,
+            &backend.name,
+            backend.target_type,
+            &group.targets,
+        ),
+        None => Vec::new(),
+    };
     let props = &backend.props.props;
     BindingTemplate {
         namespace: backend.name.namespace.clone(),
@@ -148,7 +183,9 @@ pub(crate) fn build(
         labels,
         annotations: frame.infrastructure_annotations.clone(),
         target_group,
-        networking: networking(frame, network, backend, group),
+        networking,
+        traffic_port: backend.traffic_port.clone(),
+        endpoints,
         spec: TargetGroupBindingSpec {
             target_type: Some(if is_instance {
                 crds::TargetType::Instance

@@ -184,6 +184,7 @@ fn ingress(
         };
         let mut allow = |protocol: &str, from, to, source| {
             rules.insert(IngressRule {
+                description: None,
                 protocol: protocol.to_owned(),
                 from_port: Some(from),
                 to_port: Some(to),

@@ -461,7 +461,7 @@ impl Runtime {
             .session
             .reconciler()
             .diagnostics()
-            .flat_map(|(_, found)| found.iter().cloned())
+            .flat_map(|(_, found)| found.into_iter().cloned())
             .collect();
         let found = self.project.findings(of_rounds);
         let news: Vec<Diagnostic> = found

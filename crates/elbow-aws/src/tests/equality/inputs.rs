@@ -5,8 +5,8 @@ use elbow_model::rule::{
     WeightedTargetGroup,
 };
 use elbow_model::stack::{
-    HealthCheck, IngressRule, IngressSource, Matcher, Protocol, ProtocolVersion, Target,
-    TargetFamily, TargetType,
+    HealthCheck, IngressRule, IngressSource, Matcher, NODE_RULE_LABEL, Protocol, ProtocolVersion,
+    Target, TargetFamily, TargetType,
 };
 use elbow_model::{
     Attributes, AwsCall, CertificateArn, CertificateMaterial, ListenerArn, LoadBalancerArn, Port,
@@ -209,6 +209,7 @@ pub(super) fn ingress(other: &SecurityGroupId) -> Vec<IngressRule> {
         from_port: Some(443),
         to_port: Some(444),
         source,
+        description: Some(NODE_RULE_LABEL.to_owned()),
     };
     vec![
         tcp(IngressSource::Ipv4("10.0.0.0/8".to_owned())),
@@ -217,7 +218,8 @@ pub(super) fn ingress(other: &SecurityGroupId) -> Vec<IngressRule> {
             protocol: "-1".to_owned(),
             from_port: None,
             to_port: None,
-            source: IngressSource::SecurityGroup(other.clone()),
+            source: IngressSource::SecurityGroup(other.clone().into()),
+            description: None,
         },
     ]
 }

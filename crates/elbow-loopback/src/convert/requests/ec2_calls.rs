@@ -1,5 +1,7 @@
 //! EC2: security groups, and what has to be known of the VPC.
 
+use std::net::IpAddr;
+
 use elbow_emulator::Request;
 use elbow_emulator::generated::ec2;
 use elbow_model::stack::{IngressRule, IngressSource};
@@ -33,7 +35,7 @@ pub(super) fn request(call: &AwsCall) -> Result<Request, AwsError> {
         AwsCall::AuthorizeSecurityGroupIngress { group, rules } => {
             ec2::AuthorizeSecurityGroupIngressInput {
                 group_id: Some(known(group)?),
-                ip_permissions: Some(rules.iter().map(permission).collect()),
+                ip_permissions: Some(permissions(rules)?),
                 ..Default::default()
             }
             .into()
@@ -41,7 +43,7 @@ pub(super) fn request(call: &AwsCall) -> Result<Request, AwsError> {
         AwsCall::RevokeSecurityGroupIngress { group, rules } => {
             ec2::RevokeSecurityGroupIngressInput {
                 group_id: Some(known(group)?),
-                ip_permissions: Some(rules.iter().map(permission).collect()),
+                ip_permissions: Some(permissions(rules)?),
                 ..Default::default()
             }
             .into()
@@ -99,15 +101,71 @@ pub(super) fn request(call: &AwsCall) -> Result<Request, AwsError> {
             }
             .into()
         }
+        AwsCall::DescribeNodeSecurityGroups {
+            vpc_id,
+            cluster_name,
+            marker,
+        } => ec2::DescribeSecurityGroupsInput {
+            filters: Some(vec![
+                filter("vpc-id", vpc_id.as_str()),
+                one_of(
+                    &format!("tag:kubernetes.io/cluster/{cluster_name}"),
+                    ["owned", "shared"],
+                ),
+            ]),
+            next_token: marker.clone(),
+            ..Default::default()
+        }
+        .into(),
+        AwsCall::DescribeSecurityGroupsById { groups, marker } => {
+            ec2::DescribeSecurityGroupsInput {
+                filters: Some(vec![one_of("group-id", groups)]),
+                next_token: marker.clone(),
+                ..Default::default()
+            }
+            .into()
+        }
+        AwsCall::DescribeInstances { instances, marker } => ec2::DescribeInstancesInput {
+            filters: Some(vec![one_of("instance-id", instances)]),
+            next_token: marker.clone(),
+            ..Default::default()
+        }
+        .into(),
+        AwsCall::DescribeNetworkInterfaces {
+            vpc_id,
+            addresses,
+            marker,
+        } => {
+            let is_ipv6 = addresses.first().is_some_and(IpAddr::is_ipv6);
+            let name = if is_ipv6 {
+                "ipv6-addresses.ipv6-address"
+            } else {
+                "addresses.private-ip-address"
+            };
+            ec2::DescribeNetworkInterfacesInput {
+                filters: Some(vec![
+                    filter("vpc-id", vpc_id.as_str()),
+                    one_of(name, addresses),
+                ]),
+                next_token: marker.clone(),
+                ..Default::default()
+            }
+            .into()
+        }
         // DescribeAvailabilityZones is all that is left of EC2.
         _ => ec2::DescribeAvailabilityZonesInput::default().into(),
     })
 }
 
 fn filter(name: &str, value: &str) -> ec2::Filter {
+    one_of(name, [value])
+}
+
+fn one_of(name: &str, values: impl IntoIterator<Item = impl ToString>) -> ec2::Filter {
+    let values = values.into_iter().map(|value| value.to_string());
     ec2::Filter {
         name: Some(name.to_owned()),
-        values: Some(vec![value.to_owned()]),
+        values: Some(values.collect()),
     }
 }
 
@@ -120,7 +178,11 @@ fn ec2_tags(tags: &Tags) -> Vec<ec2::Tag> {
         .collect()
 }
 
-fn permission(rule: &IngressRule) -> ec2::IpPermission {
+fn permissions(rules: &[IngressRule]) -> Result<Vec<ec2::IpPermission>, AwsError> {
+    rules.iter().map(permission).collect()
+}
+
+fn permission(rule: &IngressRule) -> Result<ec2::IpPermission, AwsError> {
     let mut permission = ec2::IpPermission {
         ip_protocol: Some(rule.protocol.clone()),
         from_port: rule.from_port,
@@ -131,31 +193,32 @@ fn permission(rule: &IngressRule) -> ec2::IpPermission {
         IngressSource::Ipv4(cidr) => {
             let range = ec2::IpRange {
                 cidr_ip: Some(cidr.clone()),
-                description: None,
+                description: rule.description.clone(),
             };
             permission.ip_ranges = Some(vec![range]);
         }
         IngressSource::Ipv6(cidr) => {
             let range = ec2::Ipv6Range {
                 cidr_ipv6: Some(cidr.clone()),
-                description: None,
+                description: rule.description.clone(),
             };
             permission.ipv6_ranges = Some(vec![range]);
         }
         IngressSource::PrefixList(id) => {
             let list = ec2::PrefixListId {
                 prefix_list_id: Some(id.to_string()),
-                description: None,
+                description: rule.description.clone(),
             };
             permission.prefix_list_ids = Some(vec![list]);
         }
         IngressSource::SecurityGroup(id) => {
             let pair = ec2::UserIdGroupPair {
-                group_id: Some(id.to_string()),
+                group_id: Some(known(id)?),
+                description: rule.description.clone(),
                 ..Default::default()
             };
             permission.user_id_group_pairs = Some(vec![pair]);
         }
     }
-    permission
+    Ok(permission)
 }

@@ -7,7 +7,7 @@ use elbow_model::stack::{
     Scheme, SubnetMapping, Target, TargetFamily, TargetType,
 };
 use elbow_model::{
-    Attributes, CertificateArn, CertificateMaterial, ListenerArn, LoadBalancerArn,
+    Attributes, CertificateArn, CertificateMaterial, InstanceId, ListenerArn, LoadBalancerArn,
     MutualAuthentication, Port, ResourceId, ResourceKey, ResourceKind, RuleArn, SecretContent,
     SecurityGroupId, StackId, SubnetId, Tags, TargetGroupArn, TrustStoreArn, VpcId,
 };
@@ -89,6 +89,7 @@ fn one_of_each() -> Vec<AwsCall> {
             from_port: Some(80),
             to_port: Some(80),
             source: IngressSource::Ipv4("0.0.0.0/0".into()),
+            description: Some("d".into()),
         }]
     };
     let marker = || Some("next".to_owned());
@@ -317,6 +318,24 @@ fn one_of_each() -> Vec<AwsCall> {
         AwsCall::DescribeSecurityGroups {
             vpc_id: vpc_id(),
             tags: tags(),
+            marker: marker(),
+        },
+        AwsCall::DescribeNodeSecurityGroups {
+            vpc_id: vpc_id(),
+            cluster_name: "demo".into(),
+            marker: marker(),
+        },
+        AwsCall::DescribeSecurityGroupsById {
+            groups: [SecurityGroupId::new("sg-1")].into(),
+            marker: marker(),
+        },
+        AwsCall::DescribeInstances {
+            instances: [InstanceId::new("i-1")].into(),
+            marker: marker(),
+        },
+        AwsCall::DescribeNetworkInterfaces {
+            vpc_id: vpc_id(),
+            addresses: ["10.0.0.1".parse().unwrap()].into(),
             marker: marker(),
         },
         AwsCall::ImportCertificate {
