@@ -3,21 +3,24 @@
 //! In: calls. Out: answers, and whether a call touches only what is ours. What always holds: the guard
 //! asks the account itself for tags, not the machine that made the call; equal seeds give equal ids.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 
 use elbow_emulator::acm::CertificatePem;
 use elbow_emulator::{Config, Emulator, HealthMode, Latencies};
 use elbow_loopback::world::{self, Wanted, WantedCertificate, WantedNode, World};
-use elbow_model::aws_call::TagTarget;
-use elbow_model::observed::LoadBalancerState;
+use elbow_model::aws_call::{Page, TagTarget};
+use elbow_model::observed::{LoadBalancerState, TargetState};
 use elbow_model::stack::{
-    CLUSTER_TAG, HealthCheck, IpAddressType, LoadBalancerType, Protocol, Scheme, SubnetMapping,
-    TargetFamily, TargetType,
+    CLUSTER_TAG, HealthCheck, IngressRule, IngressSource, IpAddressType, LoadBalancerType,
+    Protocol, Scheme, SubnetMapping, TargetFamily, TargetType,
 };
-use elbow_model::{AwsAnswer, AwsCall, AwsError, CertificateArn, Port, Ref, SubnetId, Tags, VpcId};
+use elbow_model::{
+    AwsAnswer, AwsCall, AwsError, CertificateArn, Port, Ref, SecurityGroupId, SubnetId, Tags, VpcId,
+};
 
 use crate::bindings;
-use crate::cluster::{CERTIFICATES, HOSTS};
+use crate::cluster::{CERTIFICATES, HOSTS, SERVICES};
 use crate::objects::SECURITY_GROUP;
 use crate::report::difference;
 
@@ -65,6 +68,7 @@ impl Account {
             security_groups: [SECURITY_GROUP.to_owned()].into(),
             certificates: certificates.collect(),
             nodes: nodes.collect(),
+            pods: pods(),
             ..Wanted::default()
         };
         let world = match world::build(&mut emulator, &wanted) {
@@ -126,6 +130,7 @@ impl Account {
         }
         let mut arns = vec![balancer.arn.to_string()];
         arns.extend(groups.iter().map(ToString::to_string));
+        self.add_node_rules();
         self.foreign = vec![
             AwsCall::DescribeLoadBalancers {
                 arns: vec![balancer.arn.clone()],
@@ -147,12 +152,90 @@ impl Account {
         ];
     }
 
+    /// Rules that stand in the group of the nodes from the beginning: one of somebody else's, and one that
+    /// an earlier controller has left and nobody needs.
+    fn add_node_rules(&mut self) {
+        let rule = |port, description: Option<&str>| IngressRule {
+            protocol: "tcp".to_owned(),
+            from_port: Some(port),
+            to_port: Some(port),
+            source: IngressSource::Ipv4("10.0.0.0/8".to_owned()),
+            description: description.map(str::to_owned),
+        };
+        let call = AwsCall::AuthorizeSecurityGroupIngress {
+            group: Ref::Known(self.node_group().id),
+            rules: vec![rule(22, Some("ssh")), rule(7000, Some(NODE_RULE))],
+        };
+        let added = self.answer(0, &call);
+        assert!(added.is_ok(), "the simulator's own rules: {added:?}");
+    }
+
+    /// The security group of the nodes and pods.
+    pub(crate) fn node_group(&mut self) -> elbow_model::observed::ObservedSecurityGroup {
+        let groups = self.security_groups();
+        let found = groups.into_iter().find(|g| g.tags.contains_key(NODE_TAG));
+        match found {
+            Some(group) => group,
+            None => unreachable!("the simulator's own nodes have a group"),
+        }
+    }
+
+    /// Fails when a target of a load balancer that elbow lets in cannot be reached by a rule.
+    pub(crate) fn check_reach(&mut self) -> Result<(), String> {
+        let rules = self.node_group().ingress;
+        let balancers = self.load_balancers();
+        let shared: Vec<SecurityGroupId> = self
+            .security_groups()
+            .into_iter()
+            .filter(|group| stack_of(&group.tags).as_deref() == Some("cluster"))
+            .map(|group| group.id)
+            .collect();
+        for group in self.target_groups() {
+            let let_in = balancers.iter().find(|lb| {
+                group.load_balancers.contains(&lb.arn)
+                    && shared.iter().any(|id| lb.security_groups.contains(id))
+            });
+            let Some(balancer) = let_in else { continue };
+            let call = AwsCall::DescribeTargetHealth {
+                target_group: group.arn.clone(),
+            };
+            let Ok(AwsAnswer::TargetHealth(targets)) = self.answer(0, &call) else {
+                continue;
+            };
+            let lasting = targets.iter().filter(|t| t.state != TargetState::Draining);
+            for target in lasting {
+                let port = i32::from(target.target.port.get());
+                let lets_in = |rule: &IngressRule| {
+                    let from_it = shared.iter().any(|id| {
+                        balancer.security_groups.contains(id)
+                            && rule.source == IngressSource::SecurityGroup(id.clone().into())
+                    });
+                    from_it
+                        && rule.protocol == "tcp"
+                        && rule.from_port.is_some_and(|from| from <= port)
+                        && rule.to_port.is_some_and(|to| port <= to)
+                };
+                if !rules.iter().any(lets_in) {
+                    return Err(format!(
+                        "{} may not reach {}:{port}: {rules:#?}",
+                        balancer.name, target.target.id
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn look_at_foreign(&mut self) -> Vec<AwsAnswer> {
         let calls = self.foreign.clone();
         let mut answers: Vec<AwsAnswer> = calls
             .iter()
             .filter_map(|call| self.answer(0, call).ok())
             .collect();
+        // Of the nodes' group all rules but ours are somebody else's.
+        let mut group = self.node_group();
+        group.ingress.retain(|rule| !is_node_rule(rule));
+        answers.push(AwsAnswer::SecurityGroups(Page::last(vec![group])));
         // It may be set up meanwhile.
         for answer in &mut answers {
             if let AwsAnswer::LoadBalancers(page) = answer {
@@ -291,6 +374,9 @@ impl Account {
                     };
                     match stack_of(&tags) {
                         Some(found) => stack = Some(found),
+                        None if tags.contains_key(NODE_TAG) && is_of_node_rules(call) => {
+                            stack = Some("network".to_owned());
+                        }
                         None => {
                             return Err(format!(
                                 "{} touches {id}, which has the tags {tags:?}",
@@ -303,6 +389,34 @@ impl Account {
             }
         }
     }
+}
+
+/// Tag of the security group of the nodes, which is not ours.
+const NODE_TAG: &str = "kubernetes.io/cluster/demo";
+/// What our rules in it are known by, spelled out here once more.
+const NODE_RULE: &str = "elbv2.k8s.aws/targetGroupBinding=shared";
+
+/// Whether a call changes rules of nodes that say that they are ours, and nothing else.
+fn is_of_node_rules(call: &AwsCall) -> bool {
+    match call {
+        AwsCall::AuthorizeSecurityGroupIngress { rules, .. }
+        | AwsCall::RevokeSecurityGroupIngress { rules, .. } => rules.iter().all(is_node_rule),
+        _ => false,
+    }
+}
+
+/// Whether a rule says that it is ours.
+pub(crate) fn is_node_rule(rule: &IngressRule) -> bool {
+    rule.description.as_deref() == Some(NODE_RULE)
+}
+
+/// The addresses that pods may have.
+fn pods() -> BTreeSet<Ipv4Addr> {
+    let of_service = |number| {
+        let third = u8::try_from(100 + number).unwrap_or_default();
+        (20..=25).map(move |pod| Ipv4Addr::new(192, 168, third, pod))
+    };
+    (0..=SERVICES).flat_map(of_service).collect()
 }
 
 /// What a call changes.

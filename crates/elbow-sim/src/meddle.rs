@@ -8,12 +8,12 @@ use elbow_model::rule::{Action, FixedResponse};
 use elbow_model::stack::Target;
 use elbow_model::{AwsAnswer, AwsCall, Ref, Tags};
 
-use crate::account::{Account, stack_of};
+use crate::account::{Account, is_node_rule, stack_of};
 use crate::random::Random;
 
 /// Changes something, if there is anything to change.
 pub(crate) fn meddle(account: &mut Account, random: &mut Random, now: u64) -> Option<String> {
-    let call = match random.below(7) {
+    let call = match random.below(8) {
         0 => any_listener(account, random).map(|listener| AwsCall::DeleteListener {
             listener: Ref::Known(listener),
         }),
@@ -38,6 +38,15 @@ pub(crate) fn meddle(account: &mut Account, random: &mut Random, now: u64) -> Op
             load_balancer: Ref::Known(balancer),
             attributes: [("deletion_protection.enabled".to_owned(), "false".to_owned())].into(),
         }),
+        6 => {
+            let group = account.node_group();
+            let mut rules = group.ingress;
+            rules.retain(is_node_rule);
+            (!rules.is_empty()).then(|| AwsCall::RevokeSecurityGroupIngress {
+                group: Ref::Known(group.id),
+                rules,
+            })
+        }
         _ => {
             let groups = account.security_groups();
             let ours: Vec<_> = groups

@@ -60,6 +60,7 @@ pub(crate) fn compare(
     gateways: &BTreeSet<Unit>,
 ) -> Result<(), String> {
     let should_be = replan(&mut ideal.account, snapshot, ideal.now)?;
+    compare_node_rules(observed, &should_be, gateways, ideal)?;
     // A Gateway that cannot be translated keeps what it has, which only its past explains.
     let blocked: BTreeSet<StackId> = gateways
         .iter()
@@ -88,6 +89,34 @@ pub(crate) fn compare(
     Ok(())
 }
 
+/// Compares the rules that let load balancers reach nodes and pods. A Gateway that cannot be translated may
+/// need rules of which only its past tells.
+fn compare_node_rules(
+    observed: &Observed,
+    should_be: &Observed,
+    gateways: &BTreeSet<Unit>,
+    ideal: &Ideal,
+) -> Result<(), String> {
+    if gateways.iter().any(|unit| !ideal.decides(unit)) {
+        return Ok(());
+    }
+    let [is, fresh] = [observed, should_be].map(|observed| {
+        let groups = observed.node_groups.values();
+        let mut text = format!("{:#?}", groups.collect::<Vec<_>>());
+        for (id, label) in labels(observed) {
+            text = text.replace(&id, &label);
+        }
+        text
+    });
+    if is == fresh {
+        return Ok(());
+    }
+    Err(format!(
+        "rules of nodes differ from what a fresh run makes:\n{}",
+        difference(&fresh, &is)
+    ))
+}
+
 /// Compares what the machine remembers with what is there. Of what it only believes it knows no
 /// details.
 pub(crate) fn compare_memory(
@@ -95,6 +124,14 @@ pub(crate) fn compare_memory(
     observed: &Observed,
     is_believed: impl Fn(&StackId) -> bool,
 ) -> Result<(), String> {
+    if known.node_groups != observed.node_groups {
+        let [remembered, is] =
+            [known, observed].map(|observed| format!("{:#?}", observed.node_groups));
+        return Err(format!(
+            "what is remembered of the nodes' groups is not what is there:\n{}",
+            difference(&remembered, &is)
+        ));
+    }
     let ids: BTreeSet<&StackId> = known.stacks.keys().chain(observed.stacks.keys()).collect();
     for id in ids {
         let [remembered, mut is] = [known, observed].map(|from| from.stacks.get(id).map(still));

@@ -325,6 +325,10 @@ pub struct SettingsArgs {
     /// Opens all ports of nodes and pods to load balancers, not only those in use.
     #[arg(long, default_value_t = false, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub disable_restricted_sg_rules: bool,
+    /// Tags that, besides the cluster's, tell which of several security groups of a network interface is opened
+    /// to load balancers.
+    #[arg(long, value_delimiter = ',', value_name = "KEY=VALUE")]
+    pub service_target_eni_security_group_tags: Vec<String>,
     /// Certificate authorities whose certificates may be discovered by hostname.
     #[arg(long, value_delimiter = ',', value_name = "ARN")]
     pub allowed_certificate_authority_arns: Vec<String>,

@@ -131,7 +131,11 @@ pub fn settings(args: &SettingsArgs, place: &Place) -> anyhow::Result<Settings> 
     settings
         .default_ssl_policy
         .clone_from(&args.default_ssl_policy);
-    settings.default_tags = tags(&args.default_tags)?;
+    settings.default_tags = tags("--default-tags", &args.default_tags)?;
+    settings.node_group_tags = tags(
+        "--service-target-eni-security-group-tags",
+        &args.service_target_eni_security_group_tags,
+    )?;
     settings.external_managed_tags = args.external_managed_tags.iter().cloned().collect();
     settings.backend_security_group = match (
         args.enable_backend_security_group,
@@ -161,13 +165,13 @@ pub fn settings(args: &SettingsArgs, place: &Place) -> anyhow::Result<Settings> 
     Ok(settings)
 }
 
-fn tags(pairs: &[String]) -> anyhow::Result<Tags> {
+fn tags(flag: &str, pairs: &[String]) -> anyhow::Result<Tags> {
     pairs
         .iter()
         .map(|pair| {
             let (key, value) = pair
                 .split_once('=')
-                .with_context(|| format!("--default-tags: `{pair}` is not KEY=VALUE"))?;
+                .with_context(|| format!("{flag}: `{pair}` is not KEY=VALUE"))?;
             Ok((key.to_owned(), value.to_owned()))
         })
         .collect()
@@ -237,11 +241,13 @@ mod tests {
             "--max-rules-per-load-balancer=200",
             "--external-managed-tags=owner",
             "--trust-store-bucket=bundles",
+            "--service-target-eni-security-group-tags=for=pods",
         ]);
         let place = place_of(&["--aws-region=eu-west-1"]);
         let settings = settings(&flags, &place).expect("the flags are right");
         assert_eq!(settings.default_target_type, TargetType::Ip);
         assert_eq!(settings.default_tags["b"], "2=3");
+        assert_eq!(settings.node_group_tags["for"], "pods");
         assert_eq!(
             settings.backend_security_group,
             BackendSecurityGroup::Disabled

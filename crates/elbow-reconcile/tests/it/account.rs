@@ -76,7 +76,7 @@ impl Account {
                 zone: None,
                 address: None,
             }],
-            pods: (10..=20).map(|n| Ipv4Addr::new(192, 168, 96, n)).collect(),
+            pods: (10..=40).map(|n| Ipv4Addr::new(192, 168, 96, n)).collect(),
             ..Wanted::default()
         };
         let world = world::build(&mut emulator, &wanted).unwrap();

@@ -45,6 +45,7 @@ const NODE: &str = "
 apiVersion: v1
 kind: Node
 metadata: {name: node-1}
+spec: {providerID: aws:///us-east-1a/i-0123456789abcdef0}
 status: {conditions: [{type: Ready, status: 'True'}]}
 ";
 

@@ -6,6 +6,7 @@ use elbow_emulator::world::{InstanceSpec, SecurityGroupSpec};
 use elbow_model::stack::{IngressRule, IngressSource, NODE_RULE_LABEL};
 use elbow_model::{AwsAnswer, AwsCall, AwsError, ErrorClass, SecurityGroupId, VpcId};
 use elbow_reconcile::{Effect, Report, RoundResult, Unit};
+use elbow_translate::BackendSecurityGroup;
 
 use crate::account::{ALB, Account, NLB, Run, planned_from_scratch, settings, snapshot};
 
@@ -209,9 +210,9 @@ fn what_aws_denies_reaches_the_gateway_and_targets_move_all_the_same() {
         account.take_operations();
         let mut n_denied = 0;
         let mut text = moved(ALB);
-        text = text.replace("192.168.96.10", "192.168.96.30");
+        text = text.replace("192.168.96.10", "192.168.110.30");
         let group = node_group(&mut account).id;
-        add_pod(&mut account, "192.168.96.30", &[group]);
+        add_pod(&mut account, "192.168.110.30", &[group]);
         run.edit(&[&text]);
         while n_denied < 3 {
             assert!(run.turn(&mut |now, call| {
@@ -275,12 +276,12 @@ fn pods_with_groups_of_their_own_are_let_in_there() {
     let mut account = Account::new();
     let alone = add_group(&mut account, "alone", &[]);
     let nodes = node_group(&mut account).id;
-    add_pod(&mut account, "192.168.96.30", &[alone.clone()]);
-    add_pod(&mut account, "192.168.96.31", &[alone.clone(), nodes]);
+    add_pod(&mut account, "192.168.110.30", &[alone.clone()]);
+    add_pod(&mut account, "192.168.110.31", &[alone.clone(), nodes]);
     let text = ALB.replace(
-        "- addresses: [192.168.96.10]\n  nodeName: node-1\n",
-        "- addresses: [192.168.96.30]\n  nodeName: node-1\n  conditions: {ready: true}\n\
-         - addresses: [192.168.96.31]\n",
+        "- addresses: [192.168.96.10]\n  nodeName: node-0\n",
+        "- addresses: [192.168.110.30]\n  nodeName: node-0\n  conditions: {ready: true}\n\
+         - addresses: [192.168.110.31]\n",
     );
     let mut run = Run::start(&account, snapshot(&[&text]), settings());
     run.settle(&mut account);
@@ -319,9 +320,9 @@ fn of_several_groups_that_could_be_meant_none_is_changed_and_the_gateway_is_told
         let known = node_groups(&mut account);
         known.into_iter().find(|id| *id != second).unwrap()
     };
-    add_pod(&mut account, "192.168.96.30", &[nodes, second]);
-    let text = ALB.replace("192.168.96.10", "192.168.96.30");
-    let text = text.replace("  nodeName: node-1\n", "");
+    add_pod(&mut account, "192.168.110.30", &[nodes, second]);
+    let text = ALB.replace("192.168.96.10", "192.168.110.30");
+    let text = text.replace("  nodeName: node-0\n", "");
     let mut run = Run::start(&account, snapshot(&[&text]), settings());
     run.settle(&mut account);
     run.assert_converged();
@@ -340,8 +341,8 @@ fn of_several_groups_that_could_be_meant_none_is_changed_and_the_gateway_is_told
         &[("kubernetes.io/cluster/demo", "shared"), ("for", "pods")],
     );
     let others = node_groups(&mut account);
-    add_pod(&mut account, "192.168.96.31", &others);
-    let text = text.replace("192.168.96.30", "192.168.96.31");
+    add_pod(&mut account, "192.168.110.31", &others);
+    let text = text.replace("192.168.110.30", "192.168.110.31");
     let mut run = Run::start(&account, snapshot(&[&text]), told);
     run.settle(&mut account);
     let known = &run.reconciler.known().node_groups;
@@ -365,14 +366,14 @@ fn node_groups(account: &mut Account) -> Vec<SecurityGroupId> {
 fn an_address_that_is_not_known_yet_is_looked_for_again() {
     let mut account = Account::new();
     let group = add_group(&mut account, "late", &[]);
-    let text = ALB.replace("192.168.96.10", "192.168.96.30");
+    let text = ALB.replace("192.168.96.10", "192.168.110.30");
     let mut run = Run::start(&account, snapshot(&[&text]), settings());
     let start = account.now;
     let mut is_there = false;
     while !run.reconciler.is_quiet() {
         let turned = run.turn(&mut |now, call| {
             if now > start && !is_there {
-                add_pod(&mut account, "192.168.96.30", std::slice::from_ref(&group));
+                add_pod(&mut account, "192.168.110.30", std::slice::from_ref(&group));
                 is_there = true;
             }
             account.answer(now, call)
@@ -417,7 +418,7 @@ fn many_pods_take_few_calls() {
             .map(|address| format!("- addresses: [{address}]\n  conditions: {{ready: true}}\n"))
             .collect();
         ALB.replace(
-            "- addresses: [192.168.96.10]\n  nodeName: node-1\n  conditions: {ready: true}\n",
+            "- addresses: [192.168.96.10]\n  nodeName: node-0\n  conditions: {ready: true}\n",
             &endpoints.concat(),
         )
     };
@@ -433,4 +434,25 @@ fn many_pods_take_few_calls() {
     run.edit(&[&with(&addresses)]);
     run.settle(&mut account);
     assert_eq!(count(&account.take_operations()), 1);
+}
+
+/// Where load balancers have no group in common, rules name the group of each: it goes with its load
+/// balancer, and the rules before it.
+#[test]
+fn rules_that_name_a_gateways_own_group_go_before_it() {
+    let own = || {
+        let mut settings = settings();
+        settings.translate.backend_security_group = BackendSecurityGroup::Disabled;
+        settings
+    };
+    let mut account = Account::new();
+    let mut run = Run::start(&account, snapshot(&[ALB]), own());
+    run.settle(&mut account);
+    run.assert_converged();
+    assert_eq!(rules(&mut account), ["tcp 8080-8080"]);
+    run.edit(&[&without(ALB, "Gateway")]);
+    run.settle(&mut account);
+    run.assert_converged();
+    assert_eq!(rules(&mut account), Vec::<String>::new());
+    assert!(run.reconciler.known().stacks.is_empty());
 }

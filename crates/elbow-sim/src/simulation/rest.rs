@@ -50,6 +50,7 @@ impl Simulation {
         if let Some((unit, result)) = unfinished {
             return Err(format!("it rests, but {unit} ended with {result:?}"));
         }
+        self.account.check_reach()?;
         let observed = settled::replan(&mut self.account, &self.snapshot, self.now)?;
         let gateways: BTreeSet<Unit> = self
             .cluster

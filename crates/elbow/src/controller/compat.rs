@@ -38,11 +38,6 @@ const WEBHOOKS: Effect = Harmless("elbow puts nothing but readiness gates into p
 
 /// The flags, in the order of LBC's documentation.
 pub(crate) const FLAGS: &[Flag] = &[
-    flag(
-        "service-target-eni-security-group-tags",
-        &[""],
-        Missed("the security group of a pod's network interface cannot be chosen by tags"),
-    ),
     flag("load-balancer-class", &["service.k8s.aws/nlb"], SERVICES),
     flag(
         "max-targets-per-target-group",
