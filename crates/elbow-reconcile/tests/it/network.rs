@@ -456,3 +456,13 @@ fn rules_that_name_a_gateways_own_group_go_before_it() {
     assert_eq!(rules(&mut account), Vec::<String>::new());
     assert!(run.reconciler.known().stacks.is_empty());
 }
+
+#[test]
+fn a_plan_shows_the_rules_that_go_with_the_last_gateway() {
+    let mut account = Account::new();
+    let mut run = Run::start(&account, snapshot(&[ALB]), settings());
+    run.settle(&mut account);
+    let plan = planned_from_scratch(&mut account, &snapshot(&[&without(ALB, "Gateway")]));
+    let of_nodes = plan.iter().filter(|step| step.contains("eks-cluster-sg"));
+    assert_eq!(of_nodes.count(), 1, "{plan:#?}");
+}
