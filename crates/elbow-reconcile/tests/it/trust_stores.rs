@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use elbow_api::Snapshot;
 use elbow_emulator::Timestamp as EmulatorTime;
 use elbow_model::{AwsAnswer, AwsCall, BundleStorage, MutualAuthentication};
-use elbow_reconcile::{RoundResult, Settings, Unit};
+use elbow_reconcile::{RoundResult, Settings};
 
 use crate::account::{ALB, Account, Run, snapshot};
 use crate::table::records;
@@ -208,7 +208,7 @@ fn a_trust_store_that_cannot_be_made_holds_up_its_listener_alone() {
         "the HTTPS listener is not made without"
     );
     let results = run.results();
-    let result = results.iter().find(|(unit, _)| **unit != Unit::Cluster);
+    let result = results.iter().find(|(unit, _)| unit.gateway().is_some());
     let Some((_, RoundResult::Incomplete { outcome })) = result else {
         unreachable!("{results:?}");
     };
