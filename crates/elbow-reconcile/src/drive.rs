@@ -44,7 +44,7 @@ impl PlanReport {
         let shared = self.plans.get(&Unit::Cluster).cloned().unwrap_or_default();
         let network = self.plans.get(&Unit::Network).cloned().unwrap_or_default();
         let others = self.plans.iter();
-        let others = others.filter(|(unit, _)| unit.gateway().is_some());
+        let others = others.filter(|(unit, _)| !matches!(unit, Unit::Cluster | Unit::Network));
         elbow_plan::merge(shared, network, others.map(|(_, plan)| plan.clone()))
     }
 

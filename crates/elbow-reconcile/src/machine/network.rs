@@ -378,7 +378,8 @@ impl Reconciler {
         }
         let is_dry_run = self.is_dry_run();
         self.network.reaches.iter().any(|(unit, reach)| {
-            let is_clear = reach.is_settled || (is_dry_run && !reach.is_blocked);
+            let is_said = !reach.is_blocked && !self.has_undecided_listener(unit);
+            let is_clear = reach.is_settled || (is_dry_run && is_said);
             !is_clear && self.may_serve(unit)
         })
     }
