@@ -1,6 +1,7 @@
 //! An emulated AWS that answers calls after a while, and fails as a test wants it.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -69,10 +70,12 @@ impl FakeAws {
             }],
             nodes: vec![WantedNode {
                 name: "node-1".to_owned(),
-                instance_id: None,
+                instance_id: Some("i-0123456789abcdef0".to_owned()),
                 zone: None,
                 address: None,
             }],
+            // So that what is behind new pods is known without another call.
+            pods: (10..=40).map(|n| Ipv4Addr::new(192, 168, 96, n)).collect(),
             ..Wanted::default()
         };
         world::build(&mut emulator, &wanted).unwrap();

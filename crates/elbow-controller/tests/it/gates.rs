@@ -43,7 +43,7 @@ ports: [{{name: http, port: 8080, protocol: TCP}}]
 endpoints:
 - addresses: [192.168.96.11]
   conditions: {{ready: {is_ready}}}
-  nodeName: node-1
+  nodeName: node-0
   targetRef: {{kind: Pod, name: new, namespace: app, uid: u-1}}
 "
     ));
