@@ -181,7 +181,7 @@ impl<'a> GroupChange<'a> {
             .step(Action::Update, self.key(), &self.group.name)
             .reason(format!("allow {}", words(&rules)))
             .causes(&causes)
-            .changes(rules.iter().map(|rule| added(rule)).collect())
+            .changes(rules.iter().map(added).collect())
             .hazards(hazard)
             .after(after.iter().copied())
             .call(AwsCall::AuthorizeSecurityGroupIngress {
@@ -343,12 +343,21 @@ mod tests {
         plan.steps.iter().map(line).collect()
     }
 
+    /// What a group has, what it is to have, what becomes of the rest, and the steps of it.
+    type Row<'a> = (
+        &'a str,
+        Vec<IngressRule>,
+        &'a [IngressRule],
+        Surplus<'a>,
+        &'a [&'a str],
+    );
+
     #[test]
     fn rules_are_added_before_others_go_and_nobody_elses_are_touched() {
         let (all, second) = (BTreeSet::new(), BTreeSet::from([rule(8443, 8443)]));
         let go = Surplus::RevokedBut(&all);
         let full: Vec<IngressRule> = (1..=60).map(|port| rule(port, port)).collect();
-        let rows: [(&str, Vec<IngressRule>, &[IngressRule], Surplus<'_>, &[&str]); 9] = [
+        let rows: [Row<'_>; 9] = [
             ("new", vec![], &[rule(8080, 8080)], go, &["+ tcp 8080"]),
             (
                 "there",

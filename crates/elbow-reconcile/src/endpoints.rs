@@ -134,22 +134,19 @@ impl EndpointBook {
                         continue;
                     }
                     let node = pod.node.as_deref().and_then(about.instance_of);
-                    match node.filter(|id| !self.look.instances.contains(id)) {
-                        // Also where the instance is known: it may have got the address since.
-                        Some(id) => {
-                            instances.insert(id);
-                        }
-                        None => {
-                            let uid = pod.uid.clone();
-                            self.look.addresses.insert(pod.address, uid);
-                            let family = if pod.address.is_ipv4() {
-                                &mut ipv4
-                            } else {
-                                &mut ipv6
-                            };
-                            family.insert(pod.address);
-                        }
+                    // Also where the instance is known: it may have got the address since.
+                    if let Some(id) = node.filter(|id| !self.look.instances.contains(id)) {
+                        instances.insert(id);
+                        continue;
                     }
+                    let uid = pod.uid.clone();
+                    self.look.addresses.insert(pod.address, uid);
+                    let family = if pod.address.is_ipv4() {
+                        &mut ipv4
+                    } else {
+                        &mut ipv6
+                    };
+                    family.insert(pod.address);
                 }
             }
         }
@@ -343,7 +340,7 @@ impl EndpointBook {
     }
 }
 
-fn endpoints<'a>(about: About<'a>) -> impl Iterator<Item = &'a Endpoint> {
+fn endpoints(about: About<'_>) -> impl Iterator<Item = &Endpoint> {
     let networks = about.networks.iter().copied();
     networks.flat_map(|network| &network.endpoints)
 }

@@ -288,12 +288,11 @@ impl Problem {
                 )
             }
             ProblemKind::Ambiguous { endpoint, tagged } => {
-                let found = match tagged.len() {
-                    0 => "none of them carries".to_owned(),
-                    _ => {
-                        let ids: Vec<&str> = tagged.iter().map(SecurityGroupId::as_str).collect();
-                        format!("{} carry", ids.join(", "))
-                    }
+                let found = if tagged.is_empty() {
+                    "none of them carries".to_owned()
+                } else {
+                    let ids: Vec<&str> = tagged.iter().map(SecurityGroupId::as_str).collect();
+                    format!("{} carry", ids.join(", "))
                 };
                 (
                     format!(
@@ -371,13 +370,13 @@ fn wanted(
         for peer in &rule_of_user.from {
             let from = match peer {
                 Peer::SecurityGroup(group) => IngressSource::SecurityGroup(source(group)),
-                Peer::Cidr(cidr) => match block(cidr) {
-                    Some(block) => block,
-                    None => {
+                Peer::Cidr(cidr) => {
+                    let Some(block) = block(cidr) else {
                         found.bad_blocks.insert(cidr.clone());
                         continue;
-                    }
-                },
+                    };
+                    block
+                }
             };
             for entry in ports {
                 let protocol = match entry.protocol {
@@ -389,13 +388,11 @@ fn wanted(
                     Some(IntOrString::Int(number)) => (*number, *number),
                     Some(IntOrString::String(name)) => {
                         let is_its = network.port_name.as_deref() == Some(name);
-                        match port.filter(|_| is_its) {
-                            Some(port) => (i32::from(port.get()), i32::from(port.get())),
-                            None => {
-                                found.unknown_ports.insert(name.clone());
-                                continue;
-                            }
-                        }
+                        let Some(port) = port.filter(|_| is_its) else {
+                            found.unknown_ports.insert(name.clone());
+                            continue;
+                        };
+                        (i32::from(port.get()), i32::from(port.get()))
                     }
                 };
                 wanted.insert(rule(protocol, range, from.clone()));
@@ -432,7 +429,6 @@ fn describe(endpoint: &Endpoint) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests may panic")]
 
     use elbow_model::VpcId;
 
