@@ -42,7 +42,7 @@ pub(crate) fn meddle(account: &mut Account, random: &mut Random, now: u64) -> Op
             let group = account.node_group();
             let mut rules = group.ingress;
             rules.retain(is_node_rule);
-            (!rules.is_empty()).then(|| AwsCall::RevokeSecurityGroupIngress {
+            (!rules.is_empty()).then_some(AwsCall::RevokeSecurityGroupIngress {
                 group: Ref::Known(group.id),
                 rules,
             })

@@ -276,7 +276,7 @@ fn pods_with_groups_of_their_own_are_let_in_there() {
     let mut account = Account::new();
     let alone = add_group(&mut account, "alone", &[]);
     let nodes = node_group(&mut account).id;
-    add_pod(&mut account, "192.168.110.30", &[alone.clone()]);
+    add_pod(&mut account, "192.168.110.30", std::slice::from_ref(&alone));
     add_pod(&mut account, "192.168.110.31", &[alone.clone(), nodes]);
     let text = ALB.replace(
         "- addresses: [192.168.96.10]\n  nodeName: node-0\n",
