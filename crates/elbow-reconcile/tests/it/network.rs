@@ -35,7 +35,7 @@ fn node_group(account: &mut Account) -> elbow_model::observed::ObservedSecurityG
     account.calls.pop();
     match answer {
         Ok(AwsAnswer::SecurityGroups(mut page)) => page.items.remove(0),
-        other => panic!("{other:?}"),
+        other => unreachable!("{other:?}"),
     }
 }
 
@@ -247,7 +247,7 @@ fn add_pod(account: &mut Account, address: &str, groups: &[SecurityGroupId]) {
         marker: None,
     };
     let Ok(AwsAnswer::Subnets(page)) = account.answer(account.now, &call) else {
-        panic!("no subnets");
+        unreachable!("no subnets");
     };
     account.calls.pop();
     let subnet = page.items.iter().find(|s| s.ipv4_cidr == "192.168.96.0/19");
@@ -357,7 +357,7 @@ fn node_groups(account: &mut Account) -> Vec<SecurityGroupId> {
     };
     match account.answer(account.now, &call) {
         Ok(AwsAnswer::SecurityGroups(page)) => page.items.into_iter().map(|g| g.id).collect(),
-        other => panic!("{other:?}"),
+        other => unreachable!("{other:?}"),
     }
 }
 
