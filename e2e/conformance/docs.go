@@ -62,6 +62,9 @@ that the service does not.
 	}
 
 	page.WriteString("\n## Defects\n\n")
+	if len(failed(report))+len(Missing) == 0 {
+		page.WriteString("None is known.\n")
+	}
 	for _, name := range failed(report) {
 		fmt.Fprintf(&page, "- %s runs and fails.\n", name)
 	}

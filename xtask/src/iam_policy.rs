@@ -1,7 +1,8 @@
-//! `cargo xtask iam-policy`: writes `deploy/iam-policy.json`, the rights of the role that elbow runs as.
+//! `cargo xtask iam-policy`: writes `deploy/iam-policy.json`, the rights of the role that elbow runs as,
+//! and beside it what client certificates take, for those who use them.
 //!
-//! In: every operation that elbow asks for (`elbow_model::aws_call`). Out: a policy that allows these
-//! and no others. Always: what changes or deletes is held to resources that carry the cluster tag,
+//! In: every operation that elbow asks for (`elbow_model::aws_call`). Out: policies that allow these
+//! and no others, each small enough for IAM. Always: what changes or deletes is held to resources that carry the cluster tag,
 //! where IAM can and where the resource may not be somebody else's by design. A test fails while the
 //! file is stale, and while an operation that changes something has no place here.
 
@@ -13,8 +14,37 @@ use elbow_model::aws_call::{ASKED_AT_START, OPERATIONS, Operation};
 use elbow_model::stack::CLUSTER_TAG;
 use serde::Serialize;
 
-/// Where the policy is, from the root of the repository.
-const FILE: &str = "deploy/iam-policy.json";
+/// A policy that a role is given. IAM has a quota for the length of one, and a role takes ten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// What every elbow needs.
+    Base,
+    /// What `--trust-store-bucket` needs on top.
+    ClientCertificates,
+}
+
+impl Part {
+    const ALL: [Self; 2] = [Self::Base, Self::ClientCertificates];
+
+    /// Where the policy is, from the root of the repository.
+    const fn file(self) -> &'static str {
+        match self {
+            Self::Base => "deploy/iam-policy.json",
+            Self::ClientCertificates => "deploy/iam-policy-client-certificates.json",
+        }
+    }
+
+    fn has(self, sid: &str) -> bool {
+        let of_client_certificates = [
+            "CreateTrustStores",
+            "ChangeTrustStores",
+            "TagNewTrustStores",
+            "TagTrustStores",
+            "KeepBundles",
+        ];
+        of_client_certificates.contains(&sid) == (self == Self::ClientCertificates)
+    }
+}
 
 /// What ELBv2 asks EC2 in the name of whoever calls it, so that `CreateLoadBalancer`,
 /// `SetSecurityGroups` and `RegisterTargets` are denied without it. elbow never asks for these.
@@ -48,13 +78,16 @@ const BUNDLES: &[&str] = &["arn:aws:s3:::*/elbow/trust-stores/*"];
 const ANY: &[&str] = &["*"];
 
 pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
-    let path = root.join(FILE);
-    std::fs::write(&path, text()?).with_context(|| format!("write {}", path.display()))
+    for part in Part::ALL {
+        let path = root.join(part.file());
+        std::fs::write(&path, text(part)?).with_context(|| format!("write {}", path.display()))?;
+    }
+    Ok(())
 }
 
-/// The policy as it stands in the file.
-fn text() -> anyhow::Result<String> {
-    let mut text = serde_json::to_string_pretty(&policy()?).context("print the policy")?;
+/// A policy as it stands in its file.
+fn text(part: Part) -> anyhow::Result<String> {
+    let mut text = serde_json::to_string_pretty(&policy(part)?).context("print the policy")?;
     text.push('\n');
     Ok(text)
 }
@@ -282,7 +315,7 @@ fn statements_of(operation: Operation) -> anyhow::Result<&'static [&'static str]
     })
 }
 
-fn policy() -> anyhow::Result<Policy> {
+fn policy(part: Part) -> anyhow::Result<Policy> {
     let mut actions: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for &operation in OPERATIONS.iter().chain(ASKED_AT_START) {
         for sid in statements_of(operation)? {
@@ -297,7 +330,8 @@ fn policy() -> anyhow::Result<Policy> {
     bundles.insert(READ_BY_ELB.to_owned());
     let role = "iam:CreateServiceLinkedRole".to_owned();
     actions.insert("CreateServiceLinkedRole", [role].into());
-    let statements = STATEMENTS.iter().filter_map(|terms| {
+    let of_part = STATEMENTS.iter().filter(|terms| part.has(terms.sid));
+    let statements = of_part.filter_map(|terms| {
         let action = actions.remove(terms.sid)?;
         Some(statement(terms, action))
     });
@@ -347,19 +381,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_is_what_would_be_written() {
+    fn the_files_are_what_would_be_written() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let file = std::fs::read_to_string(root.join(FILE)).unwrap();
-        assert_eq!(file, text().unwrap(), "run `cargo xtask iam-policy`");
+        for part in Part::ALL {
+            let file = std::fs::read_to_string(root.join(part.file())).unwrap();
+            assert_eq!(file, text(part).unwrap(), "run `cargo xtask iam-policy`");
+        }
     }
 
     #[test]
-    fn the_policy_allows_what_elbow_asks_for_and_nothing_else() {
-        let policy = policy().unwrap();
-        let allowed: BTreeSet<&str> = policy
-            .statement
-            .iter()
-            .flat_map(|statement| statement.action.iter().map(String::as_str))
+    fn the_policies_allow_what_elbow_asks_for_and_nothing_else() {
+        let allowed: BTreeSet<String> = statements()
+            .into_iter()
+            .flat_map(|statement| statement.action)
             .collect();
         let mut wanted: BTreeSet<String> = OPERATIONS
             .iter()
@@ -369,7 +403,12 @@ mod tests {
         wanted.extend(ASKED_BY_ELB.iter().map(|&action| action.to_owned()));
         wanted.insert(READ_BY_ELB.to_owned());
         wanted.insert("iam:CreateServiceLinkedRole".to_owned());
-        assert_eq!(allowed, wanted.iter().map(String::as_str).collect());
+        assert_eq!(allowed, wanted);
+    }
+
+    fn statements() -> Vec<Statement> {
+        let parts = Part::ALL.map(|part| policy(part).unwrap().statement);
+        parts.into_iter().flatten().collect()
     }
 
     #[test]
@@ -378,16 +417,18 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_fits_into_one() {
-        let characters = text().unwrap();
-        let characters = characters.chars().filter(|c| !c.is_whitespace()).count();
-        // IAM's quota for a managed policy, white space not counted.
-        assert!(characters <= 6144, "{characters}");
+    fn each_policy_fits() {
+        for part in Part::ALL {
+            let characters = text(part).unwrap();
+            let characters = characters.chars().filter(|c| !c.is_whitespace()).count();
+            // IAM's quota for a managed policy, white space not counted.
+            assert!(characters <= 6144, "{part:?}: {characters}");
+        }
     }
 
     #[test]
     fn what_deletes_is_held_to_what_is_tagged() {
-        for statement in policy().unwrap().statement {
+        for statement in statements() {
             let deletes = |action: &String| {
                 [
                     "ec2:DeleteSecurityGroup",

@@ -39,7 +39,7 @@ enum Command {
     DocsEmulator,
     /// Write the definitions of the custom resources to deploy/crds
     Crds,
-    /// Write the IAM policy of the role that elbow runs as to deploy/iam-policy.json
+    /// Write the IAM policies of the role that elbow runs as to deploy/
     IamPolicy,
     /// Write the schemas that manifests are validated against; needs `go` and the network
     Schemas,

@@ -1,17 +1,25 @@
 //! Which function carries out which call. In: a call. Out: its answer. Always: one arm for each call,
 //! so that one without a function does not compile.
 
+use std::future::{Future, ready};
+use std::pin::Pin;
+
 use elbow_model::{AwsCall, CertificateMaterial};
 
 use crate::convert::Answer;
 use crate::elbv2::{listeners, load_balancers, rules, tags, target_groups, trust_stores};
 use crate::{Clients, acm, ec2, s3, tagging};
 
-pub(crate) async fn carry_out(
-    clients: &Clients,
-    call: &AwsCall,
-    material: Option<&CertificateMaterial>,
-) -> Answer {
+/// A call that is being carried out. Boxed, and made by a function that has returned when it is polled:
+/// without optimization a function that awaits one of sixty calls has room for all of them on its stack,
+/// which is more than a thread has.
+type Carried<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
+
+pub(crate) fn carry_out<'a>(
+    clients: &'a Clients,
+    call: &'a AwsCall,
+    material: Option<&'a CertificateMaterial>,
+) -> Carried<'a> {
     let Clients {
         elbv2: elb,
         ec2,
@@ -26,25 +34,25 @@ pub(crate) async fn carry_out(
             description,
             vpc_id,
             tags,
-        } => ec2::groups::create(ec2, name, description, vpc_id, tags).await,
-        AwsCall::DeleteSecurityGroup { group } => ec2::groups::delete(ec2, group).await,
+        } => Box::pin(ec2::groups::create(ec2, name, description, vpc_id, tags)),
+        AwsCall::DeleteSecurityGroup { group } => Box::pin(ec2::groups::delete(ec2, group)),
         AwsCall::AuthorizeSecurityGroupIngress { group, rules } => {
-            ec2::groups::authorize(ec2, group, rules).await
+            Box::pin(ec2::groups::authorize(ec2, group, rules))
         }
         AwsCall::RevokeSecurityGroupIngress { group, rules } => {
-            ec2::groups::revoke(ec2, group, rules).await
+            Box::pin(ec2::groups::revoke(ec2, group, rules))
         }
         AwsCall::CreateSecurityGroupTags { group, tags } => {
-            ec2::groups::tag(ec2, group, tags).await
+            Box::pin(ec2::groups::tag(ec2, group, tags))
         }
         AwsCall::DeleteSecurityGroupTags { group, keys } => {
-            ec2::groups::untag(ec2, group, keys).await
+            Box::pin(ec2::groups::untag(ec2, group, keys))
         }
 
         // ELBv2, changes.
-        AwsCall::CreateLoadBalancer { .. } => load_balancers::create(elb, call).await,
+        AwsCall::CreateLoadBalancer { .. } => Box::pin(load_balancers::create(elb, call)),
         AwsCall::DeleteLoadBalancer { load_balancer } => {
-            load_balancers::delete(elb, load_balancer).await
+            Box::pin(load_balancers::delete(elb, load_balancer))
         }
         AwsCall::SetSecurityGroups {
             load_balancer,
@@ -52,56 +60,73 @@ pub(crate) async fn carry_out(
             enforce_security_group_inbound_rules_on_private_link_traffic: enforce,
         } => {
             let enforce = enforce.as_deref();
-            load_balancers::set_groups(elb, load_balancer, security_groups, enforce).await
+            Box::pin(load_balancers::set_groups(
+                elb,
+                load_balancer,
+                security_groups,
+                enforce,
+            ))
         }
         AwsCall::SetSubnets {
             load_balancer,
             subnets,
-        } => load_balancers::set_subnets(elb, load_balancer, subnets).await,
+        } => Box::pin(load_balancers::set_subnets(elb, load_balancer, subnets)),
         AwsCall::SetIpAddressType {
             load_balancer,
             ip_address_type,
-        } => load_balancers::set_ip_address_type(elb, load_balancer, *ip_address_type).await,
+        } => Box::pin(load_balancers::set_ip_address_type(
+            elb,
+            load_balancer,
+            *ip_address_type,
+        )),
         AwsCall::ModifyLoadBalancerAttributes {
             load_balancer,
             attributes,
-        } => load_balancers::modify_attributes(elb, load_balancer, attributes).await,
-        AwsCall::CreateTargetGroup { .. } => target_groups::create(elb, call).await,
+        } => Box::pin(load_balancers::modify_attributes(
+            elb,
+            load_balancer,
+            attributes,
+        )),
+        AwsCall::CreateTargetGroup { .. } => Box::pin(target_groups::create(elb, call)),
         AwsCall::ModifyTargetGroup {
             target_group,
             health_check,
-        } => target_groups::modify(elb, target_group, health_check).await,
+        } => Box::pin(target_groups::modify(elb, target_group, health_check)),
         AwsCall::ModifyTargetGroupAttributes {
             target_group,
             attributes,
-        } => target_groups::modify_attributes(elb, target_group, attributes).await,
+        } => Box::pin(target_groups::modify_attributes(
+            elb,
+            target_group,
+            attributes,
+        )),
         AwsCall::DeleteTargetGroup { target_group } => {
-            target_groups::delete(elb, target_group).await
+            Box::pin(target_groups::delete(elb, target_group))
         }
         AwsCall::RegisterTargets {
             target_group,
             targets,
-        } => target_groups::register(elb, target_group, targets).await,
+        } => Box::pin(target_groups::register(elb, target_group, targets)),
         AwsCall::DeregisterTargets {
             target_group,
             targets,
-        } => target_groups::deregister(elb, target_group, targets).await,
-        AwsCall::CreateListener { .. } => listeners::create(elb, call).await,
-        AwsCall::ModifyListener { .. } => listeners::modify(elb, call).await,
+        } => Box::pin(target_groups::deregister(elb, target_group, targets)),
+        AwsCall::CreateListener { .. } => Box::pin(listeners::create(elb, call)),
+        AwsCall::ModifyListener { .. } => Box::pin(listeners::modify(elb, call)),
         AwsCall::ModifyListenerAttributes {
             listener,
             attributes,
-        } => listeners::modify_attributes(elb, listener, attributes).await,
-        AwsCall::DeleteListener { listener } => listeners::delete(elb, listener).await,
+        } => Box::pin(listeners::modify_attributes(elb, listener, attributes)),
+        AwsCall::DeleteListener { listener } => Box::pin(listeners::delete(elb, listener)),
         AwsCall::AddListenerCertificates {
             listener,
             certificate,
-        } => listeners::add_certificate(elb, listener, certificate).await,
+        } => Box::pin(listeners::add_certificate(elb, listener, certificate)),
         AwsCall::RemoveListenerCertificates {
             listener,
             certificate,
-        } => listeners::remove_certificate(elb, listener, certificate).await,
-        AwsCall::CreateRule { .. } => rules::create(elb, call).await,
+        } => Box::pin(listeners::remove_certificate(elb, listener, certificate)),
+        AwsCall::CreateRule { .. } => Box::pin(rules::create(elb, call)),
         AwsCall::ModifyRule {
             rule,
             conditions,
@@ -109,89 +134,109 @@ pub(crate) async fn carry_out(
             transforms,
         } => {
             let (conditions, transforms) = (conditions.as_deref(), transforms.as_deref());
-            rules::modify(elb, rule, conditions, action.as_ref(), transforms).await
+            Box::pin(rules::modify(
+                elb,
+                rule,
+                conditions,
+                action.as_ref(),
+                transforms,
+            ))
         }
-        AwsCall::SetRulePriorities { priorities } => rules::set_priorities(elb, priorities).await,
-        AwsCall::DeleteRule { rule } => rules::delete(elb, rule).await,
-        AwsCall::CreateTrustStore { .. } => trust_stores::create(elb, call).await,
+        AwsCall::SetRulePriorities { priorities } => {
+            Box::pin(rules::set_priorities(elb, priorities))
+        }
+        AwsCall::DeleteRule { rule } => Box::pin(rules::delete(elb, rule)),
+        AwsCall::CreateTrustStore { .. } => Box::pin(trust_stores::create(elb, call)),
         AwsCall::ModifyTrustStore {
             trust_store,
             bucket,
             key,
-        } => trust_stores::modify(elb, trust_store, bucket, key).await,
-        AwsCall::DeleteTrustStore { trust_store } => trust_stores::delete(elb, trust_store).await,
+        } => Box::pin(trust_stores::modify(elb, trust_store, bucket, key)),
+        AwsCall::DeleteTrustStore { trust_store } => {
+            Box::pin(trust_stores::delete(elb, trust_store))
+        }
         AwsCall::AddTags {
             resource,
             tags: wanted,
-        } => tags::add(elb, resource, wanted).await,
-        AwsCall::RemoveTags { resource, keys } => tags::remove(elb, resource, keys).await,
+        } => Box::pin(tags::add(elb, resource, wanted)),
+        AwsCall::RemoveTags { resource, keys } => Box::pin(tags::remove(elb, resource, keys)),
 
         // ELBv2, look-ups.
         AwsCall::DescribeLoadBalancers { arns, marker } => {
-            load_balancers::describe(elb, arns, marker.as_deref()).await
+            Box::pin(load_balancers::describe(elb, arns, marker.as_deref()))
         }
         AwsCall::DescribeLoadBalancerAttributes { load_balancer } => {
-            load_balancers::describe_attributes(elb, load_balancer).await
+            Box::pin(load_balancers::describe_attributes(elb, load_balancer))
         }
         AwsCall::DescribeListeners {
             load_balancer,
             marker,
-        } => listeners::describe(elb, load_balancer, marker.as_deref()).await,
+        } => Box::pin(listeners::describe(elb, load_balancer, marker.as_deref())),
         AwsCall::DescribeListenerAttributes { listener } => {
-            listeners::describe_attributes(elb, listener).await
+            Box::pin(listeners::describe_attributes(elb, listener))
         }
-        AwsCall::DescribeListenerCertificates { listener, marker } => {
-            listeners::describe_certificates(elb, listener, marker.as_deref()).await
-        }
+        AwsCall::DescribeListenerCertificates { listener, marker } => Box::pin(
+            listeners::describe_certificates(elb, listener, marker.as_deref()),
+        ),
         AwsCall::DescribeRules { listener, marker } => {
-            rules::describe(elb, listener, marker.as_deref()).await
+            Box::pin(rules::describe(elb, listener, marker.as_deref()))
         }
         AwsCall::DescribeTargetGroups {
             arns,
             names,
             marker,
-        } => target_groups::describe(elb, arns, names, marker.as_deref()).await,
+        } => Box::pin(target_groups::describe(elb, arns, names, marker.as_deref())),
         AwsCall::DescribeTargetGroupAttributes { target_group } => {
-            target_groups::describe_attributes(elb, target_group).await
+            Box::pin(target_groups::describe_attributes(elb, target_group))
         }
         AwsCall::DescribeTargetHealth { target_group } => {
-            target_groups::describe_health(elb, target_group).await
+            Box::pin(target_groups::describe_health(elb, target_group))
         }
         AwsCall::DescribeTrustStores { names, marker } => {
-            trust_stores::describe(elb, names, marker.as_deref()).await
+            Box::pin(trust_stores::describe(elb, names, marker.as_deref()))
         }
-        AwsCall::DescribeTags { arns } => tags::describe(elb, arns).await,
+        AwsCall::DescribeTags { arns } => Box::pin(tags::describe(elb, arns)),
 
         // EC2, look-ups.
-        AwsCall::DescribeVpcs { vpc_id } => ec2::network::vpc(ec2, vpc_id).await,
+        AwsCall::DescribeVpcs { vpc_id } => Box::pin(ec2::network::vpc(ec2, vpc_id)),
         AwsCall::DescribeSubnets { vpc_id, marker } => {
-            ec2::network::subnets(ec2, vpc_id, marker.as_deref()).await
+            Box::pin(ec2::network::subnets(ec2, vpc_id, marker.as_deref()))
         }
         AwsCall::DescribeRouteTables { vpc_id, marker } => {
-            ec2::network::route_tables(ec2, vpc_id, marker.as_deref()).await
+            Box::pin(ec2::network::route_tables(ec2, vpc_id, marker.as_deref()))
         }
-        AwsCall::DescribeAvailabilityZones => ec2::network::zones(ec2).await,
+        AwsCall::DescribeAvailabilityZones => Box::pin(ec2::network::zones(ec2)),
         AwsCall::DescribeSecurityGroups {
             vpc_id,
             tags,
             marker,
-        } => ec2::groups::describe(ec2, vpc_id, tags, marker.as_deref()).await,
+        } => Box::pin(ec2::groups::describe(ec2, vpc_id, tags, marker.as_deref())),
         AwsCall::DescribeNodeSecurityGroups {
             vpc_id,
             cluster_name,
             marker,
-        } => ec2::groups::describe_of_nodes(ec2, vpc_id, cluster_name, marker.as_deref()).await,
+        } => Box::pin(ec2::groups::describe_of_nodes(
+            ec2,
+            vpc_id,
+            cluster_name,
+            marker.as_deref(),
+        )),
         AwsCall::DescribeSecurityGroupsById { groups, marker } => {
-            ec2::groups::describe_by_id(ec2, groups, marker.as_deref()).await
+            Box::pin(ec2::groups::describe_by_id(ec2, groups, marker.as_deref()))
         }
         AwsCall::DescribeInstances { instances, marker } => {
-            ec2::endpoints::instances(ec2, instances, marker.as_deref()).await
+            Box::pin(ec2::endpoints::instances(ec2, instances, marker.as_deref()))
         }
         AwsCall::DescribeNetworkInterfaces {
             vpc_id,
             addresses,
             marker,
-        } => ec2::endpoints::interfaces(ec2, vpc_id, addresses, marker.as_deref()).await,
+        } => Box::pin(ec2::endpoints::interfaces(
+            ec2,
+            vpc_id,
+            addresses,
+            marker.as_deref(),
+        )),
 
         // ACM.
         AwsCall::ImportCertificate {
@@ -199,36 +244,43 @@ pub(crate) async fn carry_out(
             content,
             tags,
         } => {
-            let material = material.ok_or_else(|| content.not_read())?;
-            acm::import(acm, certificate.as_ref(), material, tags).await
+            let Some(material) = material else {
+                return Box::pin(ready(Err(content.not_read().into())));
+            };
+            Box::pin(acm::import(acm, certificate.as_ref(), material, tags))
         }
-        AwsCall::DeleteCertificate { certificate } => acm::delete(acm, certificate).await,
+        AwsCall::DeleteCertificate { certificate } => Box::pin(acm::delete(acm, certificate)),
         AwsCall::AddTagsToCertificate { certificate, tags } => {
-            acm::tag(acm, certificate, tags).await
+            Box::pin(acm::tag(acm, certificate, tags))
         }
         AwsCall::RemoveTagsFromCertificate { certificate, keys } => {
-            acm::untag(acm, certificate, keys).await
+            Box::pin(acm::untag(acm, certificate, keys))
         }
-        AwsCall::ListTagsForCertificate { certificate } => acm::tags(acm, certificate).await,
+        AwsCall::ListTagsForCertificate { certificate } => Box::pin(acm::tags(acm, certificate)),
         AwsCall::ListImportedCertificates { marker } => {
-            acm::list_imported(acm, marker.as_deref()).await
+            Box::pin(acm::list_imported(acm, marker.as_deref()))
         }
-        AwsCall::ListCertificates { marker } => acm::list(acm, marker.as_deref()).await,
-        AwsCall::DescribeCertificate { certificate } => acm::describe(acm, certificate).await,
+        AwsCall::ListCertificates { marker } => Box::pin(acm::list(acm, marker.as_deref())),
+        AwsCall::DescribeCertificate { certificate } => Box::pin(acm::describe(acm, certificate)),
 
         // S3.
         AwsCall::PutObject {
             bucket,
             key,
             content,
-        } => s3::put(s3, bucket, key, content).await,
-        AwsCall::DeleteObject { bucket, key } => s3::delete(s3, bucket, key).await,
+        } => Box::pin(s3::put(s3, bucket, key, content)),
+        AwsCall::DeleteObject { bucket, key } => Box::pin(s3::delete(s3, bucket, key)),
 
         // Resource Groups Tagging API.
         AwsCall::GetResources {
             tags,
             resource_types,
             marker,
-        } => tagging::resources(tagging, tags, resource_types, marker.as_deref()).await,
+        } => Box::pin(tagging::resources(
+            tagging,
+            tags,
+            resource_types,
+            marker.as_deref(),
+        )),
     }
 }
