@@ -27,8 +27,8 @@ func TestAddressesAreTakenAgainLate(t *testing.T) {
 		network.release(zone, address)
 		count++
 	}
-	// The pods' part of a subnet with 4096 addresses: without its first 256 and its last quarter.
-	if want := 4096*3/4 - 256; count != want {
+	// The pods' part of a subnet with 4096 addresses: a quarter.
+	if want := 4096/4; count != want {
 		t.Errorf("an address is taken again after %d others and not %d", count, want)
 	}
 }
@@ -42,7 +42,7 @@ func TestTakenAddressesAreNotGivenAgain(t *testing.T) {
 	for taken := 1; ; taken++ {
 		address, err := network.take(zone)
 		if err != nil {
-			if want := 4096*3/4 - 256; taken != want {
+			if want := 4096/4; taken != want {
 				t.Errorf("after %d addresses: %v", taken, err)
 			}
 			break

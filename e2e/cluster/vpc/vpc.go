@@ -20,8 +20,8 @@ const (
 	nodeGroup = "sg-0e2e0000000000001"
 	// firstNodeHost is the host part of the first node's address; AWS keeps the first four of a subnet.
 	firstNodeHost = 10
-	// firstPodHost leaves room for the nodes.
-	firstPodHost = 256
+	// nodesMax is how many nodes a zone takes.
+	nodesMax = 246
 )
 
 // ClusterTag is the tag by which subnets, instances and security groups belong to the cluster.
@@ -54,9 +54,12 @@ type Subnet struct {
 
 // Node is an EC2 instance that is a node of the cluster.
 type Node struct {
-	InstanceID     string            `json:"instanceId"`
-	Zone           string            `json:"zone"`
-	Address        netip.Addr        `json:"address"`
+	InstanceID string     `json:"instanceId"`
+	Zone       string     `json:"zone"`
+	Address    netip.Addr `json:"address"`
+	// PodCIDR is where pods have their addresses, as a prefix that is delegated to the node's network
+	// interface; the first node of a zone has it for all of them.
+	PodCIDR        *netip.Prefix     `json:"podCidr,omitempty"`
 	SecurityGroups []string          `json:"securityGroups"`
 	Tags           map[string]string `json:"tags"`
 }
@@ -107,7 +110,7 @@ func (w *World) AddNode(zone string) (Node, error) {
 			host++
 		}
 	}
-	if host >= firstPodHost {
+	if host >= firstNodeHost+nodesMax {
 		return Node{}, fmt.Errorf("%s has no address left for a node", zone)
 	}
 	node := Node{
@@ -117,6 +120,10 @@ func (w *World) AddNode(zone string) (Node, error) {
 		SecurityGroups: []string{nodeGroup},
 		Tags:           map[string]string{ClusterTag: "owned"},
 	}
+	if host == firstNodeHost {
+		pods := quarter(subnet.CIDR, 1)
+		node.PodCIDR = &pods
+	}
 	w.Nodes = append(w.Nodes, node)
 	return node, nil
 }
@@ -124,7 +131,7 @@ func (w *World) AddNode(zone string) (Node, error) {
 // PodRange has the addresses from which the pods of a zone get theirs, both ends included.
 func (w *World) PodRange(zone string) (first, last netip.Addr) {
 	subnet, _ := w.privateSubnet(zone)
-	return hostAddress(subnet.CIDR, firstPodHost), lastQuarter(subnet.CIDR).Addr().Prev()
+	return quarter(subnet.CIDR, 1).Addr(), quarter(subnet.CIDR, 2).Addr().Prev()
 }
 
 // BalancerRanges are addresses that no node and no pod has, the last quarter of each subnet: whoever is a
@@ -132,7 +139,7 @@ func (w *World) PodRange(zone string) (first, last netip.Addr) {
 func (w *World) BalancerRanges() []netip.Prefix {
 	var ranges []netip.Prefix
 	for _, subnet := range w.Subnets {
-		ranges = append(ranges, lastQuarter(subnet.CIDR))
+		ranges = append(ranges, quarter(subnet.CIDR, 3))
 	}
 	return ranges
 }
@@ -163,10 +170,11 @@ func (w *World) privateSubnet(zone string) (Subnet, bool) {
 	return Subnet{}, false
 }
 
-// lastQuarter of a subnet.
-func lastQuarter(subnet netip.Prefix) netip.Prefix {
-	quarter := uint32(1) << (32 - subnet.Bits() - 2)
-	return netip.PrefixFrom(hostAddress(subnet, 3*quarter), subnet.Bits()+2)
+// quarter of a subnet, counted from 0. Nodes are in the first, pods in the second, load balancers in the
+// last.
+func quarter(subnet netip.Prefix, number uint32) netip.Prefix {
+	size := uint32(1) << (32 - subnet.Bits() - 2)
+	return netip.PrefixFrom(hostAddress(subnet, number*size), subnet.Bits()+2)
 }
 
 // hostAddress is the address with a host part in a network.

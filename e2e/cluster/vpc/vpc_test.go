@@ -76,7 +76,7 @@ func TestDescriptionHasItsNames(t *testing.T) {
 		{world, []string{"region", "account", "vpc", "subnets", "nodes", "clusterName"}},
 		{world["vpc"], []string{"id", "cidr"}},
 		{world["subnets"].([]any)[0], []string{"id", "zone", "cidr", "public", "tags"}},
-		{world["nodes"].([]any)[0], []string{"instanceId", "zone", "address", "securityGroups", "tags"}},
+		{world["nodes"].([]any)[0], []string{"instanceId", "zone", "address", "podCidr", "securityGroups", "tags"}},
 	} {
 		object := row.of.(map[string]any)
 		for _, name := range row.names {
