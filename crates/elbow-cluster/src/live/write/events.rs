@@ -5,6 +5,7 @@
 //! as the API's documentation asks; another note is another Event, even for the same reason.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use elbow_api::Object;
@@ -60,6 +61,8 @@ pub struct EventNote {
 pub(super) struct Recorder {
     instance: String,
     series: Mutex<BTreeMap<Key, Series>>,
+    /// How many series there were. Two that begin in the same instant differ by it.
+    begun: AtomicU32,
 }
 
 /// What is said of which object.
@@ -85,6 +88,7 @@ impl Recorder {
                 instance => instance.to_owned(),
             },
             series: Mutex::default(),
+            begun: AtomicU32::new(0),
         }
     }
 
@@ -93,7 +97,10 @@ impl Recorder {
         let mut all = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, series| now.duration_since(series.last) < SERIES_TIME);
         let series = all.entry(key.clone()).or_insert_with(|| Series {
-            name: format!("{object}.{:x}", now.as_nanosecond()),
+            name: {
+                let number = self.begun.fetch_add(1, Ordering::Relaxed);
+                format!("{object}.{:x}", now.as_nanosecond() + i128::from(number))
+            },
             count: 0,
             last: now,
         });

@@ -465,6 +465,15 @@ async fn a_note_that_is_repeated_is_one_event_that_counts() {
         asked.answer(201, &answer);
     })
     .unwrap();
+    // What is said in the same instant has a name of its own, or the API server would not take it.
+    run!(writer.event(&object, &note("more"), at(0)), async {
+        let asked = server.next().await;
+        assert_eq!(asked.what, format!("POST {events}"));
+        assert_ne!(asked.body["metadata"]["name"], name.as_str());
+        let answer = asked.body.clone();
+        asked.answer(201, &answer);
+    })
+    .unwrap();
     run!(writer.event(&object, &one, at(60)), async {
         let asked = server.next().await;
         assert_eq!(asked.what, format!("PATCH {events}/{name}"));
