@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -44,6 +45,12 @@ var (
 	lease    = system.Request{Verb: "get", Group: "coordination.k8s.io", Resource: "leases", Namespace: "kube-system", Name: "leader", Role: "lease"}
 )
 
+// denied is the request, refused.
+func denied(r system.Request) system.Request {
+	r.Denied = true
+	return r
+}
+
 func TestCompare(t *testing.T) {
 	permissions, err := readRole([]byte(role))
 	require.NoError(t, err)
@@ -61,6 +68,19 @@ func TestCompare(t *testing.T) {
 			"a rule that nothing uses",
 			[]system.Request{services, lease},
 			[]string{"deploy/controller/rbac.yaml:8: ClusterRole elbow: list gateways/status is never used"},
+		},
+		{
+			"a request that was denied before the API server had read the roles",
+			[]system.Request{services, statuses, lease, denied(services)},
+			nil,
+		},
+		{
+			"a request that was denied under an earlier role",
+			[]system.Request{denied(services), statuses, lease},
+			[]string{
+				"denied, though the role allows it now: " + fmt.Sprint(denied(services)) + ": run the suites again",
+				"deploy/controller/rbac.yaml:7: ClusterRole elbow: list services is never used",
+			},
 		},
 		{
 			"a request that was denied",
