@@ -28,7 +28,7 @@ func TestAddressesAreTakenAgainLate(t *testing.T) {
 		count++
 	}
 	// The pods' part of a subnet with 4096 addresses: a quarter.
-	if want := 4096/4; count != want {
+	if want := 4096 / 4; count != want {
 		t.Errorf("an address is taken again after %d others and not %d", count, want)
 	}
 }
@@ -42,7 +42,7 @@ func TestTakenAddressesAreNotGivenAgain(t *testing.T) {
 	for taken := 1; ; taken++ {
 		address, err := network.take(zone)
 		if err != nil {
-			if want := 4096/4; taken != want {
+			if want := 4096 / 4; taken != want {
 				t.Errorf("after %d addresses: %v", taken, err)
 			}
 			break
