@@ -16,9 +16,9 @@ use elbow_model::{AwsCall, BundleStorage, MutualAuthentication, Ref, ResourceKin
 
 use crate::draft::{change, set};
 use crate::hazards::Hazard;
-use crate::plan::{Action, Change, StepId};
+use crate::plan::{Action, StepId};
 use crate::stack::Context;
-use crate::tags::{Legacy, difference};
+use crate::tags::Legacy;
 
 /// Digits of a content digest that people are shown.
 const SHOWN_DIGITS: usize = 12;
@@ -162,42 +162,16 @@ fn update(
         });
         last = cleared.or(Some(modified));
     }
-    let tags = difference(
-        &desired.tags,
-        &observed.tags,
-        &ctx.policy.external_managed_tags,
+    let target = TagTarget::TrustStore(observed.arn.clone().into());
+    ctx.retag(
+        &key,
+        shown_name(id),
+        &desired.causes,
+        (&desired.tags, &observed.tags),
+        &target,
         Legacy::Kept,
+        last.as_slice(),
     );
-    let of = |set: bool| -> Vec<Change> {
-        let changes = tags.changes.iter();
-        let meant = changes.filter(|c| c.after.is_some() == set);
-        meant.cloned().collect()
-    };
-    let (added, removed) = (of(true), of(false));
-    let resource = TagTarget::TrustStore(observed.arn.clone().into());
-    if !tags.set.is_empty() {
-        ctx.draft
-            .step(Action::Tag, key.clone(), shown_name(id))
-            .reason("its tags differ")
-            .causes(&desired.causes)
-            .changes(added)
-            .after(last)
-            .call(AwsCall::AddTags {
-                resource: resource.clone(),
-                tags: tags.set,
-            });
-    }
-    if !tags.remove.is_empty() {
-        ctx.draft
-            .step(Action::Tag, key, shown_name(id))
-            .reason("it carries tags that nobody asks for")
-            .causes(&desired.causes)
-            .changes(removed)
-            .call(AwsCall::RemoveTags {
-                resource,
-                keys: tags.remove,
-            });
-    }
 }
 
 /// Deletes the object that the content of a trust store came from.
