@@ -29,6 +29,7 @@ pub use kinds::Served;
 pub use lease::{Leadership, LeaseSettings, elect};
 pub use merge::{merge_parents, merge_status};
 pub use readiness::{Gates, TargetHealth, condition, has_gate, inject};
+pub use trim::is_written;
 pub use watch::{Absence, Change, Event, WatchSettings};
 pub use webhook::{POD_PATH, Webhook, WebhookError, WebhookSettings};
 pub use write::{EventNote, EventType, FIELD_MANAGER, Preconditions, Writer, Written};

@@ -26,7 +26,7 @@ mod user_bindings;
 use std::collections::{BTreeMap, BTreeSet};
 
 use elbow_api::{GatewayController, Kind, NamespacedName, Object, ObjectRef, Read, Snapshot};
-use elbow_cluster::live::WriteError;
+use elbow_cluster::live::{WriteError, is_written};
 use elbow_reconcile::{BindingReport, GateVerdict, Report, Timestamp};
 use serde_json::Value;
 
@@ -326,24 +326,4 @@ fn gateway_ref(gateway: &NamespacedName) -> ObjectRef {
 fn binding_ref(binding: &NamespacedName) -> ObjectRef {
     let NamespacedName { namespace, name } = binding;
     ObjectRef::new(Kind::TargetGroupBinding, namespace.clone(), name.clone())
-}
-
-/// Whether anything is ever written to objects of the kind.
-fn is_written(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::GatewayClass
-            | Kind::Gateway
-            | Kind::ListenerSet
-            | Kind::HttpRoute
-            | Kind::GrpcRoute
-            | Kind::TlsRoute
-            | Kind::TcpRoute
-            | Kind::UdpRoute
-            | Kind::LoadBalancerConfiguration
-            | Kind::TargetGroupConfiguration
-            | Kind::ListenerRuleConfiguration
-            | Kind::TargetGroupBinding
-            | Kind::Pod
-    )
 }

@@ -61,8 +61,8 @@ pub(super) fn trim(object: &mut Object) {
     }
 }
 
-/// Whether something is written to objects of the kind, which needs their version.
-fn is_written(kind: Kind) -> bool {
+/// Whether elbow ever writes to objects of the kind, which needs their version.
+pub fn is_written(kind: Kind) -> bool {
     match kind {
         Kind::Namespace
         | Kind::Node

@@ -386,13 +386,13 @@ impl Reconciler {
 
     /// Whether a Gateway may have load balancers. Of those of a user's own binding nothing is known.
     fn may_serve(&self, unit: &Unit) -> bool {
+        if unit.binding().is_some() {
+            return true;
+        }
         let is_seen = self
             .units
             .get(unit)
             .is_some_and(|work| work.knowledge != Knowledge::Census);
-        if unit.binding().is_some() {
-            return true;
-        }
         let stacks = unit.stacks();
         let mut known = stacks.iter().filter_map(|id| self.known.stacks.get(id));
         !is_seen || known.any(|stack| !stack.load_balancers.is_empty())
