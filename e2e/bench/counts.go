@@ -132,8 +132,9 @@ func (b *bench) dropRules(ctx context.Context, n int) error {
 // move gives a Service other endpoints, and says when the API server was asked and when it had answered.
 func (b *bench) move(ctx context.Context, n, group int, to ...string) (asked, answered time.Time, err error) {
 	var endpoints []discoveryv1.Endpoint
+	node := nodeName()
 	for _, address := range to {
-		endpoints = append(endpoints, discoveryv1.Endpoint{Addresses: []string{address}})
+		endpoints = append(endpoints, discoveryv1.Endpoint{Addresses: []string{address}, NodeName: &node})
 	}
 	patch, err := json.Marshal(map[string]any{"endpoints": endpoints})
 	if err != nil {

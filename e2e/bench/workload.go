@@ -3,6 +3,9 @@ package main
 import (
 	"fmt"
 	"strings"
+
+	"github.com/elbow-project/elbow/e2e/cluster/kubelet"
+	"github.com/elbow-project/elbow/e2e/cluster/vpc"
 )
 
 const (
@@ -12,8 +15,8 @@ const (
 	groupsEach = 5
 )
 
-// common is what all Gateways share. The addresses are of no pod, so that health checks find nobody: what is
-// measured does not wait for health.
+// common is what all Gateways share. Nobody listens at the addresses of its endpoints, so that health checks find
+// nobody: what is measured does not wait for health.
 func common(certificate string) string {
 	return fmt.Sprintf(`
 apiVersion: v1
@@ -137,20 +140,36 @@ ports:
     protocol: TCP
 endpoints:
   - addresses: [%[3]s]
+    nodeName: %[4]s
     conditions: {ready: true}
-`, namespace, service(n, group), address)
+`, namespace, service(n, group), address, nodeName())
 }
 
 func gatewayName(n int) string { return fmt.Sprintf("gateway-%d", n) }
 
 func service(n, group int) string { return fmt.Sprintf("gateway-%d-%d", n, group) }
 
-// address of the one endpoint of a Service: in the VPC, and between the addresses of pods and those of load
-// balancers.
-func address(n, group int) string { return fmt.Sprintf("10.0.139.%d", 1+n*groupsEach+group) }
+// world is the one that every cluster begins with.
+var world = vpc.New()
+
+// nodeName is that of the node whose network interface has the addresses of all endpoints.
+func nodeName() string { return kubelet.NodeName(world.Region, world.Nodes[0]) }
+
+// address of the one endpoint of a Service: on the node, as a pod's, which is why its security group has to let
+// the load balancers in; at the end of the range, where pods do not come that really run.
+func address(n, group int) string { return fromLast(1 + n*groupsEach + group) }
 
 // otherAddress is one that no Service has at first.
-const otherAddress = "10.0.139.250"
+var otherAddress = fromLast(0)
+
+// fromLast is the address so many before the last one of pods on the node.
+func fromLast(n int) string {
+	_, last := world.PodRange(world.Nodes[0].Zone)
+	for range n {
+		last = last.Prev()
+	}
+	return last.String()
+}
 
 // latePrefix begins the names of Gateways whose load balancers take their time.
 const latePrefix = "late"

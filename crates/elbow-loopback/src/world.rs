@@ -5,19 +5,23 @@
 //! that nothing is made up in silence. What always holds: the same wishes give the same ids, and an
 //! id that a manifest names is taken as it is.
 
+mod wanted;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use elbow_emulator::Emulator;
-use elbow_emulator::acm::CertificatePem;
 use elbow_emulator::world::{
     AddressSpec, CertificateSpec, InstanceSpec, RouteTableSpec, SecurityGroupSpec, SubnetSpec,
     TargetGroupSpec, TrustStoreSpec, VpcSpec, WorldError,
 };
-use elbow_model::stack::{Protocol, TargetFamily, TargetType};
-use elbow_model::{CertificateArn, Port, SecurityGroupId, VpcId};
+use elbow_model::{SecurityGroupId, VpcId};
 use ipnet::{Ipv4Net, Ipv6Net};
+
+pub use wanted::{
+    Reach, Wanted, WantedCertificate, WantedNode, WantedSubnet, WantedTargetGroup, WantedTrustStore,
+};
 
 /// The network that eksctl gives a cluster, so that addresses in examples look familiar.
 const DEFAULT_CIDR: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(192, 168, 0, 0), 16);
@@ -34,108 +38,6 @@ const ZONES: usize = 3;
 
 /// Most entries of a made-up prefix list; they count against the rules of a security group.
 const PREFIX_LIST_ENTRIES_MAX: usize = 10;
-
-/// What manifests name or take for granted.
-#[derive(Debug, Clone, Default)]
-pub struct Wanted {
-    /// The cluster's name, for subnet tags and instance names.
-    pub cluster_name: String,
-    /// The VPC's id, if it is given.
-    pub vpc_id: Option<VpcId>,
-    /// The VPC's network; 192.168.0.0/16 when left out. At least a /18.
-    pub cidr: Option<Ipv4Net>,
-    /// Subnets that a load balancer's configuration names.
-    pub subnets: Vec<WantedSubnet>,
-    /// Security groups that are named by id (`sg-…`) or by their tag `Name`.
-    pub security_groups: BTreeSet<String>,
-    /// Certificates.
-    pub certificates: Vec<WantedCertificate>,
-    /// Nodes.
-    pub nodes: Vec<WantedNode>,
-    /// Addresses of pods. Those that lie in a subnet are given to the interface of a node there, as the
-    /// VPC CNI plugin does.
-    pub pods: BTreeSet<Ipv4Addr>,
-    /// Elastic IPs, by allocation id.
-    pub allocation_ids: BTreeSet<String>,
-    /// Managed prefix lists, by id.
-    pub prefix_lists: BTreeSet<String>,
-    /// Target groups, by name.
-    pub target_groups: BTreeMap<String, WantedTargetGroup>,
-    /// Trust stores.
-    pub trust_stores: Vec<WantedTrustStore>,
-    /// Buckets of S3.
-    pub buckets: BTreeSet<String>,
-}
-
-/// A target group that a TargetGroupBinding names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WantedTargetGroup {
-    /// Its ARN; made up when left out.
-    pub arn: Option<String>,
-    /// What its targets are.
-    pub target_type: TargetType,
-    /// Its protocol.
-    pub protocol: Protocol,
-    /// Its port.
-    pub port: Port,
-    /// Its address family.
-    pub ip_address_type: TargetFamily,
-}
-
-/// A trust store that a manifest names, with the authorities of a stand-in for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WantedTrustStore {
-    /// Its ARN or its name.
-    pub identifier: String,
-    /// Certificates of authorities, as PEM.
-    pub bundle: String,
-}
-
-/// A subnet that a configuration names, or selects by tags.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WantedSubnet {
-    /// Its id (`subnet-…`), or the value of its tag `Name`; made up when left out.
-    pub identifier: Option<String>,
-    /// Its place in the load balancer's list: subnets of one load balancer lie in different zones.
-    pub place: usize,
-    /// Whether the load balancer that uses it is reached from the internet.
-    pub reach: Reach,
-    /// Tags it is selected by.
-    pub tags: BTreeMap<String, String>,
-}
-
-/// From where a subnet can be reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Reach {
-    /// From the internet: its route table leads to an internet gateway.
-    Public,
-    /// From within the VPC.
-    Private,
-}
-
-/// A certificate that a manifest names, with what a stand-in for it serves.
-#[derive(Debug, Clone)]
-pub struct WantedCertificate {
-    /// Its ARN; made up when left out.
-    pub arn: Option<CertificateArn>,
-    /// The names it is for, at least one.
-    pub domains: Vec<String>,
-    /// Certificate, chain and key.
-    pub pem: CertificatePem,
-}
-
-/// A node of the cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WantedNode {
-    /// The node's name.
-    pub name: String,
-    /// Its instance id, from its provider id; made up when left out.
-    pub instance_id: Option<String>,
-    /// Its zone, if that is known.
-    pub zone: Option<String>,
-    /// Its address; another is chosen when it does not lie in the VPC.
-    pub address: Option<Ipv4Addr>,
-}
 
 /// What was made up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -659,8 +561,9 @@ fn tags<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use elbow_emulator::acm::CertificatePem;
     use elbow_emulator::{Config, Timestamp};
-    use elbow_model::{AwsAnswer, AwsCall};
+    use elbow_model::{AwsAnswer, AwsCall, CertificateArn};
 
     use super::*;
 
