@@ -38,10 +38,18 @@ scenarios *args:
 audit:
     cd e2e && go run ./audit
 
-# Calls, times and memory of the controller beside those of the AWS Load Balancer Controller: a table, docs/benchmarks.md, and JSON; about 20 minutes after the build
+# Calls, times and memory of the controller, as it is shipped, beside those of the AWS Load Balancer Controller: a table, docs/benchmarks.md, and JSON; about 20 minutes after the build
 bench-controller *args:
-    cargo build --locked --release --package elbow
-    cd e2e && go run ./cluster build && ELBOW_BIN="${ELBOW_BIN:-${CARGO_TARGET_DIR:-{{ justfile_directory() }}/target}/release/elbow}" go run ./bench -document ../docs/benchmarks.md {{ args }}
+    cargo build --locked --profile dist --package elbow
+    cd e2e && go run ./cluster build && ELBOW_BIN="${ELBOW_BIN:-${CARGO_TARGET_DIR:-{{ justfile_directory() }}/target}/dist/elbow}" go run ./bench -document ../docs/benchmarks.md {{ args }}
+
+# The program as it is shipped; takes longer than a release build, and more memory: Cargo.toml says why
+dist:
+    cargo build --locked --profile dist --package elbow
+
+# The image of the controller, by docker; CONTAINER_ENGINE=podman takes another
+image tag="ghcr.io/elbow-project/elbow:0.1.0" *args:
+    {{ env("CONTAINER_ENGINE", "docker") }} build --file Containerfile --tag {{ tag }} {{ args }} .
 
 # A Kubernetes cluster around a command, or until an interrupt
 cluster *command:

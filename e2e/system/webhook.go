@@ -14,8 +14,8 @@ import (
 
 const (
 	// webhookService and webhookConfiguration are those of deploy/controller/webhook.yaml.
-	webhookService       = "aws-load-balancer-webhook-service"
-	webhookConfiguration = "aws-load-balancer-webhook"
+	webhookService       = "elbow-webhook"
+	webhookConfiguration = "elbow-webhook"
 	// webhookFolder has the certificate that all controllers show.
 	webhookFolder = "webhook"
 )

@@ -109,6 +109,10 @@ fn log(args: &ControllerArgs) {
 fn daemon(args: &ControllerArgs) -> anyhow::Result<(Daemon, Vec<String>)> {
     let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let mut settings_args = args.settings.clone();
+    // Manifests whose settings are filled in elsewhere have flags without a value; LBC takes them for
+    // flags that are not given.
+    settings_args.aws_region = settings_args.aws_region.filter(|region| !region.is_empty());
+    settings_args.aws_vpc_id = settings_args.aws_vpc_id.filter(|vpc| !vpc.is_empty());
     let cluster_name = settings_args.cluster_name.as_deref().unwrap_or_default();
     anyhow::ensure!(
         !cluster_name.is_empty(),
@@ -129,8 +133,8 @@ fn daemon(args: &ControllerArgs) -> anyhow::Result<(Daemon, Vec<String>)> {
         .parse()
         .context("--aws-api-endpoints")?;
     let aws = AwsConfig {
-        region: args.settings.aws_region.clone(),
-        vpc_id: args.settings.aws_vpc_id.clone().map(VpcId::new),
+        region: settings_args.aws_region,
+        vpc_id: settings_args.aws_vpc_id.map(VpcId::new),
         vpc_tags: vpc_tags(&args.aws_vpc_tags)?,
         node_name: std::env::var("NODENAME")
             .ok()
@@ -316,6 +320,48 @@ mod tests {
             let error = of(flags).expect_err(says);
             assert!(format!("{error:#}").contains(says), "{flags:?}: {error:#}");
         }
+    }
+
+    /// The flags that a manifest passes or that stand in a comment of it, filled in.
+    fn flags_in(manifest: &str, cluster: &str, vpc: &str) -> Vec<String> {
+        let args = manifest
+            .lines()
+            .filter_map(|line| line.split_once("- --").or(line.split_once("value: --")));
+        args.map(|(_, flag)| format!("--{flag}"))
+            .map(|flag| flag.replace("$(CLUSTER_NAME)", cluster))
+            .map(|flag| flag.replace("$(VPC_ID)", vpc))
+            .collect()
+    }
+
+    fn of_manifest(flags: &[String]) -> anyhow::Result<(Daemon, Vec<String>)> {
+        of(&flags.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    const DEPLOYMENT: &str = include_str!("../../../deploy/controller/deployment.yaml");
+
+    #[test]
+    fn the_shipped_deployment_passes_what_is_understood() {
+        let filled = flags_in(DEPLOYMENT, "prod", "vpc-1");
+        assert_eq!(filled.len(), 4, "{filled:?}");
+        let (daemon, warnings) = of_manifest(&filled).expect("right");
+        assert_eq!(daemon.translate.cluster_name, "prod");
+        assert_eq!(daemon.aws.vpc_id, Some(VpcId::new("vpc-1")));
+        assert_eq!(warnings, Vec::<String>::new());
+        let (daemon, _) = of_manifest(&flags_in(DEPLOYMENT, "prod", "")).expect("right");
+        assert_eq!(daemon.aws.vpc_id, None, "whoever knows it is asked");
+        let error = of_manifest(&flags_in(DEPLOYMENT, "", "vpc-1")).expect_err("nameless");
+        assert!(error.to_string().contains("--cluster-name"), "{error}");
+    }
+
+    #[test]
+    fn the_guide_adds_what_is_understood() {
+        let guide = include_str!("../../../docs/guide/run-the-controller.md");
+        let mut flags = flags_in(guide, "", "");
+        assert_ne!(flags.len(), 0);
+        flags.push("--cluster-name=prod".to_owned());
+        let (_, warnings) = of_manifest(&flags).expect("right");
+        let readiness = warnings.iter().filter(|w| !w.starts_with("pods get no"));
+        assert_eq!(readiness.count(), 0, "{warnings:?}");
     }
 
     #[test]
