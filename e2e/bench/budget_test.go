@@ -25,6 +25,7 @@ func TestCallBudget(t *testing.T) {
 	within := func(t *testing.T, calls []Call, err error, most int) {
 		t.Helper()
 		require.NoError(t, err)
+		t.Logf("%d calls: %s", len(calls), listed(operations(calls)))
 		require.LessOrEqualf(t, len(calls), most, "%s", listed(operations(calls)))
 	}
 
