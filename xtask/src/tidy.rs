@@ -4,6 +4,7 @@
 //! crates. Out: nothing, or one line for each finding and a failure.
 //! Always: every check runs, and findings come in the order of their files.
 
+mod decisions;
 mod deploy;
 mod differences;
 mod direction;
@@ -87,6 +88,7 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
     findings.extend(modules::check(&files));
     findings.extend(links::check(&files));
     findings.extend(differences::check(&files));
+    findings.extend(decisions::check(&files));
     findings.extend(deploy::check(&files));
     findings.extend(direction::check(&metadata));
     findings.extend(purity::check_settings(&files));
