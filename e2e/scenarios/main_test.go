@@ -23,7 +23,13 @@ func TestMain(m *testing.M) { os.Exit(testcluster.RunTests(m)) }
 // start gives a cluster with elbow in it, for one test.
 func start(t *testing.T, options system.Options) *system.System {
 	t.Helper()
-	cluster, err := testcluster.Up(t.Context(), testcluster.Options{})
+	return startIn(t, testcluster.Options{}, options)
+}
+
+// startIn gives a cluster of some kind with elbow in it.
+func startIn(t *testing.T, kind testcluster.Options, options system.Options) *system.System {
+	t.Helper()
+	cluster, err := testcluster.Up(t.Context(), kind)
 	require.NoError(t, err)
 	t.Cleanup(cluster.Down)
 	s, err := system.Start(t.Context(), cluster, options)

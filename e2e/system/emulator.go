@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -70,7 +71,8 @@ func startEmulator(ctx context.Context, s *System) (*Emulator, error) {
 	args := []string{
 		"emulator",
 		"--world", world,
-		"--listen", "127.0.0.1:0",
+		// Where pods reach it too.
+		"--listen", net.JoinHostPort(s.Cluster.Address.String(), "0"),
 		"--state", e.stateFile,
 		"--call-log", e.callLog,
 		"--dns", s.Cluster.BalancerResolver.String(),
