@@ -11,7 +11,7 @@ const preface = `# What the controller costs
 
 Calls to AWS, times and memory of ` + "`elbow controller`" + `, beside the [AWS Load Balancer Controller](https://github.com/kubernetes-sigs/aws-load-balancer-controller)
 (LBC) v3.5.0, which was measured on the same kind of machine, and beside what elbow aims at. ` + "`just bench-controller`" + `
-measures elbow anew and writes this page; ` + "`TestCallBudget`" + ` in e2e/bench holds the counts.
+measures elbow anew, as it is shipped (the profile ` + "`dist`" + `), and writes this page; ` + "`TestCallBudget`" + ` in e2e/bench holds the counts.
 
 A Gateway here is an ALB with 2 listeners, 10 rules (5 on each listener) and 5 target groups. The cluster is a real API server with
 etcd; in AWS's place is ` + "`elbow emulator`" + `, reached over HTTP by the AWS SDKs, at AWS's speed but for how long AWS takes to

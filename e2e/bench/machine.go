@@ -1,6 +1,7 @@
 package main
 
 import (
+	"debug/elf"
 	"fmt"
 	"os"
 	"os/exec"
@@ -55,6 +56,22 @@ func machine(program string) (Machine, error) {
 	}
 	found.Elbow = strings.TrimSpace(string(version))
 	return found, nil
+}
+
+// mapped is how much of a program's file a process maps, in MiB: its code and its tables.
+func mapped(program string) (float64, error) {
+	file, err := elf.Open(program)
+	if err != nil {
+		return 0, fmt.Errorf("cannot read %s: %w", program, err)
+	}
+	defer file.Close()
+	size := uint64(0)
+	for _, part := range file.Progs {
+		if part.Type == elf.PT_LOAD {
+			size += part.Filesz
+		}
+	}
+	return float64(size) / (1 << 20), nil
 }
 
 // memory of a process.
