@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"text/template"
@@ -90,8 +91,9 @@ func (s *System) Deploy(ctx context.Context) error {
 	}
 	var text bytes.Buffer
 	err = overlay.Execute(&text, map[string]string{
-		"Deploy": deploy, "Image": imageName, "Endpoint": s.Emulator.Endpoint,
-		"Cluster": world.ClusterName, "VPC": world.VPC.ID, "Region": world.Region,
+		"Deploy": deploy, "Image": imageName,
+		"Endpoint": "http://" + net.JoinHostPort(s.Cluster.Address.String(), s.Emulator.port),
+		"Cluster":  world.ClusterName, "VPC": world.VPC.ID, "Region": world.Region,
 		"Authority": base64.StdEncoding.EncodeToString(authority),
 	})
 	if err != nil {

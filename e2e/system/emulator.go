@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"strconv"
@@ -31,7 +32,9 @@ type Emulator struct {
 	// CACertificate is the authority that signed it, as PEM.
 	CACertificate string
 
-	region    string
+	region string
+	// port is the Endpoint's, on all addresses.
+	port      string
 	process   *testcluster.Process
 	stateFile string
 	callLog   string
@@ -71,8 +74,8 @@ func startEmulator(ctx context.Context, s *System) (*Emulator, error) {
 	args := []string{
 		"emulator",
 		"--world", world,
-		// Where pods reach it too.
-		"--listen", net.JoinHostPort(s.Cluster.Address.String(), "0"),
+		// Pods reach it too, by the cluster's address.
+		"--listen", net.JoinHostPort("0.0.0.0", "0"),
 		"--state", e.stateFile,
 		"--call-log", e.callLog,
 		"--dns", s.Cluster.BalancerResolver.String(),
@@ -89,7 +92,10 @@ func startEmulator(ctx context.Context, s *System) (*Emulator, error) {
 	err = ready(ctx, e.process, func(context.Context) error {
 		state, err := e.state()
 		if err == nil {
-			e.Endpoint, e.region, e.CACertificate = state.AWS.EndpointURL, state.AWS.Region, state.CACertificate
+			e.region, e.CACertificate = state.AWS.Region, state.CACertificate
+			e.port, err = port(state.AWS.EndpointURL)
+			// What it answers to admins, it answers on loopback alone.
+			e.Endpoint = "http://" + net.JoinHostPort("127.0.0.1", e.port)
 		}
 		return err
 	})
@@ -98,6 +104,15 @@ func startEmulator(ctx context.Context, s *System) (*Emulator, error) {
 		return nil, fmt.Errorf("the emulator: %w", err)
 	}
 	return e, nil
+}
+
+// port is that of a URL.
+func port(text string) (string, error) {
+	parsed, err := url.Parse(text)
+	if err != nil || parsed.Port() == "" {
+		return "", fmt.Errorf("the emulator's endpoint %q has no port", text)
+	}
+	return parsed.Port(), nil
 }
 
 func (e *Emulator) state() (*emulatorState, error) {
