@@ -4,6 +4,7 @@
 //! to know what would be done, `elbow plan` as well as the controller, comes through here.
 
 mod bindings;
+mod programmed;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,23 +14,24 @@ use elbow_api::{
     Diagnostic, GatewayController, Kind, NamespacedName, Object, ObjectRef, Read, Severity,
     Snapshot,
 };
-use elbow_model::observed::ObservedLoadBalancer;
+use elbow_model::observed::{LoadBalancerState, ObservedLoadBalancer};
 use elbow_model::{
-    ErrorClass, FactQuery, Facts, Observed, ObservedStack, Ref, SecurityGroupId, Stack, StackId,
-    StackKind, Tags, TargetGroupArn,
+    ErrorClass, FactQuery, Facts, LoadBalancerArn, Observed, ObservedStack, Ref, SecurityGroupId,
+    Stack, StackId, StackKind, Tags, TargetGroupArn,
 };
 use elbow_plan::{ClusterView, Input, Plan, Policy, SharedInUse};
 use elbow_translate::network::BindingNetwork;
 use elbow_translate::status::{
     self, GatewayStatus, ListenerSetStatus, LoadBalancerReport, RouteParentStatus,
 };
-use elbow_translate::{Settings, SharedUse};
+use elbow_translate::{ClusterTranslation, Settings, SharedUse};
 
 use crate::execute::Failure;
 use crate::machine::{NetworkNotice, RoundResult};
 
 pub use bindings::BindingReport;
 pub(crate) use bindings::translate_binding;
+pub(crate) use programmed::{Programmed, is_settled_by};
 
 /// What translation answers.
 pub(crate) enum Translation {
@@ -49,6 +51,8 @@ pub(crate) struct Translated {
     pub(crate) reads: BTreeSet<Read>,
     /// Whether there are mistakes that other facts might undo.
     pub(crate) has_mistakes: bool,
+    /// When it is to be done again, in seconds since 1970.
+    pub(crate) holds_until_seconds: Option<i64>,
     /// What to write and show.
     pub(crate) report: Report,
 }
@@ -68,6 +72,10 @@ pub struct Report {
     pub network: NetworkNotice,
     /// How its last round ended; `None` before that.
     pub result: Option<RoundResult>,
+    /// What its rounds have brought about so far.
+    pub(crate) programmed: Programmed,
+    /// The load balancer that was told of before the round that is under way.
+    pub(crate) told: Option<LoadBalancerArn>,
 }
 
 impl Report {
@@ -110,9 +118,18 @@ impl Report {
     }
 
     /// The load balancer that the Gateway asks for, if it is there. While another one is being
-    /// replaced, it is the new one.
+    /// replaced, it is that one until the round is over: the new one does not serve everything yet.
     pub fn load_balancer(&self) -> Option<&ObservedLoadBalancer> {
         let balancers = &self.observed.as_ref()?.load_balancers;
+        if !matches!(
+            self.result,
+            Some(RoundResult::Converged { .. } | RoundResult::Incomplete { .. })
+        ) && let Some(serving) = balancers
+            .iter()
+            .find(|lb| Some(&lb.arn) == self.told.as_ref() && lb.state != LoadBalancerState::Failed)
+        {
+            return Some(serving);
+        }
         let wanted = self
             .translation
             .stack
@@ -130,12 +147,16 @@ impl Report {
     /// The Gateway's status; `None` when there is none to write.
     pub fn gateway_status(&self) -> Option<GatewayStatus> {
         let draft = self.translation.gateway.as_ref()?;
-        Some(status::gateway(
+        let mut status = status::gateway(
             draft,
             &self.translation.listener_sets,
             self.load_balancer_report().as_ref(),
             self.failure().as_deref(),
-        ))
+        );
+        let failed = self.failed_load_balancer();
+        self.programmed
+            .hold_gateway(&mut status, draft.generation, &draft.listeners, failed);
+        Some(status)
     }
 
     /// The statuses of the ListenerSets that name the Gateway.
@@ -145,12 +166,25 @@ impl Report {
         drafts
             .map(|draft| {
                 let NamespacedName { namespace, name } = draft.set.clone();
-                (
-                    ObjectRef::new(Kind::ListenerSet, namespace, name),
-                    status::listener_set(draft, load_balancer.as_ref()),
-                )
+                let mut status = status::listener_set(draft, load_balancer.as_ref());
+                let (generation, listeners) = (draft.generation, &draft.listeners);
+                let failed = self.failed_load_balancer();
+                self.programmed.hold_listener_set(
+                    &draft.set,
+                    &mut status,
+                    generation,
+                    listeners,
+                    failed,
+                );
+                (ObjectRef::new(Kind::ListenerSet, namespace, name), status)
             })
             .collect()
+    }
+
+    /// The load balancer, if its last round has left something undone.
+    fn failed_load_balancer(&self) -> Option<&ObservedLoadBalancer> {
+        let is_incomplete = matches!(self.result, Some(RoundResult::Incomplete { .. }));
+        self.load_balancer().filter(|_| is_incomplete)
     }
 
     fn load_balancer_report(&self) -> Option<LoadBalancerReport> {
@@ -289,6 +323,7 @@ pub(crate) fn translate(
             unwanted: done.unwanted.clone(),
             reads: done.reads.clone(),
             has_mistakes: has_errors(&done.diagnostics),
+            holds_until_seconds: done.holds_until_seconds,
             report: Report {
                 translation: Arc::from(done),
                 observed: None,
@@ -296,6 +331,8 @@ pub(crate) fn translate(
                 gone: BTreeSet::new(),
                 network: NetworkNotice::default(),
                 result: None,
+                programmed: Programmed::default(),
+                told: None,
             },
         })),
     }
@@ -321,7 +358,7 @@ pub(crate) fn cluster_stack(
     snapshot: &Snapshot,
     now_seconds: i64,
     settings: &Settings,
-) -> (Stack, BTreeSet<Read>) {
+) -> ClusterTranslation {
     elbow_translate::translate_cluster(shared_use, snapshot, Some(now_seconds), settings)
 }
 

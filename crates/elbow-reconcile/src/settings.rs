@@ -124,6 +124,12 @@ impl Settings {
         i64::try_from(seconds).unwrap_or(i64::MAX)
     }
 
+    /// The reverse: when that second begins.
+    pub(crate) fn moment(&self, seconds: i64) -> Timestamp {
+        let millis = u64::try_from(seconds).unwrap_or(0).saturating_mul(1000);
+        Timestamp::from_millis(millis.saturating_sub(self.epoch_ms))
+    }
+
     /// The same against the emulator: no budgets, and nobody else changes anything.
     #[must_use]
     pub fn unlimited(self) -> Self {

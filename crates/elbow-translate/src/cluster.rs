@@ -58,13 +58,26 @@ impl SharedUse {
     }
 }
 
-/// The Stack of what all others share, and what was read for it.
+/// What all others share, as the objects want it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClusterTranslation {
+    /// Its Stack.
+    pub stack: Stack,
+    /// What was read: a change of any of it calls for translating again.
+    pub reads: BTreeSet<Read>,
+    /// From when on it has to be translated again though nothing changes, in seconds since 1970: a
+    /// certificate begins or ends to be valid. Those of trust stores are AWS's to judge, with each
+    /// client's.
+    pub holds_until_seconds: Option<i64>,
+}
+
+/// Translates what all others share.
 pub fn translate_cluster(
     shared_use: &SharedUse,
     snapshot: &Snapshot,
     now_seconds: Option<i64>,
     settings: &Settings,
-) -> (Stack, BTreeSet<Read>) {
+) -> ClusterTranslation {
     let cluster = &settings.cluster_name;
     let mut shared = Stack::empty(StackId::CLUSTER, cluster.clone());
     if shared_use.backend_security_group {
@@ -80,15 +93,18 @@ pub fn translate_cluster(
         shared.security_groups.insert(id, group);
     }
     let reader = Reader::new(snapshot);
+    let mut holds_until_seconds: Option<i64> = None;
     for id in &shared_use.certificates {
         let Some((namespace, name)) = secret_of(id) else {
             continue;
         };
         let name = NamespacedName::new(namespace, name);
-        let usable = reader
+        let found = reader
             .secret(&name)
-            .and_then(|secret| secret.certificate.as_ref().ok())
-            .filter(|c| now_seconds.is_none_or(|now| c.problem_at(now).is_none()));
+            .and_then(|secret| secret.certificate.as_ref().ok());
+        let changes_at = found.and_then(|c| c.changes_after(now_seconds?));
+        holds_until_seconds = holds_until_seconds.into_iter().chain(changes_at).min();
+        let usable = found.filter(|c| now_seconds.is_none_or(|now| c.problem_at(now).is_none()));
         if let Some(certificate) = usable {
             let imported = imported(settings, id, &name, certificate);
             shared.certificates.insert(id.clone(), imported);
@@ -108,7 +124,11 @@ pub fn translate_cluster(
             shared.trust_stores.insert(id.clone(), made);
         }
     }
-    (shared, reader.into_reads())
+    ClusterTranslation {
+        stack: shared,
+        reads: reader.into_reads(),
+        holds_until_seconds,
+    }
 }
 
 fn made(

@@ -110,6 +110,9 @@ pub struct Translation {
     pub diagnostics: Vec<Diagnostic>,
     /// What was read: a change of any of it calls for translating again.
     pub reads: BTreeSet<Read>,
+    /// From when on it has to be translated again though nothing changes, in seconds since 1970: a
+    /// certificate begins or ends to be valid.
+    pub holds_until_seconds: Option<i64>,
 }
 
 /// The Stack of a Gateway under a controller.
@@ -135,6 +138,7 @@ pub fn translate_gateway(
 ) -> Translated {
     let ctx = Context::new(snapshot, facts, settings);
     let found = translate(&ctx, gateway);
+    let holds_until_seconds = ctx.holds_until_seconds();
     let (reads, needed, diagnostics) = ctx.into_parts();
     if !needed.is_empty() {
         return Translated::NeedFacts(needed);
@@ -142,6 +146,7 @@ pub fn translate_gateway(
     Translated::Done(Box::new(Translation {
         diagnostics,
         reads,
+        holds_until_seconds,
         ..found
     }))
 }
@@ -234,6 +239,7 @@ fn hold() -> Translation {
         routes: Vec::new(),
         diagnostics: Vec::new(),
         reads: BTreeSet::new(),
+        holds_until_seconds: None,
     }
 }
 
@@ -466,6 +472,7 @@ fn build(frame: &Frame<'_, '_>, gateway: &Gateway, unwanted: BTreeSet<StackId>) 
         routes: route_drafts(frame, &routes, &attachments, failures),
         diagnostics: Vec::new(),
         reads: BTreeSet::new(),
+        holds_until_seconds: None,
     }
 }
 
@@ -537,6 +544,7 @@ fn listener_drafts(
         .filter(|(listener, _)| listener.owner == *owner)
         .map(|(listener, attached)| ListenerDraft {
             name: listener.name.clone(),
+            port: listener.port,
             attached_routes: *attached,
             supported_kinds: listeners::supported_kinds(frame.controller, listener),
             problem: listener.problem.clone(),

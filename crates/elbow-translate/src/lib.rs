@@ -23,7 +23,7 @@ pub mod status;
 pub use binding::{
     BindingTranslation, BindingVerdict, TranslatedBinding, is_backend_missing, translate_binding,
 };
-pub use cluster::{SharedUse, translate_cluster};
+pub use cluster::{ClusterTranslation, SharedUse, translate_cluster};
 pub use gates::{Waiting, WaitingPod, Waits, pods_to_read, waiting};
 pub use gateway::{
     Addresses, BindingTemplate, ClassProblem, ListenerProblem, ListenerProblemKind, NetworkingRule,

@@ -15,6 +15,11 @@ use crate::gateway::{
     RouteFailure,
 };
 
+/// LBC's words for a ListenerSet whose Gateway is not programmed.
+const PARENT_PENDING: &str = "Parent gateway not yet programmed";
+/// LBC's words for a listener whose load balancer does not serve yet.
+const LISTENER_PENDING: &str = "Listener is pending to be programmed.";
+
 /// What translation says about a GatewayClass of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClassDraft {
@@ -64,6 +69,8 @@ pub enum Verdict {
 pub struct ListenerDraft {
     /// Its name.
     pub name: String,
+    /// Its port.
+    pub port: i32,
     /// Number of pairs of route and parentRef that attached.
     pub attached_routes: i32,
     /// Route kinds that it supports.
@@ -145,6 +152,10 @@ pub struct Condition {
     pub message: String,
     /// The generation that was judged.
     pub observed_generation: i64,
+    /// Whether it is for an object of which the condition is not `True`: where it is, it stays as it is,
+    /// with the generation that it speaks of.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unless_true: bool,
 }
 
 /// The status of a GatewayClass.
@@ -402,12 +413,7 @@ pub fn listener_set(
     } else if is_active {
         condition("Programmed", "True", "Programmed", "Programmed")
     } else {
-        condition(
-            "Programmed",
-            "False",
-            "Pending",
-            "Parent gateway not yet programmed",
-        )
+        condition("Programmed", "False", "Pending", PARENT_PENDING)
     };
     let listeners = draft.listeners.iter();
     ListenerSetStatus {
@@ -470,12 +476,7 @@ fn listener(draft: &ListenerDraft, is_active: bool, generation: i64) -> Listener
             "Programmed",
             "Listener is programmed.",
         ),
-        None => condition(
-            "Programmed",
-            "False",
-            "Pending",
-            "Listener is pending to be programmed.",
-        ),
+        None => condition("Programmed", "False", "Pending", LISTENER_PENDING),
     };
     let resolved = match unresolved {
         Some(p) => condition("ResolvedRefs", "False", p.kind.reason(), &p.message),
@@ -498,6 +499,41 @@ fn listener(draft: &ListenerDraft, is_active: bool, generation: i64) -> Listener
             })
             .collect(),
         conditions: vec![accepted, conflicted, programmed, resolved],
+    }
+}
+
+/// Takes back that a Gateway is programmed, while what this generation asks for is being brought about. What
+/// an earlier one has brought about stays told of that one. Its listeners are judged one by one.
+pub fn hold_gateway(status: &mut GatewayStatus) {
+    let message = "Waiting for listeners and rules to be as this generation wants them.";
+    hold(&mut status.conditions, "Unknown", message);
+}
+
+/// The same of a ListenerSet.
+pub fn hold_listener_set(status: &mut ListenerSetStatus) {
+    hold(&mut status.conditions, "False", PARENT_PENDING);
+}
+
+/// The same of a listener.
+pub fn hold_listener(status: &mut ListenerStatus) {
+    hold(&mut status.conditions, "False", LISTENER_PENDING);
+}
+
+fn hold(conditions: &mut [Condition], status: &'static str, message: &str) {
+    let mut programmed = conditions
+        .iter_mut()
+        .filter(|c| c.condition_type == "Programmed" && c.status == "True");
+    if let Some(programmed) = programmed.next() {
+        *programmed = Condition {
+            unless_true: true,
+            ..condition(
+                "Programmed",
+                status,
+                "Pending",
+                message,
+                programmed.observed_generation,
+            )
+        };
     }
 }
 
@@ -555,5 +591,6 @@ fn condition(
         reason: reason.to_owned(),
         message: message.to_owned(),
         observed_generation,
+        unless_true: false,
     }
 }

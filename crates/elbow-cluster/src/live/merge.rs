@@ -29,11 +29,15 @@ const PASSING_CONDITIONS: [&str; 1] = ["InsecureFrontendValidationMode"];
 /// Conditions in a route's entry for a parent that a controller writes; others are somebody else's.
 const ROUTE_CONDITIONS: [&str; 3] = ["Accepted", "ResolvedRefs", "PartiallyInvalid"];
 
+/// Marks a condition that yields to one that is `True`.
+const UNLESS_TRUE: &str = "unlessTrue";
+
 /// The status to apply to a GatewayClass, a Gateway, a ListenerSet, a configuration or a
 /// TargetGroupBinding; `None` if the object has it already. `wanted` is the object's `status`:
 ///
-/// - `conditions`: by type. Those left out stay, but for `InsecureFrontendValidationMode`.
-/// - `listeners`: by name; all of them, so that one that is left out goes away.
+/// - `conditions`: by type. Those left out stay, but for `InsecureFrontendValidationMode`. One with
+///   `unlessTrue` is for an object of which that condition is not `True`; where it is, it stays.
+/// - `listeners`: by name, with conditions likewise; all of them, so that one that is left out goes away.
 /// - `addresses`: as the API has them, or plain host names.
 /// - Whatever else there is replaces the field of that name.
 ///
@@ -188,6 +192,14 @@ impl Merge {
             .map(|wanted| {
                 let before = find(current, wanted);
                 let mut merged = wanted.clone();
+                let yields = merged
+                    .as_object_mut()
+                    .and_then(|fields| fields.remove(UNLESS_TRUE));
+                if let (Some(Value::Bool(true)), Some(before)) = (yields, before)
+                    && before["status"] == "True"
+                {
+                    return before.clone();
+                }
                 if let Some(message) = wanted["message"].as_str() {
                     merged["message"] = json!(cut(message));
                 }

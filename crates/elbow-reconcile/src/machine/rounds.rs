@@ -10,9 +10,9 @@ use std::collections::BTreeSet;
 
 use elbow_api::Snapshot;
 use elbow_model::observed::{LoadBalancerState, ObservedLoadBalancer};
-use elbow_model::{AwsError, ErrorClass, ObservedStack, Stack, StackId};
-use elbow_plan::Plan;
+use elbow_model::{AwsError, ErrorClass, ObservedStack, ResourceKind, Stack, StackId};
 use elbow_plan::policy::MovedRules;
+use elbow_plan::{Action, Plan};
 
 use super::unit::{Knowledge, Phase, Unit, Work};
 use super::{CensusState, Effect, Owner, Reconciler, RoundResult};
@@ -168,6 +168,8 @@ impl Reconciler {
                 if let Some(work) = self.units.get_mut(unit) {
                     work.is_translated = true;
                     work.has_mistakes = done.has_mistakes;
+                    let until = done.holds_until_seconds;
+                    work.holds_until = until.map(|seconds| self.settings.moment(seconds));
                     work.stack.clone_from(&done.stack);
                 }
                 self.note_reach(unit, networks, now);
@@ -324,8 +326,15 @@ impl Reconciler {
             plan: plan.clone(),
         });
         self.drop_records(&plan);
+        let is_new_load_balancer = plan.steps.iter().any(|step| {
+            step.resource.kind == ResourceKind::LoadBalancer
+                && matches!(step.action, Action::Create | Action::Replace)
+        });
         if let Some(work) = self.units.get_mut(unit) {
             work.record_at = None;
+            if is_new_load_balancer {
+                work.programmed = front::Programmed::default();
+            }
         }
         let provided = self.provided();
         let (backoff, polls) = (self.settings.backoff, self.settings.polls);
@@ -409,6 +418,11 @@ impl Reconciler {
         let Some(work) = self.units.get_mut(unit) else {
             return;
         };
+        if let Some(report) = &work.reported
+            && front::is_settled_by(result)
+        {
+            work.programmed = front::Programmed::of(&report.translation);
+        }
         match failed_with {
             Some(class) => {
                 work.failures = work.failures.saturating_add(1);
@@ -534,6 +548,12 @@ impl Reconciler {
         };
         // What failed counts as failing until a round has ended better, or conditions would flip with
         // each try.
+        report.programmed.clone_from(&work.programmed);
+        let told = work
+            .reported
+            .as_ref()
+            .and_then(front::Report::load_balancer);
+        report.told = told.map(|lb| lb.arn.clone());
         let before = work
             .reported
             .as_ref()

@@ -18,7 +18,7 @@ use elbow_model::{
 };
 use elbow_plan::policy::Mode;
 use elbow_plan::{ClusterView, Provided, SharedInUse};
-use elbow_translate::SharedUse;
+use elbow_translate::{ClusterTranslation, SharedUse};
 
 use super::rounds::failure_class;
 use super::unit::{Knowledge, Phase, Unit, Work};
@@ -188,9 +188,15 @@ impl Reconciler {
         };
         let considered = shared_use.of_listeners();
         let seconds = self.settings.seconds(now);
-        let (stack, reads) =
-            front::cluster_stack(&shared_use, snapshot, seconds, &self.settings.translate);
+        let ClusterTranslation {
+            stack,
+            reads,
+            holds_until_seconds,
+        } = front::cluster_stack(&shared_use, snapshot, seconds, &self.settings.translate);
         self.note_reads(&unit, reads);
+        if let Some(work) = self.units.get_mut(&unit) {
+            work.holds_until = holds_until_seconds.map(|seconds| self.settings.moment(seconds));
+        }
         let there = self.imported();
         let is_new = stack.certificates.keys().any(|id| !there.contains_key(id));
         let is_dry_run = self.settings.policy.mode == Mode::DryRun;

@@ -1,7 +1,8 @@
 //! Timers: what happens because time passes.
 //!
-//! In: the time. Out: repeated look-ups, retried rounds, waits that look again, looks for drift. What
-//! always holds: [`Reconciler::next_timer`] is the earliest moment at which anything here is due.
+//! In: the time. Out: repeated look-ups, retried rounds, waits that look again, rounds for what was judged
+//! by the time, looks for drift. What always holds: [`Reconciler::next_timer`] is the earliest moment at
+//! which anything here is due.
 
 use elbow_api::Snapshot;
 use elbow_model::observed::LoadBalancerState;
@@ -112,6 +113,8 @@ impl Reconciler {
             } else if work.retry_at.take_if(|at| *at <= now).is_some() {
                 let priority = work.wanted.unwrap_or(Priority::Retry);
                 self.enqueue(&unit, priority, now);
+            } else if work.holds_until.take_if(|at| *at <= now).is_some() {
+                self.enqueue(&unit, Priority::Fresh, now);
             } else if drift_at.is_some_and(|at| at <= now) {
                 work.knowledge = Knowledge::Doubtful;
                 self.enqueue(&unit, Priority::Drift, now);
@@ -131,6 +134,7 @@ pub(super) fn alarm(settings: &Settings, unit: &Unit, work: &Work) -> Option<Tim
             let timers = [
                 work.retry_at,
                 work.record_at,
+                work.holds_until,
                 drift_at(settings, unit, work),
                 recheck_at(settings, work),
             ];

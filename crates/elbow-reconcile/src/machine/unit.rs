@@ -8,7 +8,7 @@ use elbow_model::{ResourceId, Stack, StackId, StackKind};
 use serde::{Deserialize, Serialize};
 
 use crate::execute::{Execution, Failure};
-use crate::front::{BindingReport, Report};
+use crate::front::{BindingReport, Programmed, Report};
 use crate::observe::Observation;
 use crate::outbox::Priority;
 use crate::record::Record;
@@ -119,6 +119,8 @@ pub(super) struct Work {
     pub(super) believed: Option<Record>,
     /// When a record is kept of what was brought about.
     pub(super) record_at: Option<Timestamp>,
+    /// When the last translation is out of date by itself: a certificate begins or ends to be valid.
+    pub(super) holds_until: Option<Timestamp>,
     /// What the last translation read.
     pub(super) reads: BTreeSet<Read>,
     /// What the last translation asks for; `None` before the first one, or when it is blocked.
@@ -127,6 +129,8 @@ pub(super) struct Work {
     pub(super) applied: Option<Stack>,
     /// What was last reported.
     pub(super) reported: Option<Report>,
+    /// What rounds that have ended brought about, for conditions.
+    pub(super) programmed: Programmed,
     /// The same of a TargetGroupBinding.
     pub(super) reported_binding: Option<BindingReport>,
     /// The bindings under which it is kept which targets of shared groups are this cluster's, by target

@@ -5,7 +5,7 @@
 //! here, the part goes on with nothing in its place, and the whole answer is thrown away for
 //! [`super::Translated::NeedFacts`]: so one pass asks for as many facts as it can.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -29,6 +29,7 @@ pub(crate) struct Context<'a> {
     pub(crate) settings: &'a Settings,
     diagnostics: RefCell<BTreeSet<Diagnostic>>,
     needed: RefCell<BTreeSet<FactQuery>>,
+    holds_until_seconds: Cell<Option<i64>>,
     target_group_configurations: RefCell<BTreeMap<String, ByService<'a>>>,
 }
 
@@ -40,6 +41,7 @@ impl<'a> Context<'a> {
             settings,
             diagnostics: RefCell::default(),
             needed: RefCell::default(),
+            holds_until_seconds: Cell::default(),
             target_group_configurations: RefCell::default(),
         }
     }
@@ -47,6 +49,19 @@ impl<'a> Context<'a> {
     /// Notes a finding.
     pub(crate) fn report(&self, diagnostic: Diagnostic) {
         self.diagnostics.borrow_mut().insert(diagnostic);
+    }
+
+    /// Notes that something was judged by the time, and when it is to be judged otherwise, in seconds
+    /// since 1970; `None` for never.
+    pub(crate) fn holds_until(&self, seconds: Option<i64>) {
+        let until = self.holds_until_seconds.get();
+        self.holds_until_seconds
+            .set(until.into_iter().chain(seconds).min());
+    }
+
+    /// When the first of what was judged by the time is to be judged otherwise.
+    pub(crate) fn holds_until_seconds(&self) -> Option<i64> {
+        self.holds_until_seconds.get()
     }
 
     /// What was read, asked for and found.

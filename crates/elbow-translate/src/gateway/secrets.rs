@@ -221,7 +221,9 @@ fn problem_of(
             problem.hint().to_owned(),
         )),
         Ok(certificate) => {
-            let problem = certificate.problem_at(ctx.facts.now_seconds?)?;
+            let now = ctx.facts.now_seconds?;
+            ctx.holds_until(certificate.changes_after(now));
+            let problem = certificate.problem_at(now)?;
             let hint = "put a certificate into it that is valid now";
             Some((format!("Secret {name} {problem}"), hint.to_owned()))
         }

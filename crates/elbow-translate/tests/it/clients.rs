@@ -340,7 +340,7 @@ fn the_clusters_stack_has_one_trust_store_for_all_that_refer_to_the_same() {
     let found = support::translate(&snapshot, "ns/gw", &settings);
     let stack = found.stack.as_ref().unwrap();
     let shared_use = elbow_translate::SharedUse::of([stack, stack]);
-    let (shared, _) = translate_cluster(&shared_use, &snapshot, None, &settings);
+    let shared = translate_cluster(&shared_use, &snapshot, None, &settings).stack;
     let ids: Vec<_> = shared
         .trust_stores
         .keys()

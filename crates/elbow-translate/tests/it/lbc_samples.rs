@@ -185,7 +185,7 @@ fn stacks_equal_what_lbc_planned() {
 fn the_shared_security_group_is_lbcs() {
     each_case(|_, aws, _, _, translation| {
         let used = SharedUse::of(&translation.stack);
-        let (shared, _) = translate_cluster(&used, &Snapshot::new(), None, &support::settings());
+        let shared = translate_cluster(&used, &Snapshot::new(), None, &support::settings()).stack;
         let group = shared.security_groups.values().next().unwrap();
         let recorded = aws["securityGroups"].as_array().unwrap().iter();
         let recorded = recorded.filter(|g| g["GroupName"] == json!(group.name));

@@ -114,6 +114,42 @@ fn a_new_generation_is_written_with_the_old_time() {
 }
 
 #[test]
+fn a_condition_that_yields_leaves_one_that_is_true() {
+    let yielding = |type_: &str| {
+        let mut condition = wanted(type_, "False", 2);
+        condition["unlessTrue"] = json!(true);
+        condition
+    };
+    let rows = [
+        ("True", condition("Programmed", "True", 1, THEN)),
+        ("False", condition("Programmed", "False", 2, THEN)),
+        ("Unknown", condition("Programmed", "False", 2, NOW)),
+    ];
+    for (before, expected) in rows {
+        let of = |programmed: Value, accepted: i64| {
+            let accepted = condition("Accepted", "True", accepted, THEN);
+            json!({
+                "conditions": [accepted, programmed],
+                "listeners": [{
+                    "name": "http", "attachedRoutes": 1, "supportedKinds": [],
+                    "conditions": [accepted, programmed],
+                }],
+            })
+        };
+        let current = of(condition("Programmed", before, 1, THEN), 1);
+        let conditions = json!([wanted("Accepted", "True", 2), yielding("Programmed")]);
+        let wanted = json!({
+            "conditions": conditions,
+            "listeners": [{
+                "name": "http", "attachedRoutes": 1, "supportedKinds": [], "conditions": conditions,
+            }],
+        });
+        let expected = of(expected, 2);
+        check_row(before, Kind::Gateway, &current, &wanted, Some(&expected));
+    }
+}
+
+#[test]
 fn another_status_has_the_new_time() {
     let current = json!({ "conditions": [condition("Accepted", "Unknown", 2, THEN)] });
     let wanted = json!({ "conditions": [wanted("Accepted", "True", 2)] });
