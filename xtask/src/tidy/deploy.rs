@@ -2,7 +2,7 @@
 //!
 //! In: the kustomizations below `deploy/`, the Deployment, `justfile`, `Containerfile`, the pins of version and
 //! toolchain. Out: each resource of a kustomization that kubectl would not read, each manifest that no
-//! kustomization names, each pin that differs.
+//! kustomization names, each object with a name of the AWS Load Balancer Controller's, each pin that differs.
 //! Always: a kustomization reads its own folder and those below; kubectl refuses files of any other. That
 //! the program knows the Deployment's flags is a test of `elbow`.
 
@@ -20,6 +20,7 @@ const COMPILER: &str = "docker.io/library/rust:";
 
 pub(super) fn check(files: &[SourceFile]) -> Vec<Finding> {
     let mut findings = kustomizations(files);
+    findings.extend(names(files));
     findings.extend(images(files));
     findings.extend(toolchains(files));
     findings
@@ -77,6 +78,21 @@ fn resources(text: &str) -> Result<Vec<String>, String> {
         .iter()
         .filter_map(|name| Some(name.as_str()?.to_owned()));
     Ok(names.collect())
+}
+
+/// Objects have names of their own: whoever removes the AWS Load Balancer Controller's chart must not remove
+/// them, and whoever applies them must not change what it uses. The lease is no object of ours.
+fn names(files: &[SourceFile]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for file in files.iter().filter(|file| file.path.starts_with(FOLDER)) {
+        for (index, line) in file.text.lines().enumerate() {
+            if line.contains("ame: aws-load-balancer-") {
+                let message = "a name of the AWS Load Balancer Controller's";
+                findings.push(Finding::at(&file.path, index + 1, message));
+            }
+        }
+    }
+    findings
 }
 
 /// The version of the workspace is that of the image, where it is built and where it is run.
@@ -175,6 +191,19 @@ mod tests {
         assert_eq!(kustomizations(&broken).len(), 1);
         let empty = [file("deploy/kustomization.yaml", "kind: Kustomization\n")];
         check_row(&kustomizations(&empty), &["has no resources"]);
+    }
+
+    #[test]
+    fn no_object_has_the_name_of_one_of_lbcs() {
+        let with = |name: &str| {
+            let text = format!("metadata:\n  name: {name}\n");
+            names(&[file("deploy/controller/webhook.yaml", &text)])
+        };
+        check_row(&with("elbow-webhook"), &[]);
+        check_row(
+            &with("aws-load-balancer-webhook"),
+            &["webhook.yaml:2: a name of"],
+        );
     }
 
     #[test]
