@@ -51,6 +51,11 @@ dist:
 image tag="ghcr.io/elbow-project/elbow:0.1.0" *args:
     {{ env("CONTAINER_ENGINE", "docker") }} build --file Containerfile --tag {{ tag }} {{ args }} .
 
+# A cluster with elbow and the built-in AWS in it, and a shell there, to look at by hand
+playground *args:
+    cargo build --locked --package elbow
+    cd e2e && go run ./playground {{ args }}
+
 # A Kubernetes cluster around a command, or until an interrupt
 cluster *command:
     cd e2e && go run ./cluster up {{ if command == "" { "" } else { "-- " + command } }}

@@ -9,13 +9,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"strings"
 	"syscall"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/elbow-project/elbow/e2e/cluster/gatewayapi"
 	"github.com/elbow-project/elbow/e2e/cluster/kubelet"
@@ -45,9 +41,6 @@ const (
 	exitFailure = 1
 	exitUsage   = 2
 )
-
-// commandGrace is how long the command may take to end when it is asked to.
-const commandGrace = 10 * time.Second
 
 func main() {
 	testcluster.Stage()
@@ -133,7 +126,7 @@ func up(args []string) (int, error) {
 		}
 	}
 	if len(settings.command) > 0 {
-		return runCommand(cluster, settings.command)
+		return cluster.RunCommand(settings.command)
 	}
 	fmt.Fprintf(os.Stderr, "in there: export KUBECONFIG=%s PATH=%s:$PATH\nlogs: %s\nan interrupt ends it\n",
 		cluster.Kubeconfig, cluster.Programs, cluster.Logs)
@@ -160,47 +153,6 @@ func writeKubeconfig(ctx context.Context, account, file string) error {
 		return err
 	}
 	return cluster.WriteServiceAccountKubeconfig(ctx, namespace, name, file)
-}
-
-// runCommand runs the command in the cluster and gives its exit status.
-func runCommand(cluster *testcluster.Cluster, command []string) (int, error) {
-	// An interrupt from the terminal reaches the command by itself, and it decides what to do about it.
-	signals := []os.Signal{syscall.SIGTERM, syscall.SIGHUP}
-	if _, err := unix.IoctlGetTermios(int(os.Stdin.Fd()), unix.TCGETS); err == nil {
-		signal.Ignore(syscall.SIGINT)
-	} else {
-		signals = append(signals, syscall.SIGINT)
-	}
-	ctx, cancel := signal.NotifyContext(context.Background(), signals...)
-	defer cancel()
-	environment := cluster.Environment()
-	child := exec.CommandContext(ctx, command[0], command[1:]...)
-	if path, err := lookIn(cluster.Programs, command[0]); err == nil {
-		child.Path, child.Err = path, nil
-	}
-	child.Env = environment
-	child.Stdin, child.Stdout, child.Stderr = os.Stdin, os.Stdout, os.Stderr
-	child.Cancel = func() error { return child.Process.Signal(syscall.SIGTERM) }
-	child.WaitDelay = commandGrace
-	err := child.Run()
-	var exit *exec.ExitError
-	switch {
-	case errors.As(err, &exit) && exit.ExitCode() < 0:
-		return 128 + int(exit.Sys().(syscall.WaitStatus).Signal()), nil
-	case errors.As(err, &exit):
-		return exit.ExitCode(), nil
-	case err != nil:
-		return exitFailure, fmt.Errorf("cannot run %s: %w", command[0], err)
-	}
-	return 0, nil
-}
-
-// lookIn finds a program of the cluster's, as kubectl is, by its bare name.
-func lookIn(folder, name string) (string, error) {
-	if strings.ContainsRune(name, '/') {
-		return "", exec.ErrNotFound
-	}
-	return exec.LookPath(folder + "/" + name)
 }
 
 // imageFlag collects NAME=PROGRAM.

@@ -69,7 +69,7 @@ type Clients struct {
 // Clients of the emulator's account.
 func (e *Emulator) Clients() Clients {
 	config := aws.Config{
-		Region:       e.region,
+		Region:       e.Region,
 		BaseEndpoint: aws.String(e.Endpoint),
 		Credentials:  credentials.NewStaticCredentialsProvider("test", "test", ""),
 		AppID:        userAgent,

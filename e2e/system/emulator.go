@@ -32,7 +32,9 @@ type Emulator struct {
 	// CACertificate is the authority that signed it, as PEM.
 	CACertificate string
 
-	region string
+	// Region is AWS's name of where it is.
+	Region string
+
 	// port is the Endpoint's, on all addresses.
 	port      string
 	process   *testcluster.Process
@@ -92,7 +94,7 @@ func startEmulator(ctx context.Context, s *System) (*Emulator, error) {
 	err = ready(ctx, e.process, func(context.Context) error {
 		state, err := e.state()
 		if err == nil {
-			e.region, e.CACertificate = state.AWS.Region, state.CACertificate
+			e.Region, e.CACertificate = state.AWS.Region, state.CACertificate
 			e.port, err = port(state.AWS.EndpointURL)
 			// What it answers to admins, it answers on loopback alone.
 			e.Endpoint = "http://" + net.JoinHostPort("127.0.0.1", e.port)
