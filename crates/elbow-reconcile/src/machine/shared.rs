@@ -38,6 +38,8 @@ pub(super) struct Shared {
     considered: BTreeSet<ResourceId>,
     /// Whether ACM itself was asked for our certificates, and not an index that lags behind.
     has_listed: bool,
+    /// Whether something that can go, or has to be made, was to be looked for while a round was under way.
+    is_review_missed: bool,
     /// What a dry run has planned for last.
     planned: Option<(SharedUse, bool)>,
 }
@@ -256,6 +258,25 @@ impl Reconciler {
             trust_stores: trust_stores.cloned().collect(),
         };
         if self.settings.policy.mode != Mode::DryRun {
+            for (unit, work) in self.units.iter() {
+                if work.believed.is_none() {
+                    continue;
+                }
+                // What its listeners have no list has told. They have what was brought about, if that is
+                // all that is wanted; until that is known they may have anything.
+                let Some(applied) = &work.applied else {
+                    if self.has_anything(unit) {
+                        return self.all_shared();
+                    }
+                    continue;
+                };
+                for id in applied.shared_by_listeners() {
+                    kept.certificates
+                        .extend(there.certificates.get(id).cloned());
+                    kept.trust_stores
+                        .extend(there.trust_stores.get(id).cloned());
+                }
+            }
             kept.extend(SharedInUse::of(self.known.stacks.values()));
             return kept;
         }
@@ -308,6 +329,7 @@ impl Reconciler {
         };
         let is_translated = work.is_translated;
         if !work.is_settled() {
+            self.shared.is_review_missed = true;
             return;
         }
         let is_due = if is_dry_run {
@@ -329,6 +351,7 @@ impl Reconciler {
     pub(super) fn release_group(&mut self, now: Timestamp) {
         let is_free = self.use_of_group() == UseOfGroup::Unused && self.backend_group().is_some();
         let is_settled = self.units.get(&Unit::Cluster).is_some_and(Work::is_settled);
+        self.shared.is_review_missed |= is_free && !is_settled;
         if is_free && is_settled && self.settings.policy.mode != Mode::DryRun {
             self.enqueue(&Unit::Cluster, Priority::Fresh, now);
         }
@@ -376,6 +399,9 @@ impl Reconciler {
         self.note_unavailable(result);
         self.tell_waiters(result, retry_at);
         self.release_waiters(now);
+        if std::mem::take(&mut self.shared.is_review_missed) {
+            self.review_cluster(now);
+        }
     }
 
     fn note_unavailable(&mut self, result: &RoundResult) {
@@ -388,8 +414,12 @@ impl Reconciler {
             RoundResult::Incomplete { outcome } => outcome.failures.as_slice(),
             _ => &[],
         };
-        let missing = self.shared_use().of_listeners().into_iter();
-        let missing = missing.filter(|id| !there.contains(id));
+        // What somebody has asked for since this round was planned was not tried by it.
+        let tried = match result {
+            RoundResult::LookupFailed { .. } => self.shared_use().of_listeners(),
+            _ => self.shared.considered.clone(),
+        };
+        let missing = tried.into_iter().filter(|id| !there.contains(id));
         let with_failure = missing.map(|id| {
             let of_it = |f: &&Failure| {
                 let kinds = [ResourceKind::Certificate, ResourceKind::TrustStore];
@@ -432,10 +462,9 @@ impl Reconciler {
         let lacking: Vec<Unit> = self.units.with(Trait::LacksShared).cloned().collect();
         for unit in lacking {
             let is_there = |id: &ResourceId| there.contains(id);
-            if let Some(work) = self.units.get_mut(&unit)
-                && work.lacking.iter().any(is_there)
-            {
-                work.lacking.clear();
+            // A plan that is being carried out goes on without it: only the next one has all of it.
+            let work = self.units.get(&unit);
+            if work.is_some_and(|work| work.lacking.iter().any(is_there)) {
                 self.enqueue(&unit, Priority::Fresh, now);
             }
         }

@@ -7,6 +7,7 @@
 
 mod account;
 mod bindings;
+mod certificates;
 mod crash;
 mod faults;
 mod gates;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use elbow_api::Snapshot;
 use elbow_emulator::Timestamp as EmulatorTime;
-use elbow_model::{AwsAnswer, AwsCall, BundleStorage, MutualAuthentication};
+use elbow_model::{AwsAnswer, AwsCall, AwsError, BundleStorage, ErrorClass, MutualAuthentication};
 use elbow_reconcile::{RoundResult, Settings};
 
 use crate::account::{ALB, Account, Run, snapshot};
@@ -300,5 +300,70 @@ fn a_listener_that_somebody_turned_off_verifies_again() {
     let mut run = Run::start(&account, objects, settings());
     run.settle(&mut account);
     assert_eq!(account.take_changes(), ["ModifyListener"]);
+    assert_eq!(modes(&run), ["off", "verify"]);
+}
+
+/// Rules of nodes let go of the shared security group while the cluster's round deletes something else: the
+/// group goes after that round, not never.
+#[test]
+fn what_becomes_free_during_the_clusters_round_goes_after_it() {
+    let mut account = account();
+    let objects = snapshot(&[&verifying(), &authorities(&[ROOT])]);
+    let mut run = Run::start(&account, objects, settings());
+    run.settle(&mut account);
+    // The rules go after the Gateway, and before the trust store.
+    let (mut rules, mut stores) = (2, 6);
+    run.edit(&[]);
+    run.settle_with(&mut |now, call| {
+        let left = match call {
+            AwsCall::RevokeSecurityGroupIngress { .. } => &mut rules,
+            AwsCall::DeleteTrustStore { .. } => &mut stores,
+            _ => return account.answer(now, call),
+        };
+        if *left == 0 {
+            return account.answer(now, call);
+        }
+        *left -= 1;
+        let class = ErrorClass::Throttled;
+        Err(AwsError::new(class, "Throttling", "Rate exceeded"))
+    });
+    assert_eq!((rules, stores), (0, 0));
+    assert!(run.reconciler.known().stacks.is_empty());
+}
+
+/// After a restart it is not known what listeners have. While that is looked at, since their Gateway is not
+/// what it was, nothing that they may have is deleted.
+#[test]
+fn nothing_is_deleted_that_a_listener_may_have_of_which_only_lists_have_told() {
+    let mut account = account();
+    let (verifying, authorities) = (verifying(), authorities(&[ROOT]));
+    let objects = [verifying.as_str(), authorities.as_str()];
+    let mut run = Run::start(&account, snapshot(&objects), settings());
+    run.settle(&mut account);
+    let kept = records(&run.effects);
+    let mut run = Run::start_with(&account, snapshot(&objects), settings(), kept);
+    run.settle(&mut account);
+    account.calls.clear();
+    // Its configuration is gone, and it keeps what it has. The round of another Gateway, which is somebody
+    // else's, ends at once and has the cluster looked after.
+    let documents = verifying.split("---\n");
+    let rest: Vec<&str> = documents
+        .filter(|document| !document.contains("\nkind: LoadBalancerConfiguration"))
+        .collect();
+    let rest = rest.join("---\n");
+    let foreign = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: other}
+spec: {controllerName: example.com/other}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: zoo, namespace: app}
+spec: {gatewayClassName: other, listeners: [{name: http, protocol: HTTP, port: 80}]}
+";
+    run.edit(&[&rest, &authorities, foreign]);
+    run.settle(&mut account);
+    assert_eq!(account.take_changes(), Vec::<&str>::new());
     assert_eq!(modes(&run), ["off", "verify"]);
 }
