@@ -5,7 +5,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use elbow_sim::{Summary, simulate, simulate_bindings};
+use elbow_sim::{Summary, simulate, simulate_bindings, simulate_everything};
 
 /// Seeds that are run when nothing else is said.
 const SEEDS: u64 = 2_000;
@@ -30,6 +30,7 @@ fn main() -> ExitCode {
                 None => return usage(),
             },
             "--bindings" => run = simulate_bindings,
+            "--everything" => run = simulate_everything,
             "--trace" => shows_trace = true,
             "--keep-going" => goes_on = true,
             _ => return usage(),
@@ -72,7 +73,7 @@ fn main() -> ExitCode {
 fn usage() -> ExitCode {
     let _written = writeln!(
         std::io::stderr(),
-        "usage: sim [--seed N | --from N --seeds N] [--bindings] [--trace] [--keep-going]"
+        "usage: sim [--seed N | --from N --seeds N] [--bindings | --everything] [--trace] [--keep-going]"
     );
     ExitCode::from(2)
 }

@@ -23,9 +23,12 @@ use crate::bindings;
 use crate::cluster::{CERTIFICATES, HOSTS, SERVICES};
 use crate::objects::SECURITY_GROUP;
 use crate::report::difference;
+use crate::secrets;
 
 /// The cluster's name.
 pub(crate) const CLUSTER: &str = "demo";
+/// The bucket that bundles of authorities travel in.
+pub(crate) const BUCKET: &str = "bundles";
 /// The cluster's VPC.
 pub(crate) const VPC: &str = "vpc-0123456789abcdef0";
 
@@ -36,6 +39,8 @@ pub(crate) struct Account {
     was: Vec<AwsAnswer>,
     /// How many load balancers, target groups and security groups are somebody else's.
     n_foreign: [usize; 3],
+    /// Keys of the objects in [`BUCKET`].
+    stored: BTreeSet<String>,
 }
 
 /// The ARN of a certificate that the account holds.
@@ -56,6 +61,9 @@ impl Account {
             domains: HOSTS.map(str::to_owned).to_vec(),
             pem: CertificatePem::default(),
         });
+        if let Err(error) = emulator.add_bucket(BUCKET) {
+            unreachable!("the simulator's own bucket: {error}")
+        }
         let nodes = (1..=3).map(|number| WantedNode {
             name: format!("node-{number}"),
             instance_id: Some(format!("i-0000000000000000{number}")),
@@ -80,6 +88,7 @@ impl Account {
             foreign: Vec::new(),
             was: Vec::new(),
             n_foreign: [0; 3],
+            stored: BTreeSet::new(),
         };
         account.add_foreign(&world);
         bindings::add_groups(&mut account.emulator);
@@ -92,7 +101,21 @@ impl Account {
     /// Carries out a call.
     pub(crate) fn answer(&mut self, now: u64, call: &AwsCall) -> Result<AwsAnswer, AwsError> {
         let now = elbow_emulator::Timestamp::from_millis(now);
-        elbow_loopback::answer(&mut self.emulator, now, call)
+        let material = match call {
+            AwsCall::ImportCertificate { content, .. } => secrets::material(content),
+            _ => None,
+        };
+        let answer = elbow_loopback::answer_with(&mut self.emulator, now, call, material.as_ref())?;
+        match call {
+            AwsCall::PutObject { key, .. } => {
+                self.stored.insert(key.clone());
+            }
+            AwsCall::DeleteObject { key, .. } => {
+                self.stored.remove(key);
+            }
+            _ => {}
+        }
+        Ok(answer)
     }
 
     // --- what is somebody else's ---
@@ -351,6 +374,13 @@ impl Account {
                 .find(|group| group.id.as_str() == id)
                 .map(|group| group.tags);
         }
+        if id.starts_with("arn:aws:acm:") {
+            let certificate = CertificateArn::new(id);
+            return match self.answer(0, &AwsCall::ListTagsForCertificate { certificate }) {
+                Ok(AwsAnswer::CertificateTags(tags)) => Some(tags),
+                _ => None,
+            };
+        }
         let arn = balancer_of(id);
         match self.answer(0, &AwsCall::DescribeTags { arns: vec![arn] }) {
             Ok(AwsAnswer::TagsByArn(page)) => page.items.into_iter().next().map(|(_, tags)| tags),
@@ -439,7 +469,21 @@ fn touched(call: &AwsCall) -> Touched<'_> {
         | AwsCall::CreateTargetGroup { tags, .. }
         | AwsCall::CreateListener { tags, .. }
         | AwsCall::CreateTrustStore { tags, .. }
-        | AwsCall::CreateRule { tags, .. } => Touched::New(tags),
+        | AwsCall::CreateRule { tags, .. }
+        | AwsCall::ImportCertificate {
+            certificate: None,
+            tags,
+            ..
+        } => Touched::New(tags),
+        AwsCall::ImportCertificate {
+            certificate: Some(certificate),
+            ..
+        }
+        | AwsCall::DeleteCertificate { certificate }
+        | AwsCall::AddTagsToCertificate { certificate, .. }
+        | AwsCall::RemoveTagsFromCertificate { certificate, .. } => {
+            Touched::Existing(vec![certificate.to_string()])
+        }
         AwsCall::DeleteSecurityGroup { group }
         | AwsCall::AuthorizeSecurityGroupIngress { group, .. }
         | AwsCall::RevokeSecurityGroupIngress { group, .. }
@@ -509,7 +553,10 @@ pub(crate) fn stack_of(tags: &Tags) -> Option<String> {
         }
     }
     let shared = tags.get("elbv2.k8s.aws/resource")?;
-    (shared == "backend-sg" || shared.starts_with("ca/")).then(|| "cluster".to_owned())
+    let is_shared = ["ca/", "secret/"]
+        .iter()
+        .any(|start| shared.starts_with(start));
+    (shared == "backend-sg" || is_shared).then(|| "cluster".to_owned())
 }
 
 fn foreign_tags(cluster: &str) -> Tags {

@@ -15,7 +15,7 @@ use elbow_model::{AwsAnswer, AwsCall, Port, Ref, TargetGroupArn};
 use serde_json::json;
 
 use crate::account::{Account, VPC};
-use crate::cluster::SERVICES;
+use crate::cluster::{Cluster, SERVICES};
 use crate::objects::{NAMESPACE, metadata, typed, uid};
 use crate::random::Random;
 
@@ -93,7 +93,7 @@ fn others() -> Vec<Target> {
 }
 
 /// The objects of bindings.
-pub(crate) fn objects(bindings: &Bindings) -> Vec<Object> {
+pub(crate) fn objects(cluster: &Cluster) -> Vec<Object> {
     let one = |(number, binding): (&u64, &Binding)| {
         let name = format!("ext-{number}");
         let mut meta = metadata(
@@ -112,12 +112,15 @@ pub(crate) fn objects(bindings: &Bindings) -> Vec<Object> {
         if *number == SHARED {
             spec["multiClusterTargetGroup"] = json!(true);
         }
+        if let Some(networking) = cluster.extras.networking_of(*number) {
+            spec["networking"] = networking;
+        }
         typed::<crds::TargetGroupBinding>(json!({
             "apiVersion": "elbv2.k8s.aws/v1beta1", "kind": "TargetGroupBinding",
             "metadata": meta, "spec": spec,
         }))
     };
-    bindings.iter().map(one).collect()
+    cluster.bindings.iter().map(one).collect()
 }
 
 /// Edits the bindings and says what was done.
@@ -154,6 +157,18 @@ pub(crate) fn release(bindings: &mut Bindings, name: &str) -> bool {
         Some(number) => bindings.remove(&number).is_some(),
         None => false,
     }
+}
+
+/// Whether a call changes the targets of one of these groups.
+pub(crate) fn is_about(call: &AwsCall) -> bool {
+    let (AwsCall::RegisterTargets { target_group, .. }
+    | AwsCall::DeregisterTargets { target_group, .. }) = call
+    else {
+        return false;
+    };
+    target_group
+        .known()
+        .is_some_and(|group| group_of(group.as_str()).is_some())
 }
 
 /// Judges a call that is about to arrive. `Ok(true)`: it changes targets of one of these groups, for a
@@ -197,8 +212,13 @@ pub(crate) fn judge(
     Ok(true)
 }
 
-/// Fails where a group without a binding has targets of ours, or another cluster's are gone.
-pub(crate) fn check_rest(account: &mut Account, bindings: &Bindings) -> Result<(), String> {
+/// Fails where the targets of a group are not those of a fresh run. What a binding has that is not in force,
+/// or that was not from the beginning the only one of its cluster in a shared group, only the past tells.
+pub(crate) fn check_rest(
+    account: &mut Account,
+    fresh: &mut Account,
+    bindings: &Bindings,
+) -> Result<(), String> {
     for (number, _) in (0..).zip(GROUPS) {
         let there = registered(account, number);
         let others = if number == SHARED {
@@ -212,6 +232,16 @@ pub(crate) fn check_rest(account: &mut Account, bindings: &Bindings) -> Result<(
         if !bindings.contains_key(&number) && there.len() > others.len() {
             return Err(format!(
                 "ext-{number} has no binding, and targets: {there:?}"
+            ));
+        }
+        let should_be = registered(fresh, number);
+        if bindings
+            .get(&number)
+            .is_some_and(|b| !b.is_deleting && b.service < SERVICES)
+            && there != should_be
+        {
+            return Err(format!(
+                "ext-{number} has the targets {there:?}, and should have {should_be:?}"
             ));
         }
     }

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::bindings::Bindings;
+use crate::extras::Extras;
 use crate::random::Random;
 
 /// Names of hosts that routes and listeners use.
@@ -35,6 +36,8 @@ pub(crate) struct Cluster {
     pub(crate) nodes: BTreeMap<u64, bool>,
     /// TargetGroupBindings that users write.
     pub(crate) bindings: Bindings,
+    /// What only a simulation with everything has.
+    pub(crate) extras: Extras,
 }
 
 /// Which load balancer a Gateway's class gives.
@@ -151,6 +154,7 @@ pub(crate) fn cluster(random: &mut Random) -> Cluster {
         services: BTreeMap::new(),
         nodes: BTreeMap::from([(1, true), (2, true), (3, true)]),
         bindings: Bindings::new(),
+        extras: Extras::default(),
     };
     for number in 0..random.between(2, SERVICES) {
         cluster.services.insert(number, service(random));

@@ -71,6 +71,22 @@ impl Faults {
         }
     }
 
+    /// The fate of a read or write of a small object of the API server's.
+    pub(crate) fn fate_of_write(&self, random: &mut Random) -> Fate {
+        let what = if random.chance(self.lost_before) {
+            What::Refused(error(ErrorClass::Transient, "Timeout"))
+        } else if random.chance(self.lost_after) {
+            What::Lost(error(ErrorClass::Transient, "Timeout"))
+        } else {
+            What::Answered
+        };
+        Fate {
+            arrives_after_ms: random.one([1, 20, 1_000]),
+            answer_after_ms: 0,
+            what,
+        }
+    }
+
     /// The fate of a call.
     pub(crate) fn fate(&self, random: &mut Random, call: &AwsCall) -> Fate {
         let is_slow = random.chance(self.slow);

@@ -5,18 +5,24 @@
 
 use std::collections::BTreeMap;
 
-use elbow_api::Snapshot;
+use elbow_api::{NamespacedName, Snapshot};
 use elbow_emulator::Latencies;
-use elbow_model::{Stack, StackId, VpcId};
-use elbow_reconcile::{Settings, Timestamp, Unit, drive};
+use elbow_model::{BundleStorage, Stack, StackId, VpcId};
+use elbow_reconcile::{
+    BindingReport, Effect, Report, RoundResult, Settings, Timestamp, Unit, drive,
+};
 
-use crate::account::{Account, CLUSTER, VPC, stack_of};
+use crate::account::{Account, BUCKET, CLUSTER, VPC, stack_of};
+use crate::simulation::Users;
 use crate::traffic::{Door, doors};
 
 /// Virtual time that it may take: longer than any wait of a plan, and any deregistration delay.
 const CONVERGENCE_MAX_MS: u64 = 2 * 3_600_000;
 /// Virtual time after which all targets have passed their checks.
 const HEALTH_MS: u64 = 600_000;
+/// The moment that simulations with certificates of Secrets begin at, in milliseconds since 1970: January
+/// 2026, when those that are to be valid are.
+const EPOCH_MS: u64 = 1_767_225_600_000;
 
 /// A fresh account after a fresh run.
 pub(crate) struct Ideal {
@@ -24,27 +30,65 @@ pub(crate) struct Ideal {
     pub(crate) now: u64,
     /// Whether AWS took all of it. What AWS refuses cannot be a measure.
     pub(crate) is_reached: bool,
+    /// The last result of each unit.
+    pub(crate) results: BTreeMap<Unit, RoundResult>,
+    /// The last report of each Gateway.
+    pub(crate) reports: BTreeMap<NamespacedName, Report>,
+    /// The last report of each user's binding.
+    pub(crate) binding_reports: BTreeMap<NamespacedName, BindingReport>,
     pub(crate) stacks: BTreeMap<StackId, Stack>,
     /// Listeners that serve.
     pub(crate) doors: BTreeMap<Door, String>,
 }
 
-/// Settings of a machine without budgets, for which nobody else changes anything.
-pub(crate) fn settings() -> Settings {
-    Settings::new(elbow_translate::Settings::new(CLUSTER, VpcId::new(VPC))).unlimited()
+/// Settings of the machines of a simulation.
+pub(crate) fn settings(users: Users) -> Settings {
+    let mut translate = elbow_translate::Settings::new(CLUSTER, VpcId::new(VPC));
+    if users == Users::DoEverything {
+        translate.bundle_storage = Some(BundleStorage {
+            bucket: BUCKET.to_owned(),
+            prefix: "elbow/".to_owned(),
+        });
+    }
+    Settings::new(translate)
+}
+
+/// When a simulation begins.
+pub(crate) fn begin_ms(users: Users) -> u64 {
+    match users {
+        Users::DoEverything => EPOCH_MS,
+        Users::WriteNoBindings | Users::WriteBindings => 1,
+    }
 }
 
 impl Ideal {
     /// Converges on objects.
-    pub(crate) fn of(snapshot: &Snapshot) -> Self {
+    pub(crate) fn of(snapshot: &Snapshot, users: Users) -> Self {
+        Self::watched(snapshot, users, &mut |_| {})
+    }
+
+    /// The same, for who wants to know how it went.
+    pub(crate) fn watched(snapshot: &Snapshot, users: Users, see: &mut dyn FnMut(&Effect)) -> Self {
         let mut account = Account::new(Latencies::instant());
+        let (mut reports, mut binding_reports) = (BTreeMap::new(), BTreeMap::new());
         let convergence = drive::converge(
             snapshot,
-            &settings(),
+            &settings(users).unlimited(),
             &mut |now, call| account.answer(now.as_millis(), call),
-            Timestamp::from_millis(1),
-            Timestamp::from_millis(CONVERGENCE_MAX_MS),
-            &mut |_| {},
+            Timestamp::from_millis(begin_ms(users)),
+            Timestamp::from_millis(begin_ms(users) + CONVERGENCE_MAX_MS),
+            &mut |effect| {
+                see(effect);
+                match effect {
+                    Effect::Report { gateway, report } => {
+                        reports.insert(gateway.clone(), report.as_ref().clone());
+                    }
+                    Effect::BindingReport { binding, report } => {
+                        binding_reports.insert(binding.clone(), report.as_ref().clone());
+                    }
+                    _ => {}
+                }
+            },
         );
         let now = convergence.now.as_millis() + HEALTH_MS;
         account
@@ -58,6 +102,9 @@ impl Ideal {
         Self {
             now,
             is_reached: convergence.is_quiet,
+            results: convergence.results,
+            reports,
+            binding_reports,
             stacks: stacks
                 .into_values()
                 .map(|stack| (stack.id.clone(), stack))
@@ -67,9 +114,11 @@ impl Ideal {
         }
     }
 
-    /// Whether a unit's objects say what is wanted of it.
+    /// Whether a unit's objects say what is wanted of it: something, or nothing at all.
     pub(crate) fn decides(&self, unit: &Unit) -> bool {
-        unit.stacks().iter().any(|id| self.stacks.contains_key(id))
+        let report = unit.gateway().and_then(|name| self.reports.get(name));
+        let is_of_nothing = report.is_some_and(Report::is_of_nothing);
+        is_of_nothing || unit.stacks().iter().any(|id| self.stacks.contains_key(id))
     }
 }
 

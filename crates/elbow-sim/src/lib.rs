@@ -25,14 +25,18 @@ mod account;
 mod bindings;
 mod cluster;
 mod edits;
+mod extras;
 mod faults;
 mod ideal;
+mod inventory;
 mod meddle;
 mod objects;
 mod random;
 mod report;
+mod secrets;
 mod settled;
 mod simulation;
+mod statuses;
 mod traffic;
 
 pub use report::{Failure, Summary, Trace};
@@ -46,4 +50,9 @@ pub fn simulate(seed: u64) -> Result<Summary, Box<Failure>> {
 /// Runs the simulation of a seed in a cluster where users write TargetGroupBindings, too.
 pub fn simulate_bindings(seed: u64) -> Result<Summary, Box<Failure>> {
     simulation::run(seed, Users::WriteBindings).map_err(Box::new)
+}
+
+/// Runs the simulation of a seed in a cluster where everything happens that is simulated.
+pub fn simulate_everything(seed: u64) -> Result<Summary, Box<Failure>> {
+    simulation::run(seed, Users::DoEverything).map_err(Box::new)
 }

@@ -4,16 +4,22 @@
 //! What always holds: the tags that prove what is ours stay, for without them nothing could be mended.
 
 use elbow_model::aws_call::TagTarget;
-use elbow_model::rule::{Action, FixedResponse};
-use elbow_model::stack::Target;
-use elbow_model::{AwsAnswer, AwsCall, Ref, Tags};
+use elbow_model::rule::{Action, Condition, FixedResponse, Pattern};
+use elbow_model::stack::{Protocol, Target};
+use elbow_model::{AwsAnswer, AwsCall, LoadBalancerArn, Port, Ref, Tags, TargetGroupArn};
 
 use crate::account::{Account, is_node_rule, stack_of};
 use crate::random::Random;
 
 /// Changes something, if there is anything to change.
-pub(crate) fn meddle(account: &mut Account, random: &mut Random, now: u64) -> Option<String> {
-    let call = match random.below(8) {
+pub(crate) fn meddle(
+    account: &mut Account,
+    random: &mut Random,
+    now: u64,
+    has_more: bool,
+) -> Option<String> {
+    let kinds = if has_more { 13 } else { 8 };
+    let call = match random.below(kinds) {
         0 => any_listener(account, random).map(|listener| AwsCall::DeleteListener {
             listener: Ref::Known(listener),
         }),
@@ -47,6 +53,54 @@ pub(crate) fn meddle(account: &mut Account, random: &mut Random, now: u64) -> Op
                 rules,
             })
         }
+        // Nobody's tags are on what somebody adds by hand: it is left alone.
+        8 => any_balancer(account, random)
+            .filter(|balancer| balancer.as_str().contains("loadbalancer/app/"))
+            .map(|balancer| AwsCall::CreateListener {
+                load_balancer: Ref::Known(balancer),
+                port: Port::new(8443_u16).unwrap_or_else(|| unreachable!("8443 is a port")),
+                protocol: Protocol::Http,
+                default_action: Action::FixedResponse(FixedResponse::plain(503)),
+                default_certificate: None,
+                ssl_policy: None,
+                alpn_policy: None,
+                mutual_authentication: None,
+                tags: Tags::new(),
+            }),
+        9 => any_listener(account, random).map(|listener| AwsCall::CreateRule {
+            listener: Ref::Known(listener),
+            // Ours never come so far: one that stood in their way would stay there.
+            priority: random.one([40_000, 40_001, 40_002]),
+            conditions: vec![Condition::PathPattern {
+                matches: Pattern::Values(vec!["/by-hand".to_owned()]),
+            }],
+            action: Action::FixedResponse(FixedResponse::plain(503)),
+            transforms: Vec::new(),
+            tags: Tags::new(),
+        }),
+        10 => any_group(account, random).map(|group| AwsCall::AddTags {
+            resource: TagTarget::TargetGroup(Ref::Known(group)),
+            tags: Tags::from([("somebody".to_owned(), "else".to_owned())]),
+        }),
+        11 => any_group(account, random).map(|group| AwsCall::RegisterTargets {
+            target_group: Ref::Known(group),
+            targets: { Port::new(8080_u16).into_iter() }
+                .map(|port| Target {
+                    id: "192.168.100.203".to_owned(),
+                    port,
+                    availability_zone: None,
+                })
+                .collect(),
+        }),
+        12 => any_listener(account, random).map(|listener| AwsCall::ModifyListener {
+            listener: Ref::Known(listener),
+            protocol: None,
+            default_action: Some(Action::FixedResponse(FixedResponse::plain(503))),
+            default_certificate: None,
+            ssl_policy: None,
+            alpn_policy: None,
+            mutual_authentication: None,
+        }),
         _ => {
             let groups = account.security_groups();
             let ours: Vec<_> = groups
@@ -65,10 +119,7 @@ pub(crate) fn meddle(account: &mut Account, random: &mut Random, now: u64) -> Op
     Some(format!("{} {result:?}", call.operation()))
 }
 
-fn any_balancer(
-    account: &mut Account,
-    random: &mut Random,
-) -> Option<elbow_model::LoadBalancerArn> {
+fn any_balancer(account: &mut Account, random: &mut Random) -> Option<LoadBalancerArn> {
     let mut ours = Vec::new();
     for balancer in account.load_balancers() {
         let tags = account.tags_of(balancer.arn.as_str())?;
@@ -108,18 +159,8 @@ fn any_rule(
     random.pick(&page.items).cloned()
 }
 
-fn any_target(
-    account: &mut Account,
-    random: &mut Random,
-) -> Option<(elbow_model::TargetGroupArn, Target)> {
-    let mut ours = Vec::new();
-    for group in account.target_groups() {
-        let tags = account.tags_of(group.arn.as_str())?;
-        if stack_of(&tags).is_some() {
-            ours.push(group.arn);
-        }
-    }
-    let group = random.pick(&ours)?.clone();
+fn any_target(account: &mut Account, random: &mut Random) -> Option<(TargetGroupArn, Target)> {
+    let group = any_group(account, random)?;
     let call = AwsCall::DescribeTargetHealth {
         target_group: group.clone(),
     };
@@ -128,4 +169,15 @@ fn any_target(
     };
     let target = random.pick(&targets)?.target.clone();
     Some((group, target))
+}
+
+fn any_group(account: &mut Account, random: &mut Random) -> Option<TargetGroupArn> {
+    let mut ours = Vec::new();
+    for group in account.target_groups() {
+        let tags = account.tags_of(group.arn.as_str())?;
+        if stack_of(&tags).is_some() {
+            ours.push(group.arn);
+        }
+    }
+    random.pick(&ours).cloned()
 }

@@ -4,6 +4,7 @@
 //! clusters. What always holds: equal clusters give equal objects.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use elbow_api::{Kind, Object, ObjectRef, Snapshot, crds};
 use gateway_api::apis::experimental as gw;
@@ -14,9 +15,8 @@ use serde_json::{Value, json};
 
 use crate::account::certificate_arn;
 use crate::bindings;
-use crate::cluster::{
-    Balancer, Cluster, Config, Filter, Gateway, Match, Protocol, Route, Rule, Service,
-};
+use crate::cluster::{Balancer, Cluster, Filter, Gateway, Match, Protocol, Route, Rule, Service};
+use crate::extras;
 
 /// The namespace that everything lives in.
 pub(crate) const NAMESPACE: &str = "shop";
@@ -74,6 +74,9 @@ pub(crate) fn objects(cluster: &Cluster) -> Objects {
         ("alb", "gateway.k8s.aws/alb"),
         ("nlb", "gateway.k8s.aws/nlb"),
     ] {
+        if cluster.extras.missing_classes.contains(name) {
+            continue;
+        }
         all.push(typed::<gw::gatewayclasses::GatewayClass>(json!({
             "apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass",
             "metadata": metadata(name, &uid(1, 0, 0), None),
@@ -88,18 +91,59 @@ pub(crate) fn objects(cluster: &Cluster) -> Objects {
         all.push(node(*number, *is_ready));
     }
     for (number, service) in &cluster.services {
-        all.extend(service_objects(*number, service));
+        let is_shared = cluster.extras.shared.contains(number);
+        all.extend(service_objects(*number, service, is_shared));
     }
     for (number, gateway) in &cluster.gateways {
-        all.extend(gateway_objects(*number, gateway));
+        all.extend(gateway_objects(cluster, *number, gateway));
     }
     for (number, route) in &cluster.routes {
         all.push(route_object(*number, route));
     }
-    all.extend(bindings::objects(&cluster.bindings));
+    all.extend(bindings::objects(cluster));
+    all.extend(cluster.extras.objects());
     all.into_iter()
         .map(|object| (object.object_ref(), object))
         .collect()
+}
+
+/// The same objects with their generations: one more than before where an object is not what it was.
+pub(crate) fn with_generations(before: &Objects, mut after: Objects) -> Objects {
+    for (name, object) in &mut after {
+        let Some(was) = before.get(name) else {
+            continue;
+        };
+        let Some(generation) = was.metadata().generation else {
+            continue;
+        };
+        set_generation(object, generation);
+        if object != was {
+            set_generation(object, generation + 1);
+        }
+    }
+    after
+}
+
+fn set_generation(object: &mut Object, generation: i64) {
+    macro_rules! set {
+        ($($kind:ident),*) => {
+            match object {
+                $(Object::$kind(inner) => {
+                    Arc::make_mut(inner).metadata.generation = Some(generation);
+                })*
+                _ => {}
+            }
+        };
+    }
+    set!(
+        GatewayClass,
+        Gateway,
+        HttpRoute,
+        TcpRoute,
+        LoadBalancerConfiguration,
+        TargetGroupConfiguration,
+        TargetGroupBinding
+    );
 }
 
 /// Types what is written here. A mistake in it is one of the simulator.
@@ -143,7 +187,7 @@ fn node(number: u64, is_ready: bool) -> Object {
     }))
 }
 
-fn service_objects(number: u64, service: &Service) -> Vec<Object> {
+fn service_objects(number: u64, service: &Service, is_shared: bool) -> Vec<Object> {
     let name = format!("svc-{number}");
     let mut objects = vec![
         typed::<core::Service>(json!({
@@ -189,6 +233,9 @@ fn service_objects(number: u64, service: &Service) -> Vec<Object> {
         if let Some(tag) = targets.tag {
             configuration["tags"] = json!({"team": tag.to_string()});
         }
+        if is_shared {
+            configuration["enableMultiCluster"] = json!(true);
+        }
         objects.push(typed::<crds::TargetGroupConfiguration>(json!({
             "apiVersion": "gateway.k8s.aws/v1beta1", "kind": "TargetGroupConfiguration",
             "metadata": metadata(&name, &uid(3, number, 0), Some(NAMESPACE)),
@@ -201,16 +248,19 @@ fn service_objects(number: u64, service: &Service) -> Vec<Object> {
     objects
 }
 
-fn gateway_objects(number: u64, gateway: &Gateway) -> Vec<Object> {
+fn gateway_objects(cluster: &Cluster, number: u64, gateway: &Gateway) -> Vec<Object> {
+    let extras = &cluster.extras;
     let name = format!("gw-{number}");
     let mut meta = metadata(&name, &uid(4, number, gateway.incarnation), Some(NAMESPACE));
     if gateway.is_deleting {
         meta["deletionTimestamp"] = json!("2026-01-02T00:00:00Z");
     }
-    let class = match gateway.balancer {
-        Balancer::Application => "alb",
-        Balancer::Network => "nlb",
-    };
+    if let Some(finalizers) = extras.finalizers.get(&number) {
+        let finalizers = finalizers.iter().map(|by| by.gateway_finalizer());
+        meta["finalizers"] = json!(finalizers.collect::<Vec<_>>());
+    }
+    let class = extras::class_of(cluster, number, gateway);
+    let references = extras.certificate_refs(number);
     let listeners = gateway.listeners.iter().map(|(port, listener)| {
         let mut value = json!({
             "name": section(*port), "port": port,
@@ -224,25 +274,34 @@ fn gateway_objects(number: u64, gateway: &Gateway) -> Vec<Object> {
         if let Some(hostname) = listener.hostname {
             value["hostname"] = json!(hostname);
         }
+        if listener.protocol == Protocol::Https && !references.is_empty() {
+            value["tls"] = json!({"mode": "Terminate", "certificateRefs": references});
+        }
         value
     });
     let listeners: Vec<Value> = listeners.collect();
+    let mut spec = json!({
+        "gatewayClassName": class, "listeners": listeners,
+        "infrastructure": {"parametersRef": {
+            "group": "gateway.k8s.aws", "kind": "LoadBalancerConfiguration", "name": name,
+        }},
+    });
+    if let Some(validation) = extras.client_validation(number) {
+        spec["tls"] = validation;
+    }
     let mut objects = vec![typed::<gw::gateways::Gateway>(json!({
         "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": meta,
-        "spec": {
-            "gatewayClassName": class, "listeners": listeners,
-            "infrastructure": {"parametersRef": {
-                "group": "gateway.k8s.aws", "kind": "LoadBalancerConfiguration", "name": name,
-            }},
-        },
+        "spec": spec,
     }))];
     if gateway.config.exists {
-        objects.push(configuration(&name, number, gateway, &gateway.config));
+        let names_certificates = references.is_empty();
+        objects.push(configuration(&name, number, gateway, names_certificates));
     }
     objects
 }
 
-fn configuration(name: &str, number: u64, gateway: &Gateway, config: &Config) -> Object {
+fn configuration(name: &str, number: u64, gateway: &Gateway, names_certificates: bool) -> Object {
+    let config = &gateway.config;
     let is_application = gateway.balancer == Balancer::Application;
     let mut spec = json!({
         "scheme": if config.is_public { "internet-facing" } else { "internal" },
@@ -277,12 +336,12 @@ fn configuration(name: &str, number: u64, gateway: &Gateway, config: &Config) ->
             } else {
                 "ELBSecurityPolicy-2016-08"
             };
-            json!({
-                "protocolPort": format!("HTTPS:{port}"),
-                "defaultCertificate": certificate_arn(config.certificate),
-                "certificates": more,
-                "sslPolicy": policy,
-            })
+            let mut value = json!({"protocolPort": format!("HTTPS:{port}"), "sslPolicy": policy});
+            if names_certificates {
+                value["defaultCertificate"] = json!(certificate_arn(config.certificate));
+                value["certificates"] = json!(more);
+            }
+            value
         })
         .collect();
     if !configurations.is_empty() {

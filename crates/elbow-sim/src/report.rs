@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::simulation::Users;
+
 /// Lines of the trace that a failure shows; the example shows all with `--trace`.
 const LINES_SHOWN: usize = 60;
 /// Lines around a difference that say what it is about.
@@ -55,20 +57,31 @@ impl Summary {
 
 /// What happened, line by line.
 #[derive(Debug, Clone, Default)]
-pub struct Trace(Vec<String>);
+pub struct Trace {
+    begin_ms: u64,
+    lines: Vec<String>,
+}
 
 impl Trace {
+    pub(crate) fn new(begin_ms: u64) -> Self {
+        Self {
+            begin_ms,
+            lines: Vec::new(),
+        }
+    }
+
     pub(crate) fn add(&mut self, now_ms: u64, what: impl AsRef<str>) {
         let what = what
             .as_ref()
             .replace("arn:aws:elasticloadbalancing:us-east-1:123456789012:", "");
-        self.0
+        let now_ms = now_ms.saturating_sub(self.begin_ms);
+        self.lines
             .push(format!("{:>9}.{:03} {what}", now_ms / 1000, now_ms % 1000));
     }
 
     /// Every line.
     pub fn lines(&self) -> &[String] {
-        &self.0
+        &self.lines
     }
 }
 
@@ -77,8 +90,8 @@ impl Trace {
 pub struct Failure {
     /// The seed that leads there.
     pub seed: u64,
-    /// Whether users wrote TargetGroupBindings.
-    pub with_bindings: bool,
+    /// What the users of the cluster did.
+    pub(crate) users: Users,
     /// When, in milliseconds of virtual time.
     pub at_ms: u64,
     /// What did not hold.
@@ -91,25 +104,25 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             seed,
-            with_bindings,
+            users,
             at_ms,
             what,
             trace,
         } = self;
-        let hidden = trace.0.len().saturating_sub(LINES_SHOWN);
+        let hidden = trace.lines.len().saturating_sub(LINES_SHOWN);
         if hidden > 0 {
             writeln!(f, "({hidden} lines before these)")?;
         }
-        for line in &trace.0[hidden..] {
+        for line in &trace.lines[hidden..] {
             let line: String = line.chars().take(LINE_MAX).collect();
             writeln!(f, "{line}")?;
         }
         writeln!(
             f,
             "seed {seed}, after {} s of virtual time:\n{what}",
-            at_ms / 1000
+            at_ms.saturating_sub(trace.begin_ms) / 1000
         )?;
-        let flag = if *with_bindings { " --bindings" } else { "" };
+        let flag = users.flag();
         write!(f, "replay it with: just sim --seed {seed}{flag} --trace")
     }
 }

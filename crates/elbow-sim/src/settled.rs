@@ -11,22 +11,31 @@ use elbow_api::Snapshot;
 use elbow_model::observed::{LoadBalancerState, TargetState};
 use elbow_model::rule::Action;
 use elbow_model::{Observed, ObservedStack, Port, Stack, StackId, Tags};
-use elbow_reconcile::{Timestamp, Unit, drive};
+use elbow_reconcile::{Settings, Timestamp, Unit, drive};
 
 use crate::account::Account;
 use crate::ideal::{Ideal, settings};
 use crate::report::difference;
+use crate::simulation::Users;
 
-/// Plans once more, with a machine that knows nothing. Answers with what it observed.
+/// Plans once more, with a machine that knows nothing. Answers with what it observed. Units that AWS refuses
+/// something do not count.
 pub(crate) fn replan(
     account: &mut Account,
     snapshot: &Snapshot,
     now: u64,
+    users: Users,
+    refused: &BTreeSet<Unit>,
 ) -> Result<Observed, String> {
     let start = Timestamp::from_millis(now);
-    let report = drive::plan_once(snapshot, &settings(), &mut |now, call| {
+    let settings = Settings {
+        epoch_ms: now,
+        ..settings(users)
+    };
+    let mut report = drive::plan_once(snapshot, &settings, &mut |now, call| {
         account.answer(start.plus_millis(now.as_millis()).as_millis(), call)
     });
+    report.plans.retain(|unit, _| !refused.contains(unit));
     let plan = report.plan();
     if plan.is_empty() {
         return Ok(report.observed);
@@ -52,21 +61,18 @@ pub(crate) fn replan(
     Err(text)
 }
 
-/// Compares what is there with what a fresh run makes of the same objects.
+/// Compares what is there with what a fresh run makes of the same objects. What `undecided` units have only
+/// their past explains.
 pub(crate) fn compare(
     observed: &Observed,
-    ideal: &mut Ideal,
-    snapshot: &Snapshot,
-    gateways: &BTreeSet<Unit>,
+    should_be: &Observed,
+    ideal: &Ideal,
+    undecided: &BTreeSet<Unit>,
 ) -> Result<(), String> {
-    let should_be = replan(&mut ideal.account, snapshot, ideal.now)?;
-    compare_node_rules(observed, &should_be, gateways, ideal)?;
-    // A Gateway that cannot be translated keeps what it has, which only its past explains.
-    let blocked: BTreeSet<StackId> = gateways
-        .iter()
-        .filter(|unit| !ideal.decides(unit))
-        .flat_map(Unit::stacks)
-        .collect();
+    if undecided.is_empty() {
+        compare_node_rules(observed, should_be)?;
+    }
+    let blocked: BTreeSet<StackId> = undecided.iter().flat_map(Unit::stacks).collect();
     let ids: BTreeSet<&StackId> = observed
         .stacks
         .keys()
@@ -77,7 +83,7 @@ pub(crate) fn compare(
     for id in ids {
         let wanted = ideal.stacks.get(id);
         let is = describe(id, observed, wanted);
-        let fresh = describe(id, &should_be, wanted);
+        let fresh = describe(id, should_be, wanted);
         if is != fresh {
             return Err(format!(
                 "{} {id} differs from what a fresh run makes:\n{}",
@@ -89,17 +95,8 @@ pub(crate) fn compare(
     Ok(())
 }
 
-/// Compares the rules that let load balancers reach nodes and pods. A Gateway that cannot be translated may
-/// need rules of which only its past tells.
-fn compare_node_rules(
-    observed: &Observed,
-    should_be: &Observed,
-    gateways: &BTreeSet<Unit>,
-    ideal: &Ideal,
-) -> Result<(), String> {
-    if gateways.iter().any(|unit| !ideal.decides(unit)) {
-        return Ok(());
-    }
+/// Compares the rules that let load balancers reach nodes and pods.
+fn compare_node_rules(observed: &Observed, should_be: &Observed) -> Result<(), String> {
     let [is, fresh] = [observed, should_be].map(|observed| {
         let groups = observed.node_groups.values();
         let mut text = format!("{:#?}", groups.collect::<Vec<_>>());
@@ -235,6 +232,13 @@ fn describe(id: &StackId, observed: &Observed, wanted: Option<&Stack>) -> String
         return "nothing".to_owned();
     };
     let mut stack = still(stack);
+    // Whose load balancers they are stands in the other Stacks.
+    stack
+        .certificates
+        .sort_by_key(|c| c.tags.get(&id.resource_tag()).cloned());
+    stack
+        .trust_stores
+        .sort_by_key(|c| c.tags.get(&id.resource_tag()).cloned());
     let tag = id.resource_tag();
     let label = |tags: &Tags| tags.get(&tag).cloned().unwrap_or_default();
     let wanted_groups = wanted.map(|stack| &stack.target_groups);
@@ -253,6 +257,8 @@ fn describe(id: &StackId, observed: &Observed, wanted: Option<&Stack>) -> String
             .retain(|key, _| declared.is_some_and(|declared| declared.contains_key(key)));
     }
     let mut groups_used = Vec::new();
+    let of_observed = labels(observed);
+    let mut certificates = Vec::new();
     for balancer in &mut stack.load_balancers {
         let declared = wanted.and_then(|stack| stack.load_balancer.as_ref());
         balancer
@@ -262,6 +268,12 @@ fn describe(id: &StackId, observed: &Observed, wanted: Option<&Stack>) -> String
         balancer.name.clear();
         groups_used.extend(std::mem::take(&mut balancer.security_groups));
         for listener in &mut balancer.listeners {
+            let sni = std::mem::take(&mut listener.certificates).into_iter();
+            let sni = sni.map(|arn| {
+                let label = of_observed.iter().find(|(id, _)| id == arn.as_str());
+                label.map_or_else(|| arn.to_string(), |(_, label)| label.clone())
+            });
+            certificates.push((listener.port, sni.collect::<BTreeSet<_>>()));
             for rule in &mut listener.rules {
                 place_in_tag(&tag, listener.port, rule.priority, &mut rule.tags);
             }
@@ -274,7 +286,7 @@ fn describe(id: &StackId, observed: &Observed, wanted: Option<&Stack>) -> String
     stack.target_groups.sort_by_key(|group| label(&group.tags));
     let mut text = format!("{stack:#?}");
     let mut used = BTreeSet::new();
-    for (id, label) in labels(observed) {
+    for (id, label) in of_observed {
         text = text.replace(&id, &label);
         for group in &groups_used {
             if group.as_str() == id {
@@ -283,7 +295,7 @@ fn describe(id: &StackId, observed: &Observed, wanted: Option<&Stack>) -> String
         }
     }
     format!(
-        "{text}\nuses {} groups, of ours {used:?}",
+        "{text}\nuses {} groups, of ours {used:?}\nhas the certificates {certificates:#?}",
         groups_used.len()
     )
 }
@@ -298,7 +310,7 @@ fn place_in_tag(key: &str, port: Port, priority: u16, tags: &mut Tags) {
 }
 
 /// Labels of generated ids, the longest id first.
-fn labels(observed: &Observed) -> Vec<(String, String)> {
+pub(crate) fn labels(observed: &Observed) -> Vec<(String, String)> {
     let mut labels: BTreeMap<String, String> = BTreeMap::new();
     for (id, stack) in &observed.stacks {
         let tag = id.resource_tag();
@@ -308,10 +320,23 @@ fn labels(observed: &Observed) -> Vec<(String, String)> {
         for group in &stack.security_groups {
             labels.insert(group.id.to_string(), of("security group", &group.tags));
         }
+        for certificate in &stack.certificates {
+            labels.insert(
+                certificate.arn.to_string(),
+                of("certificate", &certificate.tags),
+            );
+        }
+        for store in &stack.trust_stores {
+            labels.insert(store.arn.to_string(), of("trust store", &store.tags));
+        }
         for group in &stack.target_groups {
             labels.insert(group.arn.to_string(), of("target group", &group.tags));
         }
         for balancer in &stack.load_balancers {
+            labels.insert(
+                balancer.dns_name.clone(),
+                of("name of load balancer", &balancer.tags),
+            );
             labels.insert(
                 balancer.arn.to_string(),
                 of("load balancer", &balancer.tags),

@@ -4,30 +4,32 @@
 //! holds: all choices come from the seed; time passes only from one event to the next; what must always
 //! hold is checked at every call, and what must hold in the end whenever the machine rests.
 
+mod calls;
+mod kubernetes;
 mod rest;
 mod safety;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use elbow_api::{Kind, NamespacedName, Snapshot};
+use elbow_api::{Kind, Snapshot};
 use elbow_emulator::Latencies;
-use elbow_model::{AwsAnswer, AwsCall, AwsError, ErrorClass, OwnTargets, StackId};
-use elbow_reconcile::drive::keep_own_targets;
+use elbow_model::{AwsAnswer, AwsCall, AwsError};
 use elbow_reconcile::{
-    CallId, Effect, Input, Reconciler, Record, RoundResult, Settings, Timestamp, Unit,
+    CallId, Effect, Input, Protection, Reconciler, RoundResult, Settings, Timestamp, Unit,
 };
 
-use crate::account::{Account, CLUSTER};
+use crate::account::Account;
 use crate::bindings;
 use crate::cluster::{self, Cluster};
 use crate::edits;
-use crate::faults::{Faults, What};
-use crate::ideal::{Ideal, balancers};
-use crate::meddle::meddle;
+use crate::extras::{self, Extras};
+use crate::faults::{Fate, Faults, What};
+use crate::ideal::{self, Ideal};
 use crate::objects::{self, Change, Objects};
 use crate::random::Random;
 use crate::report::{Failure, Summary, Trace};
 use crate::traffic::Ask;
+use kubernetes::Kept;
 
 /// Looks for drift come that often in simulations with somebody else's hands, in milliseconds.
 const DRIFT_INTERVAL_MS: u64 = 1_800_000;
@@ -62,8 +64,23 @@ enum Event {
     Stop,
     Start,
     Meddle,
-    /// The API server lets a TargetGroupBinding go.
-    Released,
+    /// Objects changed by other hands than users'.
+    Publish(&'static str),
+    /// One more object is deleted, until none is left.
+    Demolish,
+    /// A call of a machine that was killed.
+    Late {
+        life: u32,
+        call: Box<AwsCall>,
+    },
+    /// What machines ask to keep is written.
+    KeepRecords,
+    /// What is kept about targets of shared groups is read or written.
+    OwnTargets {
+        life: u32,
+        effect: Box<Effect>,
+        fate: Fate,
+    },
 }
 
 /// What the users of a simulated cluster do.
@@ -74,6 +91,25 @@ pub(crate) enum Users {
     /// They write some of their own. Nobody meddles with the account then: a target that somebody else takes
     /// away is found by the look for drift, which other tests are about.
     WriteBindings,
+    /// They do all of that, and what needs more of an API server: Secrets, authorities, classes of other
+    /// controllers, finalizers, shared target groups. Calls of a machine that was killed land late, what
+    /// machines ask to keep is lost, and in the end everything is deleted.
+    DoEverything,
+}
+
+impl Users {
+    /// The flag of the example that chooses them.
+    pub(crate) const fn flag(self) -> &'static str {
+        match self {
+            Self::WriteNoBindings => "",
+            Self::WriteBindings => " --bindings",
+            Self::DoEverything => " --everything",
+        }
+    }
+
+    fn write_bindings(self) -> bool {
+        self != Self::WriteNoBindings
+    }
 }
 
 /// A simulation.
@@ -100,10 +136,7 @@ pub(crate) struct Simulation {
     snapshot: Snapshot,
     delivered_until: BTreeMap<Kind, u64>,
     machine: Option<Reconciler>,
-    /// What machines asked to keep for the next one.
-    records: BTreeMap<StackId, Record>,
-    /// What they asked to keep about the targets of shared groups.
-    own_targets: BTreeMap<NamespacedName, OwnTargets>,
+    kept: Kept,
     is_stopping: bool,
     /// Counts machines: what was meant for an earlier one is dropped.
     life: u32,
@@ -113,6 +146,8 @@ pub(crate) struct Simulation {
     busy: BTreeSet<Unit>,
     results: BTreeMap<Unit, RoundResult>,
     n_edits: u64,
+    /// Changes that set nothing but tags.
+    n_tagged: u64,
     has_meddled: bool,
     /// Whether a change was refused or lost since the last rest. The plan goes on without it, and
     /// clients of what it was about may get what the rest of the plan makes of them.
@@ -134,7 +169,7 @@ pub(crate) fn run(seed: u64, users: Users) -> Result<Summary, Failure> {
         Ok(()) => Ok(simulation.summary),
         Err(what) => Err(Failure {
             seed,
-            with_bindings: users == Users::WriteBindings,
+            users,
             at_ms: simulation.now,
             what,
             trace: simulation.trace,
@@ -147,17 +182,18 @@ impl Simulation {
         let mut random = Random::new(seed);
         let mut topology = random.split();
         let (calls, asks) = (random.split(), random.split());
-        let cluster = cluster::cluster(&mut topology);
+        let mut cluster = cluster::cluster(&mut topology);
+        if users == Users::DoEverything {
+            cluster.extras = Extras::new(&mut topology);
+        }
         let objects = objects::objects(&cluster);
-        let meddles = topology.chance(200) && users == Users::WriteNoBindings;
-        let mut settings = Settings::new(elbow_translate::Settings::new(
-            CLUSTER,
-            elbow_model::VpcId::new(crate::account::VPC),
-        ));
+        let meddles = topology.chance(200) && users != Users::WriteBindings;
+        let mut settings = ideal::settings(users);
         if topology.chance(700) {
             settings = settings.unlimited();
         }
-        settings.drift_interval_ms = meddles.then_some(DRIFT_INTERVAL_MS);
+        let needs_drift = meddles || users == Users::DoEverything;
+        settings.drift_interval_ms = needs_drift.then_some(DRIFT_INTERVAL_MS);
         settings.in_flight_max = topology.one([1, 2, 8, 32]);
         settings.backoff.seed = seed;
         let latencies = if topology.chance(500) {
@@ -167,9 +203,12 @@ impl Simulation {
         };
         let faults = Faults::new(&mut topology);
         let is_stale = topology.chance(500);
-        let mut trace = Trace::default();
+        if users == Users::DoEverything && topology.chance(600) {
+            settings.protection = Protection::Finalizer;
+        }
+        let mut trace = Trace::new(ideal::begin_ms(users));
         trace.add(
-            0,
+            ideal::begin_ms(users),
             format!("settings: {latencies:?} {faults:?} stale: {is_stale} meddles: {meddles}"),
         );
         Self {
@@ -182,7 +221,7 @@ impl Simulation {
             meddles,
             faults,
             are_faults_on: false,
-            now: 1,
+            now: ideal::begin_ms(users),
             sequence: 0,
             events: BTreeMap::new(),
             wake_at: None,
@@ -192,8 +231,7 @@ impl Simulation {
             objects,
             delivered_until: BTreeMap::new(),
             machine: None,
-            records: BTreeMap::new(),
-            own_targets: BTreeMap::new(),
+            kept: Kept::default(),
             is_stopping: false,
             life: 0,
             account: Account::new(latencies),
@@ -201,6 +239,7 @@ impl Simulation {
             busy: BTreeSet::new(),
             results: BTreeMap::new(),
             n_edits: 0,
+            n_tagged: 0,
             has_meddled: false,
             has_failed: false,
             shown: Vec::new(),
@@ -219,17 +258,29 @@ impl Simulation {
         self.schedule(0, Event::Start);
         for phase in 0..self.random.between(2, 4) {
             self.trace.add(self.now, format!("phase {phase} begins"));
+            let finalizers = &self.cluster.extras.finalizers;
             self.cluster
                 .gateways
-                .retain(|_, gateway| !gateway.is_deleting);
+                .retain(|n, gateway| !gateway.is_deleting || finalizers.contains_key(n));
             self.plan_phase(phase);
-            self.are_faults_on = true;
-            self.run_events()?;
-            self.are_faults_on = false;
-            self.rest()?;
-            self.check_rest()?;
-            self.summary.phases += 1;
+            self.phase()?;
         }
+        if self.users == Users::DoEverything {
+            self.trace.add(self.now, "everything is to be deleted");
+            self.schedule(0, Event::Demolish);
+            self.phase()?;
+            self.check_nothing_left()?;
+        }
+        Ok(())
+    }
+
+    fn phase(&mut self) -> Result<(), String> {
+        self.are_faults_on = true;
+        self.run_events()?;
+        self.are_faults_on = false;
+        self.rest()?;
+        self.check_rest()?;
+        self.summary.phases += 1;
         Ok(())
     }
 
@@ -277,7 +328,9 @@ impl Simulation {
                     | Event::Stop
                     | Event::Start
                     | Event::Meddle
-                    | Event::Released
+                    | Event::Publish(_)
+                    | Event::Demolish
+                    | Event::Late { .. }
                     | Event::Deliver { .. }
             )
         };
@@ -325,7 +378,7 @@ impl Simulation {
 
     fn not_resting(&mut self) -> Result<(), String> {
         // What AWS refuses for good is no fault of the machine's.
-        if !Ideal::of(&self.snapshot).is_reached {
+        if !Ideal::of(&self.snapshot, self.users).is_reached {
             self.summary.refused += 1;
             return Ok(());
         }
@@ -373,7 +426,14 @@ impl Simulation {
     fn happen(&mut self, event: Event) -> Result<(), String> {
         match event {
             Event::Edit => self.edit(),
-            Event::Released => self.publish("a TargetGroupBinding is let go"),
+            Event::Publish(what) => self.publish(what),
+            Event::Demolish => self.demolish(),
+            Event::Late { life, call } => self.land_late(life, &call),
+            Event::KeepRecords => {
+                self.kept.write_records();
+                Ok(())
+            }
+            Event::OwnTargets { life, effect, fate } => self.own_targets(life, &effect, fate),
             Event::Deliver { life, changes } => self.deliver(life, &changes),
             Event::Arrive {
                 life,
@@ -409,7 +469,7 @@ impl Simulation {
             }
             Event::Start => self.start(),
             Event::Meddle => {
-                if let Some(what) = meddle(&mut self.account, &mut self.calls, self.now) {
+                if let Some(what) = self.any_mischief() {
                     self.trace.add(self.now, format!("somebody else: {what}"));
                     self.has_meddled = true;
                     self.summary.meddles += 1;
@@ -422,20 +482,31 @@ impl Simulation {
     fn edit(&mut self) -> Result<(), String> {
         self.n_edits += 1;
         self.summary.edits += 1;
-        let is_about_bindings = self.users == Users::WriteBindings && self.random.chance(500);
-        let what = if is_about_bindings {
+        let before = self.cluster.clone();
+        let is_about_extras = self.users == Users::DoEverything && self.random.chance(450);
+        let is_about_bindings = self.users.write_bindings()
+            && self.random.chance(match self.users {
+                Users::DoEverything => 200,
+                _ => 500,
+            });
+        let what = if is_about_extras {
+            extras::edit(&mut self.cluster, &mut self.random)
+        } else if is_about_bindings {
             self.summary.bindings += 1;
             let bindings = &mut self.cluster.bindings;
             bindings::edit(bindings, &mut self.random, self.n_edits)
         } else {
             edits::edit(&mut self.cluster, &mut self.random, self.n_edits)
         };
+        extras::keep_protected(&before, &mut self.cluster);
         self.publish(what)
     }
 
     /// Tells the machine what was edited, at once or bit by bit.
     fn publish(&mut self, what: &str) -> Result<(), String> {
-        let after = objects::objects(&self.cluster);
+        let mut after = objects::objects(&self.cluster);
+        after.extend(self.kept.bindings(&self.cluster));
+        let after = objects::with_generations(&self.objects, after);
         let changes = objects::changes(&self.objects, &after);
         let names: Vec<String> = changes
             .iter()
@@ -504,11 +575,17 @@ impl Simulation {
                 && what == What::Answered
                 && self.calls.chance(500)
             {
+                if self.users == Users::DoEverything && self.calls.chance(500) {
+                    let life = self.life;
+                    self.events.insert(key, Event::Late { life, call });
+                    continue;
+                }
                 self.trace
                     .add(self.now, format!("after the crash: {}", call.operation()));
                 let _answer = self.carry_out(&call)?;
             }
         }
+        self.lose_what_was_not_kept();
         self.end_life();
         Ok(())
     }
@@ -535,75 +612,12 @@ impl Simulation {
         self.delivered_until.clear();
         self.show();
         self.machine = Some(Reconciler::new(self.settings.clone()));
-        self.send(Input::Records(self.records.clone()))?;
+        self.damage_records();
+        self.send(Input::Records(self.kept.records.clone()))?;
         self.send(Input::Start)
     }
 
-    // --- calls ---
-
-    fn arrive(
-        &mut self,
-        id: CallId,
-        call: &AwsCall,
-        what: What,
-        answer_after_ms: u64,
-    ) -> Result<(), String> {
-        let result = match what {
-            What::Answered => self.carry_out(call)?,
-            What::Refused(error) => Err(error),
-            What::Lost(error) => {
-                let _done = self.carry_out(call)?;
-                Err(error)
-            }
-        };
-        if call.is_mutating() {
-            let text = match &result {
-                Ok(_) => "done".to_owned(),
-                Err(error) => {
-                    self.has_failed |= error.class != ErrorClass::Throttled;
-                    error.to_string()
-                }
-            };
-            self.trace.add(self.now, format!("{id:?} {text}: {call:?}"));
-        } else if let Err(error) = &result {
-            self.trace
-                .add(self.now, format!("{id:?} {error}: {call:?}"));
-        }
-        let life = self.life;
-        self.schedule(
-            answer_after_ms,
-            Event::Answer {
-                life,
-                id,
-                result: Box::new(result),
-            },
-        );
-        Ok(())
-    }
-
-    /// Carries out a call, and checks what it may do and what it did.
-    fn carry_out(&mut self, call: &AwsCall) -> Result<Result<AwsAnswer, AwsError>, String> {
-        self.summary.calls += 1;
-        if !call.is_mutating() {
-            return Ok(self.account.answer(self.now, call));
-        }
-        let is_undisturbed = !self.has_meddled;
-        let bindings = &self.cluster.bindings;
-        if !bindings::judge(&mut self.account, bindings, call, is_undisturbed)? {
-            self.account.guard(call)?;
-        }
-        let result = self.account.answer(self.now, call);
-        self.summary.changes += 1;
-        if matches!(
-            call,
-            AwsCall::CreateLoadBalancer { .. } | AwsCall::DeleteLoadBalancer { .. }
-        ) {
-            self.balancers = balancers(&mut self.account);
-            self.check_balancers(2)?;
-        }
-        self.check_traffic(ASKS_PER_CHANGE)?;
-        Ok(result)
-    }
+    // --- the machine ---
 
     fn send(&mut self, input: Input) -> Result<(), String> {
         let Some(machine) = &mut self.machine else {
@@ -627,6 +641,10 @@ impl Simulation {
                 );
                 let is_of_binding = is_lane
                     && bindings::judge(&mut self.account, &self.cluster.bindings, &call, false)?;
+                if call.is_mutating() && !is_lane {
+                    // It waits until no record outlives it.
+                    self.kept.write_records();
+                }
                 if call.is_mutating()
                     && !is_of_binding
                     && let Some(stack) = self.account.guard(&call)?
@@ -691,32 +709,7 @@ impl Simulation {
                     self.end_life();
                 }
             }
-            Effect::Record { stack, record } => match record {
-                Some(record) => {
-                    self.records.insert(stack, record);
-                }
-                None => {
-                    self.records.remove(&stack);
-                }
-            },
-            Effect::ReadOwnTargets { .. } | Effect::KeepOwnTargets { .. } => {
-                if let Some(input) = keep_own_targets(&mut self.own_targets, &effect) {
-                    self.send(input)?;
-                }
-            }
-            Effect::BindingReport { binding, report } => {
-                if report.is_released()
-                    && bindings::release(&mut self.cluster.bindings, &binding.name)
-                {
-                    self.results.remove(&Unit::Binding(binding));
-                    self.schedule(0, Event::Released);
-                }
-            }
-            Effect::Report { .. }
-            | Effect::Gates { .. }
-            | Effect::Progress { .. }
-            | Effect::Protect { .. }
-            | Effect::ProtectBinding { .. } => {}
+            other => self.take_for_kubernetes(other)?,
         }
         Ok(())
     }

@@ -85,7 +85,7 @@ impl Simulation {
 
     /// Notes what clients may be answered from now on besides what they may be answered already.
     pub(super) fn show(&mut self) {
-        self.shown.push(Ideal::of(&self.snapshot));
+        self.shown.push(Ideal::of(&self.snapshot, self.users));
         let stacks = self.shown.iter().flat_map(|ideal| ideal.stacks.values());
         self.asked = traffic::requests(stacks);
     }
