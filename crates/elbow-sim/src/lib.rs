@@ -14,12 +14,14 @@
 //! have registered in a shared one stays, and nothing is registered twice.
 //!
 //! When edits and faults have ended: the machine rests in bounded time; planning again is empty; the
-//! account is what a fresh run of the same objects makes of a fresh account; what the machine remembers
-//! is what is there; nothing is left over; what is somebody else's is as it was.
+//! account is what a fresh run of the same objects makes of a fresh account, and what people are told is what
+//! such a run tells them, at the latest generation; what the machine remembers is what is there; nothing is
+//! left over; what is somebody else's is as it was; where nothing changes nothing is asked; what AWS refuses
+//! one Gateway holds up no other. Once everything is deleted, nothing of ours is there.
 //!
 //! What always holds here: everything follows from the seed. Start at [`simulate`], or at
-//! [`simulate_bindings`] for a cluster whose users write TargetGroupBindings; what it does in which
-//! order is in `simulation`.
+//! [`simulate_bindings`] for a cluster whose users write TargetGroupBindings, or [`simulate_everything`]; what
+//! it does in which order is in `simulation`.
 
 mod account;
 mod bindings;

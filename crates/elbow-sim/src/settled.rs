@@ -35,7 +35,11 @@ pub(crate) fn replan(
     let mut report = drive::plan_once(snapshot, &settings, &mut |now, call| {
         account.answer(start.plus_millis(now.as_millis()).as_millis(), call)
     });
-    report.plans.retain(|unit, _| !refused.contains(unit));
+    // What all share waits for what is refused.
+    let is_shared = |unit: &Unit| matches!(unit, Unit::Cluster | Unit::Network);
+    report
+        .plans
+        .retain(|unit, _| !refused.contains(unit) && (refused.is_empty() || !is_shared(unit)));
     let plan = report.plan();
     if plan.is_empty() {
         return Ok(report.observed);

@@ -144,11 +144,9 @@ impl Simulation {
             Effect::Protect {
                 gateway,
                 controller,
-            } => {
-                if extras::protect(&mut self.cluster, &gateway.name, controller) {
-                    let after_ms = self.calls.one([1, 50, 1_000]);
-                    self.schedule(after_ms, Event::Publish("a finalizer is set"));
-                }
+            } if extras::protect(&mut self.cluster, &gateway.name, controller) => {
+                let after_ms = self.calls.one([1, 50, 1_000]);
+                self.schedule(after_ms, Event::Publish("a finalizer is set"));
             }
             _ => {}
         }
@@ -176,10 +174,10 @@ impl Simulation {
             return Ok(());
         };
         let answer = match fate.what {
-            What::Refused(error) => failed(binding, error),
+            What::Refused(error) => failed(binding, &error),
             What::Lost(error) => {
                 let _kept = keep_own_targets(&mut self.kept.own_targets, effect);
-                failed(binding, error)
+                failed(binding, &error)
             }
             What::Answered => match keep_own_targets(&mut self.kept.own_targets, effect) {
                 Some(input) => input,
@@ -262,7 +260,7 @@ impl Simulation {
     }
 }
 
-fn failed(binding: &NamespacedName, error: AwsError) -> Input {
+fn failed(binding: &NamespacedName, error: &AwsError) -> Input {
     let error = AwsError::new(
         ErrorClass::Transient,
         "OwnTargetsUnknown",

@@ -233,10 +233,10 @@ impl Simulation {
 
     /// Everything was deleted: nothing of ours is left.
     pub(super) fn check_nothing_left(&mut self) -> Result<(), String> {
-        if let Some(number) = self.cluster.gateways.keys().next() {
-            if self.cluster.extras.finalizers.contains_key(number) {
-                return Err(format!("gw-{number} is deleted and never goes"));
-            }
+        if let Some(number) = self.cluster.gateways.keys().next()
+            && self.cluster.extras.finalizers.contains_key(number)
+        {
+            return Err(format!("gw-{number} is deleted and never goes"));
         }
         if let Some(number) = self.cluster.bindings.keys().next() {
             return Err(format!("ext-{number} is deleted and never goes"));
