@@ -211,6 +211,16 @@ pub struct Execution {
     changed: BTreeSet<usize>,
     /// Operations that AWS has refused because a quota is used up. They would be refused again.
     exhausted: BTreeMap<&'static str, AwsError>,
+    /// The call that an earlier plan was about to repeat.
+    deferred: Option<Deferred>,
+}
+
+/// A call that AWS refuses for now, and how it stands with it. A plan that takes the place of another goes on
+/// waiting with it, so that whoever edits objects does not make elbow ask AWS more often.
+#[derive(Debug, Clone)]
+pub(crate) struct Deferred {
+    call: AwsCall,
+    attempt: Attempt,
 }
 
 /// How it stands with the current step.
@@ -241,6 +251,26 @@ impl Execution {
             must_observe: false,
             changed: BTreeSet::new(),
             exhausted: BTreeMap::new(),
+            deferred: None,
+        }
+    }
+
+    /// Waits with a call that the plan before was waiting with.
+    pub(crate) fn resuming(mut self, deferred: Option<Deferred>) -> Self {
+        self.deferred = deferred;
+        self
+    }
+
+    /// The call that is to be repeated, for the plan that takes this one's place.
+    pub(crate) fn deferred(&self) -> Option<Deferred> {
+        let step = self.current_step()?;
+        let is_repeated = self.attempt.again_at.is_some() && matches!(step.kind, StepKind::Call(_));
+        match self.call_of(step) {
+            Ok(call) if is_repeated => Some(Deferred {
+                call,
+                attempt: self.attempt.clone(),
+            }),
+            _ => self.deferred.clone(),
         }
     }
 
@@ -305,6 +335,11 @@ impl Execution {
             }
             match self.call_of(step) {
                 Ok(call) => {
+                    if let Some(deferred) = self.deferred.take_if(|deferred| deferred.call == call)
+                    {
+                        self.attempt = deferred.attempt;
+                        return self.next(now);
+                    }
                     if let Some(error) = self.exhausted.get(call.operation()) {
                         let error = error.clone();
                         self.decide(StepState::Failed { error });

@@ -338,7 +338,11 @@ impl Reconciler {
         }
         let provided = self.provided();
         let (backoff, polls) = (self.settings.backoff, self.settings.polls);
-        let execution = Execution::new(plan, provided, backoff, polls);
+        let deferred = self
+            .units
+            .get_mut(unit)
+            .and_then(|work| work.deferred.take());
+        let execution = Execution::new(plan, provided, backoff, polls).resuming(deferred);
         self.set_phase(unit, Phase::Executing(Box::new(execution)));
         self.pump(unit, now);
     }
@@ -382,6 +386,7 @@ impl Reconciler {
         let Phase::Executing(execution) = &mut work.phase else {
             return;
         };
+        work.deferred = execution.deferred();
         execution.abandon();
         emit_progress(&mut self.effects, unit, execution);
         if execution.outcome().must_observe {

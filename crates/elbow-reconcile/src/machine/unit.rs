@@ -7,7 +7,7 @@ use elbow_api::{NamespacedName, Read};
 use elbow_model::{ResourceId, Stack, StackId, StackKind};
 use serde::{Deserialize, Serialize};
 
-use crate::execute::{Execution, Failure};
+use crate::execute::{Deferred, Execution, Failure};
 use crate::front::{BindingReport, Programmed, Report};
 use crate::observe::Observation;
 use crate::outbox::Priority;
@@ -111,6 +111,8 @@ pub(super) struct Work {
     pub(super) retry_at: Option<Timestamp>,
     /// When targets were last changed.
     pub(super) targets_at: Option<Timestamp>,
+    /// What a plan that was given up was waiting with.
+    pub(super) deferred: Option<Deferred>,
     /// Targets that change while a round is under way.
     pub(super) lane: Option<Box<Execution>>,
     /// When targets that have changed again are looked at while a round is under way.

@@ -66,6 +66,47 @@ fn a_lost_answer_anywhere_leaves_nothing_twice() {
     }
 }
 
+/// What AWS refuses for a while is asked for every two seconds, however often objects are edited meanwhile, and
+/// what the edits ask for does not wait for it.
+#[test]
+fn edits_do_not_hurry_what_aws_is_not_ready_for() {
+    let without_route = ALB.replace("parentRefs: [{name: web}]", "parentRefs: [{name: other}]");
+    let edited = |seconds: u32| {
+        let (old, new) = ("value: \"60\"", format!("value: \"{seconds}\""));
+        without_route.replace(old, &new)
+    };
+    let mut account = Account::new();
+    let mut run = Run::start(&account, snapshot(&[ALB]), settings());
+    run.settle(&mut account);
+    run.edit(&[&edited(60)]);
+    let (mut tries, mut told, mut changes) = (Vec::new(), 0, Vec::new());
+    while tries.len() < 5 {
+        let goes_on = run.turn(&mut |now, call| {
+            match call.operation() {
+                "DeleteTargetGroup" => {
+                    tries.push(now.as_millis());
+                    if tries.len() < 5 {
+                        return Err(error(ErrorClass::Conflict, "ResourceInUse"));
+                    }
+                }
+                "ModifyLoadBalancerAttributes" => changes.push(now.as_millis()),
+                _ => {}
+            }
+            account.answer(now, call)
+        });
+        assert!(goes_on, "{:?}", run.results());
+        if (1..4).contains(&tries.len()) && told < tries.len() {
+            told = tries.len();
+            run.edit(&[&edited(60 + u32::try_from(told).unwrap())]);
+        }
+    }
+    run.settle(&mut account);
+    run.assert_converged();
+    let waits: Vec<u64> = tries.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert_eq!(waits, [2_000; 4]);
+    assert_eq!(changes, tries[..3], "each edit at once");
+}
+
 #[test]
 fn a_denied_action_is_charged_to_its_gateway_and_the_other_converges() {
     let mut account = Account::new();
