@@ -56,7 +56,7 @@ use gateway_api::apis::experimental::gateways::Gateway;
 pub use addresses::Addresses;
 pub use bindings::{BindingTemplate, NetworkingRule, Peer};
 pub use class::ClassProblem;
-pub use failures::{RouteConditionType, RouteFailure};
+pub use failures::{RouteConditionType, RouteFailure, RouteFailures};
 pub use listeners::{ListenerProblem, ListenerProblemKind};
 pub use routes::ParentRef;
 
@@ -72,9 +72,6 @@ use listener_sets::ListenerSet;
 use ports::Attached;
 use tags::UserTags;
 use target_groups::TargetGroups;
-
-/// The first failure of each route, by its place in the list.
-pub(crate) type RouteFailures = Vec<Option<RouteFailure>>;
 
 /// Something that the whole load balancer needs cannot be decided; what it is has been reported.
 #[derive(Debug)]
@@ -408,7 +405,8 @@ fn build(frame: &Frame<'_, '_>, gateway: &Gateway, unwanted: BTreeSet<StackId>) 
             }
         })
         .collect();
-    let mut failures: RouteFailures = resolved.iter().map(|r| r.failure.clone()).collect();
+    // Of each route, by its place in the list.
+    let mut failures: Vec<RouteFailures> = resolved.iter().map(|r| r.failures.clone()).collect();
     let load_balancer = load_balancer::build(frame, &listeners);
     let blocked = load_balancer.is_err();
     let mut stack = Stack::empty(frame.stack.clone(), ctx.settings.cluster_name.clone());
@@ -559,10 +557,10 @@ fn route_drafts(
     frame: &Frame<'_, '_>,
     routes: &[routes::Route],
     attachments: &attachment::Attachments,
-    failures: RouteFailures,
+    failures: Vec<RouteFailures>,
 ) -> Vec<RouteDraft> {
     let mut drafts = Vec::new();
-    for ((route, parents), failure) in routes.iter().zip(&attachments.parents).zip(failures) {
+    for ((route, parents), failures) in routes.iter().zip(&attachments.parents).zip(failures) {
         for (place, outcome) in parents.iter().enumerate() {
             if let Some(failure) = &outcome.failure {
                 report_detached(frame, route, place, failure);
@@ -576,7 +574,10 @@ fn route_drafts(
             .filter(|outcome| outcome.is_served || outcome.failure.is_some())
             .map(|outcome| ParentDraft {
                 parent: outcome.parent.clone(),
-                failure: outcome.failure.clone().or_else(|| failure.clone()),
+                failures: match &outcome.failure {
+                    Some(failure) => failure.clone().into(),
+                    None => failures.clone(),
+                },
             });
         let parents: Vec<_> = parents.collect();
         if parents.is_empty() {

@@ -27,8 +27,8 @@ pub use cluster::{ClusterTranslation, SharedUse, translate_cluster};
 pub use gates::{Waiting, WaitingPod, Waits, pods_to_read, waiting};
 pub use gateway::{
     Addresses, BindingTemplate, ClassProblem, ListenerProblem, ListenerProblemKind, NetworkingRule,
-    ParentRef, Peer, RouteConditionType, RouteFailure, Translated, Translation, stack_id,
-    stack_ids, translate_class, translate_gateway,
+    ParentRef, Peer, RouteConditionType, RouteFailure, RouteFailures, Translated, Translation,
+    stack_id, stack_ids, translate_class, translate_gateway,
 };
 pub use settings::{
     BackendSecurityGroup, FeatureGates, HostnamePorts, ListenerIsolation, NodeRules, Settings,

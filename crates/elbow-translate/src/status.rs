@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::gateway::{
     Addresses, ClassProblem, ListenerProblem, ListenerProblemKind, ParentRef, RouteConditionType,
-    RouteFailure,
+    RouteFailures,
 };
 
 /// LBC's words for a ListenerSet whose Gateway is not programmed.
@@ -112,8 +112,8 @@ pub struct RouteDraft {
 pub struct ParentDraft {
     /// The parentRef.
     pub parent: ParentRef,
-    /// The first thing that is wrong.
-    pub failure: Option<RouteFailure>,
+    /// What is wrong.
+    pub failures: RouteFailures,
 }
 
 /// What is known of a Gateway's load balancer.
@@ -543,16 +543,11 @@ pub fn route(draft: &RouteDraft) -> Vec<RouteParentStatus> {
     let parents = draft.parents.iter();
     parents
         .map(|parent| {
-            let of = |wanted: RouteConditionType, name: &'static str| {
-                let failure = parent
-                    .failure
-                    .as_ref()
-                    .filter(|f| f.condition_type() == wanted);
-                match failure {
+            let of =
+                |wanted: RouteConditionType, name: &'static str| match parent.failures.of(wanted) {
                     Some(f) => condition(name, "False", f.reason(), &f.message(), draft.generation),
                     None => condition(name, "True", name, "", draft.generation),
-                }
-            };
+                };
             RouteParentStatus {
                 parent_ref: parent.parent.clone(),
                 controller_name: draft.controller.controller_name(),

@@ -15,7 +15,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::config::Configuration;
 use super::context::Context;
-use super::failures::RouteFailure;
+use super::failures::{RouteFailure, RouteFailures};
 use super::grants;
 use super::routes::{BackendRef, Filter, Route};
 use super::tags;
@@ -50,8 +50,8 @@ pub(crate) struct Backend<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct ResolvedRoute<'a> {
     pub(crate) rules: Vec<ResolvedRule<'a>>,
-    /// The first thing that is wrong, in the order of the rules.
-    pub(crate) failure: Option<RouteFailure>,
+    /// What is wrong, in the order of the rules.
+    pub(crate) failures: RouteFailures,
 }
 
 /// What became of a rule.
@@ -100,9 +100,6 @@ impl<'a> Resolver<'_, 'a> {
         let mut resolved = ResolvedRoute::default();
         for (index, rule) in route.rules.iter().enumerate() {
             let mut found = ResolvedRule::default();
-            let mut fail = |failure: RouteFailure| {
-                resolved.failure.get_or_insert(failure);
-            };
             // A rule whose configuration is missing must not run without it.
             let without_backends = match self.rule_configuration(route, index) {
                 Ok(configuration) => {
@@ -110,7 +107,7 @@ impl<'a> Resolver<'_, 'a> {
                     false
                 }
                 Err(failure) => {
-                    fail(failure);
+                    resolved.failures.note(failure);
                     true
                 }
             };
@@ -131,7 +128,7 @@ impl<'a> Resolver<'_, 'a> {
                                 .at(field)
                                 .hint(problem.hint),
                         );
-                        fail(problem.failure);
+                        resolved.failures.note(problem.failure);
                     }
                 }
             }

@@ -36,6 +36,42 @@ pub enum RouteFailure {
     UnsupportedValue(String),
 }
 
+/// What is wrong with a route, for one of its parentRefs: the first thing for each of its conditions.
+///
+/// Difference (both-conditions): LBC tells of the first failure alone, and says that the other condition is met.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RouteFailures {
+    accepted: Option<RouteFailure>,
+    resolved_refs: Option<RouteFailure>,
+}
+
+impl RouteFailures {
+    /// Takes note of a failure, unless its condition has one.
+    pub(crate) fn note(&mut self, failure: RouteFailure) {
+        let of_condition = match failure.condition_type() {
+            RouteConditionType::Accepted => &mut self.accepted,
+            RouteConditionType::ResolvedRefs => &mut self.resolved_refs,
+        };
+        of_condition.get_or_insert(failure);
+    }
+
+    /// Why a condition is False, if it is.
+    pub const fn of(&self, condition: RouteConditionType) -> Option<&RouteFailure> {
+        match condition {
+            RouteConditionType::Accepted => self.accepted.as_ref(),
+            RouteConditionType::ResolvedRefs => self.resolved_refs.as_ref(),
+        }
+    }
+}
+
+impl From<RouteFailure> for RouteFailures {
+    fn from(failure: RouteFailure) -> Self {
+        let mut failures = Self::default();
+        failures.note(failure);
+        failures
+    }
+}
+
 /// Which of a route's two conditions a failure shows in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RouteConditionType {

@@ -45,7 +45,7 @@ pub(crate) fn build<'a>(
     listeners: &mut [Listener],
     attached: &Attached<'_, 'a>,
     groups: &mut TargetGroups<'_, '_, 'a>,
-    failures: &mut RouteFailures,
+    failures: &mut [RouteFailures],
 ) -> Ports {
     let mut ports = Ports::default();
     let mut rules: BTreeMap<Port, Vec<DraftRule<'a>>> = BTreeMap::new();
@@ -117,7 +117,7 @@ impl<'a> Builder<'_, '_, 'a> {
     fn build(
         &self,
         groups: &mut TargetGroups<'_, '_, 'a>,
-        failures: &mut RouteFailures,
+        failures: &mut [RouteFailures],
     ) -> Result<Option<(stack::Listener, Vec<DraftRule<'a>>)>, ListenerProblem> {
         let protocol = self.protocol()?;
         let configured = self
@@ -253,7 +253,7 @@ impl<'a> Builder<'_, '_, 'a> {
         protocol: Protocol,
         configured: Option<&ListenerConfiguration>,
         groups: &mut TargetGroups<'_, '_, 'a>,
-        failures: &mut RouteFailures,
+        failures: &mut [RouteFailures],
     ) -> Result<Option<Action>, ListenerProblem> {
         let routes = self.attached.routes;
         let age = |index: &usize| {
@@ -276,7 +276,7 @@ impl<'a> Builder<'_, '_, 'a> {
                     route.object(),
                     self.port
                 );
-                failures[*loser].get_or_insert(RouteFailure::UnsupportedValue(message));
+                failures[*loser].note(RouteFailure::UnsupportedValue(message));
             }
             self.frame.ctx.report(
                 Diagnostic::warning(
@@ -310,7 +310,7 @@ impl<'a> Builder<'_, '_, 'a> {
         }
         if target_groups.len() > actions::TARGET_GROUPS_MAX {
             let problem = actions::too_many_groups(target_groups.len());
-            failures[winner].get_or_insert(RouteFailure::UnsupportedValue(problem.message.clone()));
+            failures[winner].note(RouteFailure::UnsupportedValue(problem.message.clone()));
             return Err(self.problem(
                 ListenerProblemKind::Invalid,
                 problem.code,

@@ -47,7 +47,7 @@ pub(crate) fn of_port<'a>(
     resolved: &[ResolvedRoute<'a>],
     port_routes: &BTreeMap<usize, PortHostnames>,
     groups: &mut TargetGroups<'_, '_, 'a>,
-    failures: &mut RouteFailures,
+    failures: &mut [RouteFailures],
 ) -> Vec<DraftRule<'a>> {
     let mut rules = Vec::new();
     for unit in units(routes, port_routes) {
@@ -169,7 +169,7 @@ fn report(
     frame: &Frame<'_, '_>,
     unit: &Unit<'_>,
     problem: RuleProblem,
-    failures: &mut RouteFailures,
+    failures: &mut [RouteFailures],
 ) {
     let rule = format!("spec.rules[{}]", unit.rule_index);
     let field = match problem.field.as_str() {
@@ -183,7 +183,7 @@ fn report(
             .at(field)
             .hint(problem.hint),
     );
-    failures[unit.route_index].get_or_insert(problem.failure);
+    failures[unit.route_index].note(problem.failure);
 }
 
 /// Characters that AWS documents for a path beside letters and digits:
@@ -304,7 +304,7 @@ fn warn(frame: &Frame<'_, '_>, unit: &Unit<'_>) {
 pub(crate) fn keep_within_quota(
     frame: &Frame<'_, '_>,
     ports: &mut BTreeMap<Port, Vec<DraftRule<'_>>>,
-    failures: &mut RouteFailures,
+    failures: &mut [RouteFailures],
 ) {
     let max = frame.ctx.settings.rules_per_load_balancer_max;
     let total: usize = ports.values().map(Vec::len).sum();
@@ -330,8 +330,7 @@ pub(crate) fn keep_within_quota(
             let Some(route_index) = dropped.route_index else {
                 continue;
             };
-            failures[route_index]
-                .get_or_insert_with(|| super::RouteFailure::UnsupportedValue(message.clone()));
+            failures[route_index].note(super::RouteFailure::UnsupportedValue(message.clone()));
         }
     }
     frame.ctx.report(

@@ -2,7 +2,7 @@
 
 use elbow_model::rule::Action;
 use elbow_model::stack::{Protocol, ProtocolVersion, Stack};
-use elbow_translate::{RouteFailure, Translation};
+use elbow_translate::{RouteConditionType, RouteFailure, RouteFailures, Translation};
 use serde_json::json;
 
 use crate::support;
@@ -120,8 +120,8 @@ fn routes_of_connections() {
         let found = translate(&[gateway("nlb", &listeners), route(kind, "r", DAY, spec)]);
         let stack = found.stack.as_ref().unwrap();
         assert_eq!(forwards(stack), [(port, listener, vec![group])], "{name}");
-        let failure = &found.routes[0].parents[0].failure;
-        assert!(failure.is_none(), "{name}: {failure:?}");
+        let failures = &found.routes[0].parents[0].failures;
+        assert_eq!(failures, &RouteFailures::default(), "{name}");
     }
 }
 
@@ -142,7 +142,8 @@ fn hostnames_of_tls_routes_are_not_told_apart() {
     let reasons: Vec<_> = found
         .routes
         .iter()
-        .map(|r| r.parents[0].failure.as_ref().map(RouteFailure::reason))
+        .map(|r| r.parents[0].failures.of(RouteConditionType::Accepted))
+        .map(|failure| failure.map(RouteFailure::reason))
         .collect();
     assert_eq!(reasons, [None, Some("UnsupportedValue")]);
     assert!(found.diagnostics.iter().any(|d| d.code == "shadowed-route"));

@@ -2,7 +2,7 @@
 
 use elbow_model::LoadBalancerArn;
 use elbow_model::observed::LoadBalancerState;
-use elbow_translate::{Translation, status};
+use elbow_translate::{RouteConditionType, RouteFailure, Translation, status};
 
 use crate::support;
 
@@ -210,10 +210,8 @@ fn a_route_attaches_to_the_parent_that_it_names() {
         .flat_map(|r| {
             let name = &r.route.name;
             r.parents.iter().map(move |p| {
-                let failure = p
-                    .failure
-                    .as_ref()
-                    .map(elbow_translate::RouteFailure::reason);
+                let failure = p.failures.of(RouteConditionType::Accepted);
+                let failure = failure.map(RouteFailure::reason);
                 (name.as_str(), p.parent.kind.as_str(), failure)
             })
         })
@@ -256,7 +254,9 @@ fn a_route_of_a_set_that_is_not_let_in_says_so() {
         ),
         route("r", "{kind: ListenerSet, name: set}"),
     ]);
-    let failure = found.routes[0].parents[0].failure.as_ref().unwrap();
-    assert_eq!(failure.reason(), "NoMatchingParent");
+    let failure = found.routes[0].parents[0]
+        .failures
+        .of(RouteConditionType::Accepted);
+    assert_eq!(failure.map(RouteFailure::reason), Some("NoMatchingParent"));
     assert!(found.stack.unwrap().listeners.is_empty());
 }
