@@ -20,13 +20,13 @@ fn the_same_seed_does_the_same() {
 #[test]
 fn seeds_with_bindings_hold() {
     let mut bindings = 0;
-    for seed in 0..30 {
+    for seed in 0..14 {
         match simulate_bindings(seed) {
             Ok(summary) => bindings += summary.bindings,
             Err(failure) => unreachable!("{failure}"),
         }
     }
-    assert!(bindings > 60, "{bindings} edits of bindings are few");
+    assert!(bindings > 30, "{bindings} edits of bindings are few");
 }
 
 /// Secrets, authorities, other controllers, finalizers, late calls, lost records, and the end of all.
@@ -41,12 +41,12 @@ fn check_everything(seeds: impl IntoIterator<Item = u64>) {
 
 #[test]
 fn seeds_with_everything_from_0_hold() {
-    check_everything(0..8);
+    check_everything(0..6);
 }
 
 #[test]
-fn seeds_with_everything_from_8_hold() {
-    check_everything(8..16);
+fn seeds_with_everything_from_6_hold() {
+    check_everything(6..12);
 }
 
 /// A certificate that no round had tried counted as one that cannot be had, and a plan without its listener
@@ -72,22 +72,28 @@ fn a_certificate_of_a_believed_listener_stays() {
 
 #[test]
 fn seeds_from_0_hold() {
-    check(0..30);
+    check(0..12);
 }
 
 #[test]
-fn seeds_from_30_hold() {
-    check(30..60);
+fn seeds_from_12_hold() {
+    check(12..24);
 }
 
 #[test]
-fn seeds_from_60_hold() {
-    check(60..90);
+fn seeds_from_24_hold() {
+    check(24..36);
 }
 
 #[test]
-fn seeds_from_90_hold() {
-    check(90..120);
+fn seeds_from_36_hold() {
+    check(36..48);
+}
+
+/// A Gateway that AWS refuses something holds up what all share, and nobody takes that for a fault.
+#[test]
+fn what_is_refused_is_why_rules_stay() {
+    check([81]);
 }
 
 /// A machine at rest that was told to stop never said that it had, and what was edited since was never
