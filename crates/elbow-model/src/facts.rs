@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::aws_call::TargetGroupDescription;
-use crate::ids::{CertificateArn, ResourceId, SecurityGroupId, SubnetId, TrustStoreArn, VpcId};
+use crate::ids::{
+    CertificateArn, LoadBalancerArn, Port, ResourceId, SecurityGroupId, SubnetId, TrustStoreArn,
+    VpcId,
+};
 use crate::stack::{Scheme, StackId};
 
 /// Something to look up.
@@ -59,7 +62,7 @@ pub struct Facts {
     pub trust_stores_by_name: BTreeMap<String, Option<TrustStoreArn>>,
     /// The load balancer of a Stack, if there is one.
     pub load_balancers: BTreeMap<StackId, Option<ExistingLoadBalancer>>,
-    /// Target groups that TargetGroupBindings name, by name: an ARN contains it, and one name is one
+    /// Target groups that TargetGroupBindings and routes name, by name: an ARN contains it, and one name is one
     /// group in an account and region. `None` where there is no such group.
     pub target_groups: BTreeMap<String, Option<TargetGroupDescription>>,
     /// VPCs beside the cluster's; `None` where there is no such VPC.
@@ -67,6 +70,10 @@ pub struct Facts {
     /// Certificates that were imported from Secrets of this cluster, by resource id. Never asked for:
     /// whoever observes the cluster's Stack knows them.
     pub imported_certificates: BTreeMap<ResourceId, CertificateArn>,
+    /// The application load balancers of Gateways, by Stack, as targets of others; `None` where there is
+    /// none that serves. Never asked for: whoever observes the Stacks knows them. A Stack that is absent
+    /// is observed by somebody else.
+    pub application_load_balancers: BTreeMap<StackId, Option<ServingLoadBalancer>>,
     /// The time, in seconds since 1970, by which certificates are judged; `None`: they are valid.
     pub now_seconds: Option<i64>,
 }
@@ -145,6 +152,17 @@ pub struct Certificate {
     /// ARN of the private authority that issued it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub certificate_authority_arn: Option<String>,
+}
+
+/// An application load balancer that serves, and can be the target of a network load balancer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ServingLoadBalancer {
+    /// Its ARN.
+    pub arn: LoadBalancerArn,
+    /// The ports of its listeners; `None` where they were not looked at.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ports: Option<BTreeSet<Port>>,
 }
 
 /// What translation needs to know of a load balancer that is already there.

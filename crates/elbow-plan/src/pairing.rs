@@ -14,7 +14,7 @@ use elbow_model::observed::{
     ObservedTargetGroup, ObservedTrustStore,
 };
 use elbow_model::rule::Action;
-use elbow_model::stack::{LoadBalancer, TargetGroup};
+use elbow_model::stack::{LoadBalancer, TargetGroup, TargetType};
 use elbow_model::{Ref, ResourceKind, Stack, StackId};
 
 use crate::plan::Unowned;
@@ -238,7 +238,8 @@ type PairedGroups<'a> = (
     Vec<&'a ObservedTargetGroup>,
 );
 
-/// Target type, protocol and protocol version cannot be changed in AWS. Neither can a group be used by
+/// Target type, protocol and protocol version cannot be changed in AWS, nor a load balancer that is a
+/// target while traffic goes there. Neither can a group be used by
 /// two load balancers: one that another load balancer uses is of no use here until that one is gone.
 fn pair_groups<'a>(
     stack: &'a Stack,
@@ -265,6 +266,8 @@ fn pair_groups<'a>(
             .map(|(_, group)| *group)
             .max_by_key(|group| {
                 (
+                    // Half-way through a replacement both are in use, and the old one is empty.
+                    desired.target_type == TargetType::Alb && !group.targets.is_empty(),
                     !group.load_balancers.is_empty(),
                     group.name == desired.name,
                     std::cmp::Reverse(&group.arn),
@@ -285,4 +288,20 @@ fn is_same_kind(desired: &TargetGroup, observed: &ObservedTargetGroup) -> bool {
         && desired.protocol == observed.protocol
         && (desired.protocol_version.is_none()
             || desired.protocol_version == observed.protocol_version)
+        && !has_other_target(desired, observed)
+}
+
+/// Whether a group has another load balancer as its target than the one that is wanted. AWS takes one, and
+/// no second one beside it, so another group takes over.
+///
+/// Difference (chained-target-replaced): LBC registers the new one beside the old, which AWS refuses.
+pub(crate) fn has_other_target(desired: &TargetGroup, observed: &ObservedTargetGroup) -> bool {
+    let Some(wanted) = desired.targets.first() else {
+        return false;
+    };
+    desired.target_type == TargetType::Alb
+        && observed
+            .targets
+            .iter()
+            .any(|found| found.target.id != wanted.id)
 }

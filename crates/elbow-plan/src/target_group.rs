@@ -16,6 +16,7 @@ use crate::compare;
 use crate::draft::set;
 use crate::hazards::Hazard;
 use crate::names::{free_name, is_generated};
+use crate::pairing;
 use crate::plan::Action;
 use crate::stack::Context;
 use crate::tags::Legacy;
@@ -101,7 +102,12 @@ fn create(ctx: &mut Context<'_>, id: &ResourceId, desired: &TargetGroup, name: &
             hazards.push(Hazard::ReplacesTargetGroup {
                 old_name: old.name.clone(),
             });
-            if changes.is_empty() {
+            if pairing::has_other_target(desired, old) {
+                (
+                    Action::Replace,
+                    "the one that is there has another load balancer as its only target",
+                )
+            } else if changes.is_empty() {
                 (
                     Action::Replace,
                     "the one that is there belongs to the load balancer that is replaced",

@@ -4,6 +4,9 @@
 //! [`TARGETS_PER_CALL`] targets. What always holds: targets are registered before others are
 //! deregistered; a target that is draining counts as gone.
 //!
+//! A load balancer that is a target stays until another one is known to take its place, which it does in
+//! a group of its own ([`crate::pairing`]).
+//!
 //! Targets are a lane of their own: a changed EndpointSlice needs [`plan_targets`], which looks at nothing
 //! but groups that are there already.
 //!
@@ -16,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use elbow_model::ids::{ResourceId, TargetGroupArn};
 use elbow_model::observed::{ObservedTarget, ObservedTargetGroup, TargetState};
-use elbow_model::stack::{Sharing, Target, TargetGroup};
+use elbow_model::stack::{Sharing, Target, TargetGroup, TargetType};
 use elbow_model::{AwsCall, ObservedStack, Ref, ResourceKind, Stack, StackId, StackKind};
 
 use crate::draft::Draft;
@@ -100,9 +103,11 @@ pub(crate) fn change_targets(
             .as_ref()
             .is_some_and(|own| own.contains(target)),
     };
+    // Which load balancer will be the target is not known yet.
+    let is_undecided = desired.target_type == TargetType::Alb && wanted.is_empty();
     let mut surplus: Vec<&Target> = registered
         .iter()
-        .filter(|(found, _)| !wanted.contains(*found))
+        .filter(|(found, _)| !wanted.contains(*found) && !is_undecided)
         .map(|(_, t)| &t.target)
         .filter(|target| may_go(target))
         .collect();

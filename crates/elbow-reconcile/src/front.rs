@@ -15,6 +15,8 @@ use elbow_api::{
     Snapshot,
 };
 use elbow_model::observed::{LoadBalancerState, ObservedLoadBalancer};
+use elbow_model::rule::Action;
+use elbow_model::stack::TargetType;
 use elbow_model::{
     ErrorClass, FactQuery, Facts, LoadBalancerArn, Observed, ObservedStack, Ref, SecurityGroupId,
     Stack, StackId, StackKind, Tags, TargetGroupArn,
@@ -426,6 +428,10 @@ pub(crate) fn differ_in_targets_only(a: &Stack, b: &Stack) -> bool {
             .iter()
             .zip(&b.target_groups)
             .all(|((id_a, a), (id_b, b))| {
+                // Another load balancer is the target of another group.
+                if a.target_type == TargetType::Alb && a.targets != b.targets {
+                    return false;
+                }
                 let with_targets_of_b = elbow_model::stack::TargetGroup {
                     targets: b.targets.clone(),
                     ..a.clone()
@@ -440,6 +446,23 @@ pub(crate) fn differ_in_targets_only(a: &Stack, b: &Stack) -> bool {
         && a.load_balancer == b.load_balancer
         && a.listeners == b.listeners
         && a.undecided_listeners == b.undecided_listeners
+}
+
+/// The target groups of others that a Stack forwards to.
+pub(crate) fn groups_of_others(stack: &Stack) -> BTreeSet<&TargetGroupArn> {
+    let listeners = stack.listeners.values();
+    let actions = listeners.flat_map(|listener| {
+        let rules = listener.rules.iter().map(|rule| &rule.action);
+        std::iter::once(&listener.default_action).chain(rules)
+    });
+    let forwards = actions.filter_map(|action| match action {
+        Action::Forward(forward) => Some(&forward.target_groups),
+        _ => None,
+    });
+    forwards
+        .flatten()
+        .filter_map(|group| group.target_group.known())
+        .collect()
 }
 
 /// Whether a look-up is about endpoints alone.

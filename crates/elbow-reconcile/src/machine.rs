@@ -16,10 +16,11 @@
 //!
 //! A unit is a Gateway, a TargetGroupBinding that a user wrote, what all Gateways share, or the rules that let
 //! load balancers reach nodes and pods. Start at [`Reconciler::step`]; a round is in [`rounds`], that of a
-//! binding in [`bindings`], that of the rules in [`network`], what becomes of answers in [`answers`].
+//! binding in [`bindings`], that of the rules in [`network`], load balancers in front of others in [`chains`], what becomes of answers in [`answers`].
 
 mod answers;
 mod bindings;
+mod chains;
 mod facts_book;
 mod gates;
 mod lane;
@@ -445,7 +446,9 @@ impl Reconciler {
         for stack in gone.cloned().collect::<Vec<_>>() {
             self.drop_record(&stack);
         }
-        self.census = CensusState::Done(census.split(&self.settings.translate.cluster_name));
+        let parts = census.split(&self.settings.translate.cluster_name);
+        self.begin_chains(&parts, &units);
+        self.census = CensusState::Done(parts);
         for unit in units {
             let priority = match self.units.get(&unit).and_then(|work| work.wanted) {
                 Some(fresh) => fresh,

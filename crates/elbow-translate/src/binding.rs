@@ -367,15 +367,18 @@ impl<'a> Translator<'_, 'a> {
             description.port,
             &description.vpc_id,
         ) {
-            (Some(target_type), Some(protocol), Some(port), Some(vpc_id)) if !is_quic => {
-                Ok(Group {
-                    description,
-                    target_type,
-                    protocol,
-                    port,
-                    vpc_id,
-                })
-            }
+            (
+                Some(target_type @ (TargetType::Instance | TargetType::Ip)),
+                Some(protocol),
+                Some(port),
+                Some(vpc_id),
+            ) if !is_quic => Ok(Group {
+                description,
+                target_type,
+                protocol,
+                port,
+                vpc_id,
+            }),
             _ => Err(refusal(
                 "not-supported-yet",
                 self.field_of_group(),

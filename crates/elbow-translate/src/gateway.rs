@@ -3,8 +3,8 @@
 //! In: a Snapshot, Facts and Settings, and the name of a Gateway. Out: [`Translated`]: the facts that
 //! are missing, or the Stack, the TargetGroupBindings, what goes into statuses and what was found.
 //!
-//! What always holds: one Gateway is translated without looking at any other, so the cost does not
-//! grow with their number; what is wrong with one route, rule or reference takes nothing away from
+//! What always holds: one Gateway is translated without looking at any other but those that its routes
+//! name as backends, so the cost does not grow with their number; what is wrong with one route, rule or reference takes nothing away from
 //! the others; and the order in which objects arrived leaves no trace.
 //!
 //! The stages, in order: class and configuration, ListenerSets, listeners, routes, attachment, load
@@ -17,12 +17,14 @@ mod attributes;
 pub(crate) mod backends;
 mod bindings;
 mod certificates;
+mod chained;
 mod class;
 mod clients;
 mod conditions;
 mod config;
 pub(crate) mod context;
 pub(crate) mod endpoints;
+mod existing;
 mod failures;
 mod grants;
 mod health_check;

@@ -44,6 +44,7 @@ pub fn wanted(
         ..Wanted::default()
     };
     for object in snapshot.objects() {
+        add_named_groups(&mut wanted, &object);
         match object {
             Object::LoadBalancerConfiguration(configuration) => {
                 add_configuration(&mut wanted, &configuration, settings);
@@ -197,6 +198,67 @@ fn add_target_group(wanted: &mut Wanted, binding: &TargetGroupBinding, snapshot:
     let group = wanted.target_groups.entry(name.to_owned()).or_insert(group);
     if group.arn.is_none() {
         group.arn = arn;
+    }
+}
+
+/// Longest name of a target group (ELBv2 API reference, `CreateTargetGroup`).
+const TARGET_GROUP_NAME_LENGTH_MAX: usize = 32;
+
+/// The target groups that the backends of a route name, of a protocol that it can be forwarded to. Those
+/// have no targets, for nobody says which. A name that no target group can have names none.
+fn add_named_groups(wanted: &mut Wanted, route: &Object) {
+    macro_rules! names {
+        ($backends:expr) => {
+            $backends
+                .filter(|backend| backend.kind.as_deref() == Some("TargetGroupName"))
+                .map(|backend| (backend.name.clone(), backend.port))
+                .collect()
+        };
+    }
+    let (protocol, names): (Protocol, Vec<(String, Option<i32>)>) = match route {
+        Object::HttpRoute(route) => {
+            let rules = route.spec.rules.iter().flatten();
+            let backends = rules.flat_map(|rule| rule.backend_refs.iter().flatten());
+            (Protocol::Http, names!(backends))
+        }
+        Object::GrpcRoute(route) => {
+            let rules = route.spec.rules.iter().flatten();
+            let backends = rules.flat_map(|rule| rule.backend_refs.iter().flatten());
+            (Protocol::Http, names!(backends))
+        }
+        Object::TcpRoute(route) => {
+            let backends = route.spec.rules.iter().flat_map(|rule| &rule.backend_refs);
+            (Protocol::Tcp, names!(backends))
+        }
+        Object::TlsRoute(route) => {
+            let backends = route.spec.rules.iter().flat_map(|rule| &rule.backend_refs);
+            (Protocol::Tcp, names!(backends))
+        }
+        Object::UdpRoute(route) => {
+            let backends = route.spec.rules.iter().flat_map(|rule| &rule.backend_refs);
+            (Protocol::Udp, names!(backends))
+        }
+        _ => return,
+    };
+    for (name, port) in names {
+        let is_name = (1..=TARGET_GROUP_NAME_LENGTH_MAX).contains(&name.len())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+            && !name.starts_with('-')
+            && !name.ends_with('-')
+            && !name.contains("--");
+        let port = port.and_then(Port::new).or(Port::new(80));
+        if let Some(port) = port.filter(|_| is_name) {
+            wanted
+                .target_groups
+                .entry(name)
+                .or_insert(WantedTargetGroup {
+                    arn: None,
+                    target_type: TargetType::Ip,
+                    protocol,
+                    port,
+                    ip_address_type: TargetFamily::Ipv4,
+                });
+        }
     }
 }
 

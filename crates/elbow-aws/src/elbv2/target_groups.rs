@@ -195,6 +195,7 @@ fn description(group: types::TargetGroup) -> Option<TargetGroupDescription> {
         target_type: match group.target_type {
             Some(TargetTypeEnum::Instance) => Some(TargetType::Instance),
             Some(TargetTypeEnum::Ip) => Some(TargetType::Ip),
+            Some(TargetTypeEnum::Alb) => Some(TargetType::Alb),
             _ => None,
         },
         protocol: group.protocol.and_then(|name| protocol(name.as_str())),

@@ -274,6 +274,7 @@ fn target_group(group: elbv2::TargetGroup) -> Option<TargetGroupDescription> {
         target_type: match group.target_type.as_deref() {
             Some("instance") => Some(TargetType::Instance),
             Some("ip") => Some(TargetType::Ip),
+            Some("alb") => Some(TargetType::Alb),
             _ => None,
         },
         protocol: group.protocol.as_deref().and_then(protocol),

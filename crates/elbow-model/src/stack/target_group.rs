@@ -17,6 +17,11 @@ pub enum TargetType {
     Instance,
     /// An address, a pod's as a rule.
     Ip,
+    /// An application load balancer, by its ARN, and the port of one of its listeners. AWS takes one
+    /// target in such a group; where none is wanted, which it will be is not known yet, and one that is
+    /// there stays:
+    /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/network/application-load-balancer-target.html>.
+    Alb,
 }
 
 impl TargetType {
@@ -25,6 +30,7 @@ impl TargetType {
         match self {
             Self::Instance => "instance",
             Self::Ip => "ip",
+            Self::Alb => "alb",
         }
     }
 }
@@ -167,11 +173,11 @@ pub enum Matcher {
     GrpcCode(String),
 }
 
-/// A target: an instance id or an address, and a port.
+/// A target: an instance id, an address or the ARN of a load balancer, and a port.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Target {
-    /// Instance id or address.
+    /// Instance id, address or ARN.
     pub id: String,
     /// Port.
     pub port: Port,

@@ -297,6 +297,7 @@ impl Reconciler {
             }
         }
         for unit in active {
+            self.note_chain(&unit, now);
             let reported = self.units.get(&unit).and_then(|work| work.reported.clone());
             if let Some(report) = reported {
                 self.report(&unit, report);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use elbow_model::facts::Certificate;
-use elbow_model::{AwsCall, CertificateArn, FactQuery, Facts, VpcId};
+use elbow_model::{AwsCall, CertificateArn, FactQuery, Facts, TargetGroupArn, VpcId};
 
 use crate::facts::FactLookup;
 use crate::observe::Census;
@@ -94,6 +94,16 @@ impl FactsBook {
     /// A target group is not there any more.
     pub(super) fn forget_target_group(&mut self, name: &str) {
         self.facts.target_groups.remove(name);
+    }
+
+    /// Forgets these target groups, so that the next translation asks for them again.
+    pub(super) fn forget_target_groups(&mut self, arns: &BTreeSet<&TargetGroupArn>) {
+        let groups = &mut self.facts.target_groups;
+        groups.retain(|_, group| {
+            group
+                .as_ref()
+                .is_none_or(|group| !arns.contains(&group.arn))
+        });
     }
 
     /// Gives the look-up up.

@@ -125,6 +125,7 @@ impl Reconciler {
             // What was seen may differ from what the last plan left: compare all of it.
             work.applied = None;
         }
+        self.note_chain(unit, now);
         self.translate_and_plan(unit, snapshot, now);
     }
 
@@ -146,6 +147,14 @@ impl Reconciler {
         });
         if wants_fresh_facts {
             self.facts.expire(now, self.settings.facts_age_max_ms);
+        }
+        // Whoever owns a group that a route names may have made it anew, under another ARN.
+        if let Some(work) = self.units.get(unit)
+            && work.failures > 0
+            && let Some(stack) = &work.stack
+        {
+            let named = front::groups_of_others(stack);
+            self.facts.forget_target_groups(&named);
         }
         for stack in unit.stacks() {
             let existing = crate::facts::existing_load_balancer(&self.known, &stack);
@@ -455,6 +464,7 @@ impl Reconciler {
             Unit::Network => self.network_finished(result, now),
             Unit::Gateway(_) => {
                 self.watch_provisioning(unit, now);
+                self.note_chain(unit, now);
                 self.forget_if_gone(unit, now);
                 self.go_on_with_network(now);
                 self.review_cluster(now);
@@ -509,7 +519,9 @@ impl Reconciler {
             self.units.remove(unit);
             self.forget_reach(unit, now);
             for stack in unit.stacks() {
-                self.facts.facts_mut().load_balancers.remove(&stack);
+                let facts = self.facts.facts_mut();
+                facts.load_balancers.remove(&stack);
+                facts.application_load_balancers.remove(&stack);
             }
         }
     }

@@ -82,7 +82,7 @@ pub(crate) fn of(
             "add a RequestRedirect filter to the rule; until then it answers 500",
         ));
     }
-    if resolved.backends.iter().all(|b| b.weight == 0) || resolved.has_bad_weight {
+    if resolved.backends.iter().all(|b| b.weight() == 0) || resolved.has_bad_weight {
         return Ok(no_backend());
     }
     if groups.len() > TARGET_GROUPS_MAX {
@@ -95,7 +95,7 @@ pub(crate) fn of(
             .zip(groups)
             .map(|(backend, target_group)| WeightedTargetGroup {
                 target_group,
-                weight: Some(backend.weight),
+                weight: Some(backend.weight()),
             })
             .collect(),
         stickiness: actions.forward.map(|f| {

@@ -1,7 +1,8 @@
-//! Backends of routes: which Services they are, and whether a target group can be made of them.
+//! Backends of routes: what they are, and whether a target group can be made of them.
 //!
-//! In: the backendRefs of a rule. Out: [`Backend`]s in their order, each of which can become a target
-//! group; what cannot is left out, with a finding and the failure that the route's status shows. What
+//! In: the backendRefs of a rule. Out: [`Backend`]s in their order, each of which is a target group or can
+//! become one; Services are resolved here, Gateways in [`super::chained`], target groups of others in
+//! [`super::existing`]. What cannot be one is left out, with a finding and the failure that the route's status shows. What
 //! is left takes over its share, as with LBC; a rule with nothing left answers 500.
 
 use std::rc::Rc;
@@ -13,8 +14,10 @@ use elbow_model::{Port, ResourceId};
 use k8s_openapi::api::core::v1::{Service, ServicePort};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::chained::Chained;
 use super::config::Configuration;
 use super::context::Context;
+use super::existing::Existing;
 use super::failures::{RouteFailure, RouteFailures};
 use super::grants;
 use super::routes::{BackendRef, Filter, Route};
@@ -26,9 +29,30 @@ const PORT_OF_NAMED: u16 = 1;
 /// AWS's largest weight in a forward action.
 const WEIGHT_MAX: i32 = 999;
 
-/// A backend that can become a target group.
+/// A backend that traffic can go to.
 #[derive(Debug, Clone)]
-pub(crate) struct Backend<'a> {
+pub(crate) enum Backend<'a> {
+    /// A Service.
+    Service(ServiceBackend<'a>),
+    /// The application load balancer of a Gateway.
+    Gateway(Chained),
+    /// A target group that somebody else has made.
+    TargetGroup(Existing),
+}
+
+impl Backend<'_> {
+    pub(crate) fn weight(&self) -> u16 {
+        match self {
+            Self::Service(backend) => backend.weight,
+            Self::Gateway(backend) => backend.weight,
+            Self::TargetGroup(backend) => backend.weight,
+        }
+    }
+}
+
+/// A Service that can become a target group.
+#[derive(Debug, Clone)]
+pub(crate) struct ServiceBackend<'a> {
     pub(crate) service: &'a Service,
     pub(crate) name: NamespacedName,
     pub(crate) service_port: &'a ServicePort,
@@ -72,18 +96,27 @@ pub(crate) struct Resolver<'c, 'a> {
     pub(crate) is_dualstack: bool,
 }
 
+/// A backend that can be used, and what there is to say about it.
+pub(super) struct Found<'a> {
+    pub(super) backend: Backend<'a>,
+    /// For the route's status, where nothing gets there at present.
+    pub(super) failure: Option<RouteFailure>,
+    /// Findings about the backendRef.
+    pub(super) findings: Vec<Diagnostic>,
+}
+
 /// Why a backend cannot be used: for the route's status, and for people.
-struct Problem {
-    failure: RouteFailure,
-    code: &'static str,
+pub(super) struct Problem {
+    pub(super) failure: RouteFailure,
+    pub(super) code: &'static str,
     /// Field relative to the backendRef; empty for the whole.
-    field: &'static str,
-    message: String,
-    hint: String,
+    pub(super) field: &'static str,
+    pub(super) message: String,
+    pub(super) hint: String,
 }
 
 impl Problem {
-    fn unsupported(code: &'static str, message: String, hint: &str) -> Box<Self> {
+    pub(super) fn unsupported(code: &'static str, message: String, hint: &str) -> Box<Self> {
         Box::new(Self {
             failure: RouteFailure::UnsupportedValue(message.clone()),
             code,
@@ -114,8 +147,18 @@ impl<'a> Resolver<'_, 'a> {
             for (place, backend) in rule.backends.iter().enumerate() {
                 let field = format!("spec.rules[{index}].backendRefs[{place}]");
                 match self.backend(route, backend) {
-                    Ok(backend) if !without_backends => found.backends.push(backend),
-                    Ok(_) => {}
+                    Ok(usable) => {
+                        for finding in usable.findings {
+                            self.ctx
+                                .report(finding.on(route.object()).at(field.clone()));
+                        }
+                        if let Some(failure) = usable.failure {
+                            resolved.failures.note(failure);
+                        }
+                        if !without_backends {
+                            found.backends.push(usable.backend);
+                        }
+                    }
                     Err(problem) => {
                         found.has_bad_weight |= problem.code == "weight-too-large";
                         let field = match problem.field {
@@ -183,7 +226,38 @@ impl<'a> Resolver<'_, 'a> {
         Ok(Some(found))
     }
 
-    fn backend(&self, route: &Route, backend: &BackendRef) -> Result<Backend<'a>, Box<Problem>> {
+    fn backend(&self, route: &Route, backend: &BackendRef) -> Result<Found<'a>, Box<Problem>> {
+        let plain = |backend| Found {
+            backend,
+            failure: None,
+            findings: Vec::new(),
+        };
+        match backend.kind.as_deref() {
+            None | Some("Service") => {
+                let found = self.service_backend(route, backend)?;
+                Ok(plain(Backend::Service(found)))
+            }
+            // As with LBC the group is not looked at.
+            Some("Gateway") => self.chained(route, backend),
+            Some("TargetGroupName") => {
+                let found = self.existing(backend)?;
+                Ok(plain(Backend::TargetGroup(found)))
+            }
+            Some(kind) => Err(Box::new(Problem {
+                failure: RouteFailure::UnknownBackendKind,
+                code: "unknown-backend-kind",
+                field: "kind",
+                message: format!("a {kind} cannot be a backend"),
+                hint: "point the route at a Service".to_owned(),
+            })),
+        }
+    }
+
+    fn service_backend(
+        &self,
+        route: &Route,
+        backend: &BackendRef,
+    ) -> Result<ServiceBackend<'a>, Box<Problem>> {
         let (service, name, service_port) = self.service(route, backend)?;
         let weight = weight(backend.weight)?;
         let props = Rc::new(target_group_config::of_service(
@@ -204,7 +278,7 @@ impl<'a> Resolver<'_, 'a> {
         let port_text = text(&target_port);
         let (port, traffic_port) = match target_type {
             TargetType::Instance => node_port(service_port, &name)?,
-            TargetType::Ip => {
+            TargetType::Ip | TargetType::Alb => {
                 let number = match &target_port {
                     IntOrString::Int(number) => *number,
                     IntOrString::String(_) => i32::from(PORT_OF_NAMED),
@@ -219,9 +293,9 @@ impl<'a> Resolver<'_, 'a> {
                 (port, target_port)
             }
         };
-        Ok(Backend {
+        Ok(ServiceBackend {
             weight,
-            resource: self.resource(route, &name, &port_text)?,
+            resource: self.resource(route, (Kind::Service, &name), &port_text)?,
             family: self.family(service, &name)?,
             health_check_port: health_check_port(&props, service, target_type, &name)?,
             service,
@@ -241,27 +315,6 @@ impl<'a> Resolver<'_, 'a> {
         route: &Route,
         backend: &BackendRef,
     ) -> Result<(&'a Service, NamespacedName, &'a ServicePort), Box<Problem>> {
-        match backend.kind.as_deref() {
-            None | Some("Service") => {}
-            Some(kind @ ("Gateway" | "TargetGroupName")) => {
-                return Err(Box::new(Problem {
-                    failure: RouteFailure::UnknownBackendKind,
-                    code: "not-supported-yet",
-                    field: "kind",
-                    message: format!("a backend of kind {kind} is not translated yet"),
-                    hint: "point the route at a Service".to_owned(),
-                }));
-            }
-            Some(kind) => {
-                return Err(Box::new(Problem {
-                    failure: RouteFailure::UnknownBackendKind,
-                    code: "unknown-backend-kind",
-                    field: "kind",
-                    message: format!("a {kind} cannot be a backend"),
-                    hint: "point the route at a Service".to_owned(),
-                }));
-            }
-        }
         let port = backend.port.ok_or_else(|| {
             Box::new(Problem {
                 failure: RouteFailure::PortRequired,
@@ -367,10 +420,11 @@ impl<'a> Resolver<'_, 'a> {
         ))
     }
 
-    fn resource(
+    /// The id of a target group within the Stack.
+    pub(super) fn resource(
         &self,
         route: &Route,
-        service: &NamespacedName,
+        (kind, backend): (Kind, &NamespacedName),
         port: &str,
     ) -> Result<ResourceId, Box<Problem>> {
         let id = format!(
@@ -379,14 +433,14 @@ impl<'a> Resolver<'_, 'a> {
             route.name.namespace,
             route.name.name,
             route.kind.as_str(),
-            service.namespace,
-            service.name,
+            backend.namespace,
+            backend.name,
         );
         if id.len() > tags::VALUE_LENGTH_MAX {
             return Err(Problem::unsupported(
                 "names-too-long",
                 format!(
-                    "the names of Gateway, route and Service {service} are longer together than an AWS tag can hold"
+                    "the names of Gateway, route and {kind} {backend} are longer together than an AWS tag can hold"
                 ),
                 "use shorter names",
             ));
@@ -397,7 +451,7 @@ impl<'a> Resolver<'_, 'a> {
 
 /// Difference (large-weight): LBC gives up the whole Gateway, in silence, for a weight that AWS does not
 /// take. Dropping the backend would move its share to others, so the whole rule answers 500.
-fn weight(weight: i32) -> Result<u16, Box<Problem>> {
+pub(super) fn weight(weight: i32) -> Result<u16, Box<Problem>> {
     if weight > WEIGHT_MAX {
         let message = format!("Weight [{weight}] must be less than or equal to {WEIGHT_MAX}");
         return Err(Box::new(Problem {
@@ -476,8 +530,8 @@ fn health_check_port(
         })?;
     let number = match (target_type, target_port(port)) {
         (TargetType::Instance, _) => port.node_port,
-        (TargetType::Ip, IntOrString::Int(number)) => Some(number),
-        (TargetType::Ip, IntOrString::String(_)) => None,
+        (_, IntOrString::Int(number)) => Some(number),
+        (_, IntOrString::String(_)) => None,
     };
     number.and_then(Port::new).map(Some).ok_or_else(|| {
         Problem::unsupported(
@@ -488,7 +542,7 @@ fn health_check_port(
     })
 }
 
-impl Backend<'_> {
+impl ServiceBackend<'_> {
     /// The Service as an object.
     pub(crate) fn object(&self) -> ObjectRef {
         ObjectRef::new(

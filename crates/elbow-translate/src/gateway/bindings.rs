@@ -17,7 +17,7 @@ use elbow_model::{Cause, Ref, SecurityGroupId, TargetGroupArn};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::backends::Backend;
+use super::backends::ServiceBackend;
 use super::security_groups::TowardTargets;
 use super::{Frame, endpoints};
 use crate::network::{BindingNetwork, Endpoint};
@@ -152,7 +152,7 @@ pub(crate) struct Network<'l> {
 pub(crate) fn build(
     frame: &Frame<'_, '_>,
     network: &Network<'_>,
-    backend: &Backend<'_>,
+    backend: &ServiceBackend<'_>,
     group: &TargetGroup,
     target_group: Ref<TargetGroupArn>,
 ) -> BindingTemplate {
@@ -220,7 +220,7 @@ pub(crate) fn build(
 fn networking(
     frame: &Frame<'_, '_>,
     network: &Network<'_>,
-    backend: &Backend<'_>,
+    backend: &ServiceBackend<'_>,
     group: &TargetGroup,
 ) -> Option<Vec<NetworkingRule>> {
     let is_udp = matches!(group.protocol, Protocol::Udp | Protocol::TcpUdp);
@@ -311,7 +311,7 @@ struct Sources {
 fn sources(
     frame: &Frame<'_, '_>,
     network: &Network<'_>,
-    backend: &Backend<'_>,
+    backend: &ServiceBackend<'_>,
     group: &TargetGroup,
     is_udp: bool,
 ) -> Sources {

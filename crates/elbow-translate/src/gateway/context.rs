@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use elbow_api::crds::TargetGroupConfiguration;
-use elbow_api::{Diagnostic, Read, Reader, Snapshot};
+use elbow_api::{Diagnostic, Kind, NamespacedName, Read, Reader, Snapshot};
 use elbow_model::aws_call::TargetGroupDescription;
 use elbow_model::facts::{Certificate, ExistingLoadBalancer, Subnet, Vpc, ZoneType};
 use elbow_model::{
@@ -19,8 +19,8 @@ use elbow_model::{
 
 use crate::settings::Settings;
 
-/// The TargetGroupConfigurations of one namespace, by the Service they are for.
-type ByService<'a> = BTreeMap<String, Vec<&'a Arc<TargetGroupConfiguration>>>;
+/// The TargetGroupConfigurations of one namespace, by the kind and name of what they are for.
+type ByReference<'a> = BTreeMap<(String, String), Vec<&'a Arc<TargetGroupConfiguration>>>;
 
 /// What every part of a translation reads, and where it leaves what it finds.
 pub(crate) struct Context<'a> {
@@ -30,7 +30,7 @@ pub(crate) struct Context<'a> {
     diagnostics: RefCell<BTreeSet<Diagnostic>>,
     needed: RefCell<BTreeSet<FactQuery>>,
     holds_until_seconds: Cell<Option<i64>>,
-    target_group_configurations: RefCell<BTreeMap<String, ByService<'a>>>,
+    target_group_configurations: RefCell<BTreeMap<String, ByReference<'a>>>,
 }
 
 impl<'a> Context<'a> {
@@ -141,26 +141,26 @@ impl<'a> Context<'a> {
         fact
     }
 
-    /// The TargetGroupConfigurations for a Service, by name. A namespace is searched once in a
-    /// translation, however many Services it has.
+    /// The TargetGroupConfigurations for a Service or Gateway, by name. A namespace is searched once in
+    /// a translation, however many Services it has.
     pub(crate) fn target_group_configurations_for(
         &self,
-        namespace: &str,
-        service: &str,
+        kind: Kind,
+        backend: &NamespacedName,
     ) -> Vec<&'a Arc<TargetGroupConfiguration>> {
         let mut cache = self.target_group_configurations.borrow_mut();
-        let by_service = cache.entry(namespace.to_owned()).or_insert_with(|| {
-            let mut by_service = ByService::new();
+        let namespace = &backend.namespace;
+        let by_reference = cache.entry(namespace.clone()).or_insert_with(|| {
+            let mut by_reference = ByReference::new();
             for configuration in self.reader.target_group_configurations_in(namespace) {
-                if let Some(target) = &configuration.spec.target_reference
-                    && target.kind == "Service"
-                {
-                    let found = by_service.entry(target.name.clone()).or_default();
-                    found.push(configuration);
+                if let Some(target) = &configuration.spec.target_reference {
+                    let key = (target.kind.clone(), target.name.clone());
+                    by_reference.entry(key).or_default().push(configuration);
                 }
             }
-            by_service
+            by_reference
         });
-        by_service.get(service).cloned().unwrap_or_default()
+        let key = (kind.as_str().to_owned(), backend.name.clone());
+        by_reference.get(&key).cloned().unwrap_or_default()
     }
 }

@@ -26,6 +26,16 @@ pub enum RouteFailure {
     ServiceNotFound(NamespacedName),
     /// A Service has no such port.
     ServicePortNotFound(i32),
+    /// A Gateway that is a backend does not exist.
+    GatewayNotFound(NamespacedName),
+    /// A Gateway that is a backend has no listener on the port.
+    GatewayPortNotFound(NamespacedName, i32),
+    /// The load balancer of a Gateway that is a backend does not serve yet.
+    GatewayNotReady(NamespacedName),
+    /// The load balancer of a Gateway that is a backend cannot be one.
+    GatewayNotUsable(String),
+    /// There is no target group of a name.
+    TargetGroupNotFound(String),
     /// No ReferenceGrant permits the reference.
     RefNotPermitted,
     /// A backendRef is of a kind that cannot be a backend.
@@ -96,6 +106,11 @@ impl RouteFailure {
             | Self::UnsupportedValue(_) => RouteConditionType::Accepted,
             Self::ServiceNotFound(_)
             | Self::ServicePortNotFound(_)
+            | Self::GatewayNotFound(_)
+            | Self::GatewayPortNotFound(..)
+            | Self::GatewayNotReady(_)
+            | Self::GatewayNotUsable(_)
+            | Self::TargetGroupNotFound(_)
             | Self::RefNotPermitted
             | Self::UnknownBackendKind => RouteConditionType::ResolvedRefs,
         }
@@ -111,7 +126,13 @@ impl RouteFailure {
             Self::RuleConfigurationNotFound(_)
             | Self::SeveralRuleConfigurations
             | Self::IncompatibleFilters(_) => "IncompatibleFilters",
-            Self::ServiceNotFound(_) | Self::ServicePortNotFound(_) => "BackendNotFound",
+            Self::ServiceNotFound(_)
+            | Self::ServicePortNotFound(_)
+            | Self::GatewayNotFound(_)
+            | Self::GatewayPortNotFound(..)
+            | Self::GatewayNotReady(_)
+            | Self::GatewayNotUsable(_)
+            | Self::TargetGroupNotFound(_) => "BackendNotFound",
             Self::RefNotPermitted => "RefNotPermitted",
             Self::UnknownBackendKind => "InvalidKind",
         }
@@ -140,11 +161,25 @@ impl RouteFailure {
             Self::ServicePortNotFound(port) => {
                 format!("Unable to find service port for port {port}")
             }
+            Self::GatewayNotFound(name) => {
+                format!("Gateway ({}:{}) not found)", name.namespace, name.name)
+            }
+            Self::GatewayPortNotFound(name, port) => format!(
+                "Unable to find listener of Gateway ({}:{}) for port {port}",
+                name.namespace, name.name
+            ),
+            Self::GatewayNotReady(name) => format!(
+                "Gateway ({}:{}) is not usable yet, LB ARN is not provisioned)",
+                name.namespace, name.name
+            ),
+            Self::TargetGroupNotFound(name) => format!("Target group ({name}) not found"),
             Self::RefNotPermitted => {
                 "No explicit ReferenceGrant exists to allow the reference.".to_owned()
             }
             Self::UnknownBackendKind => "Unknown backend reference kind".to_owned(),
-            Self::IncompatibleFilters(message) | Self::UnsupportedValue(message) => message.clone(),
+            Self::IncompatibleFilters(message)
+            | Self::UnsupportedValue(message)
+            | Self::GatewayNotUsable(message) => message.clone(),
         }
     }
 }

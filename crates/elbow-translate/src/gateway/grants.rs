@@ -18,6 +18,15 @@ pub(crate) fn permits_service(
     permits(ctx, from, Kind::Service, &to)
 }
 
+/// Whether a ReferenceGrant of the Gateway's namespace lets routes of a kind and namespace refer to it.
+pub(crate) fn permits_gateway(
+    ctx: &Context<'_>,
+    (route_kind, route_namespace): (&str, &str),
+    gateway: &NamespacedName,
+) -> bool {
+    permits(ctx, (route_kind, route_namespace), Kind::Gateway, gateway)
+}
+
 /// Whether a ReferenceGrant of the Secret's namespace lets a Gateway or ListenerSet refer to it.
 pub(crate) fn permits_secret(
     ctx: &Context<'_>,

@@ -6,7 +6,7 @@
 use elbow_api::crds::HealthCheckProtocol;
 use elbow_model::stack::{HealthCheck, Matcher, Protocol, ProtocolVersion, TargetType};
 
-use super::backends::Backend;
+use super::backends::ServiceBackend;
 
 /// Defaults that depend on the kind of target.
 struct Defaults {
@@ -19,7 +19,7 @@ struct Defaults {
 
 /// The health check of a target group of this protocol.
 pub(crate) fn of(
-    backend: &Backend<'_>,
+    backend: &ServiceBackend<'_>,
     protocol: Protocol,
     version: Option<ProtocolVersion>,
 ) -> HealthCheck {
@@ -100,7 +100,7 @@ const fn usual(protocol: Protocol) -> Defaults {
 }
 
 /// Whether nodes pass traffic on to their own endpoints only.
-fn keeps_traffic_local(backend: &Backend<'_>) -> bool {
+fn keeps_traffic_local(backend: &ServiceBackend<'_>) -> bool {
     let spec = backend.service.spec.as_ref();
     backend.target_type == TargetType::Instance
         && spec.is_some_and(|s| s.external_traffic_policy.as_deref() == Some("Local"))
@@ -108,7 +108,7 @@ fn keeps_traffic_local(backend: &Backend<'_>) -> bool {
 
 /// The port on which nodes tell whether they have an endpoint of a Service that keeps traffic local.
 /// Kubernetes gives one to Services of type LoadBalancer only.
-fn local_health_check_port(backend: &Backend<'_>) -> Option<i32> {
+fn local_health_check_port(backend: &ServiceBackend<'_>) -> Option<i32> {
     let port = backend.service.spec.as_ref()?.health_check_node_port;
     port.filter(|port| keeps_traffic_local(backend) && *port > 0)
 }

@@ -13,7 +13,8 @@ use elbow_model::stack::{LoadBalancerType, Protocol};
 use elbow_model::{Cause, CertificateArn, MutualAuthentication, Port, Ref, ResourceId, stack};
 
 use super::attachment::{Attachments, PortHostnames};
-use super::backends::ResolvedRoute;
+use super::backends::{Backend, ResolvedRoute};
+use super::chained::Chained;
 use super::clients::Clients;
 use super::failures::RouteFailure;
 use super::listeners::{Listener, ListenerProblem, ListenerProblemKind};
@@ -295,9 +296,16 @@ impl<'a> Builder<'_, '_, 'a> {
         let rules = &self.attached.resolved[winner].rules;
         let mut target_groups = Vec::new();
         for backend in rules.iter().flat_map(|r| &r.backends) {
+            if let Backend::Gateway(chained) = backend
+                && protocol != Protocol::Tcp
+            {
+                let failure = self.refuse_chained(protocol, route, chained);
+                failures[winner].note(failure);
+                continue;
+            }
             target_groups.push(WeightedTargetGroup {
                 target_group: groups.ensure(route, backend, protocol),
-                weight: Some(backend.weight),
+                weight: Some(backend.weight()),
             });
         }
         if rules.iter().any(|r| r.has_bad_weight) {
@@ -342,6 +350,22 @@ impl<'a> Builder<'_, '_, 'a> {
                     duration_seconds: None,
                 }),
         })))
+    }
+
+    /// An application load balancer stands behind a TCP listener only:
+    /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/network/application-load-balancer-target.html>.
+    fn refuse_chained(&self, protocol: Protocol, route: &Route, chained: &Chained) -> RouteFailure {
+        let message = format!(
+            "the application load balancer of Gateway {} stands behind TCP listeners only, and port {} is of {protocol}",
+            chained.name, self.port
+        );
+        self.frame.ctx.report(
+            Diagnostic::error("chained-over-tcp", message.clone())
+                .on(route.object())
+                .at("spec.rules")
+                .hint("make the listener a TCP one, or a TLS one of mode Passthrough"),
+        );
+        RouteFailure::UnsupportedValue(message)
     }
 
     /// Settings that are not translated yet and without which the listener would be another.

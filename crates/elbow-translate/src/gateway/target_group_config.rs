@@ -1,4 +1,4 @@
-//! TargetGroupConfigurations: what applies to the target group of one route and one Service.
+//! TargetGroupConfigurations: what applies to the target group of one route and one Service, or Gateway.
 //!
 //! Four layers, the upper of which wins field by field: the Service's configuration for the route,
 //! the same for all routes, the default configuration (named by LoadBalancerConfigurations) for the
@@ -120,11 +120,27 @@ pub(crate) fn of_service(
     service: &NamespacedName,
     route: &Route,
 ) -> Props {
-    let mut found = Props {
+    let found = Props {
         props: for_route(defaults.props.as_ref(), &defaults.routes, route),
         objects: defaults.objects.clone(),
     };
-    let configurations = ctx.target_group_configurations_for(&service.namespace, &service.name);
+    over(ctx, found, Kind::Service, service, route)
+}
+
+/// What applies to the target group of a route and a Gateway: no defaults, which are for Services.
+pub(crate) fn of_gateway(ctx: &Context<'_>, gateway: &NamespacedName, route: &Route) -> Props {
+    over(ctx, Props::default(), Kind::Gateway, gateway, route)
+}
+
+/// Puts the backend's own configuration over what was found so far.
+fn over(
+    ctx: &Context<'_>,
+    mut found: Props,
+    kind: Kind,
+    backend: &NamespacedName,
+    route: &Route,
+) -> Props {
+    let configurations = ctx.target_group_configurations_for(kind, backend);
     // Difference (first-configuration-by-name): LBC takes the first of several in the order of its cache.
     if let Some(own) = configurations.first() {
         let routes = own.spec.route_configurations.as_deref().unwrap_or_default();
@@ -136,7 +152,7 @@ pub(crate) fn of_service(
         ctx.report(
             Diagnostic::warning(
                 "ambiguous-target-group-configuration",
-                format!("another TargetGroupConfiguration speaks of Service {service} and wins"),
+                format!("another TargetGroupConfiguration speaks of {kind} {backend} and wins"),
             )
             .on(object_ref(other))
             .at("spec.targetReference.name")

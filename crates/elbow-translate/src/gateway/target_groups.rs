@@ -1,21 +1,26 @@
 //! Target groups of a Stack.
 //!
 //! In: backends, as rules and listeners need them. Out: one target group for each route and Service
-//! port, whatever number of rules use it. The first listener port that needs a group decides its
+//! port, or port of another Gateway, whatever number of rules use it; a target group of somebody else's is
+//! referred to and nothing more. The first listener port that needs a group decides its
 //! protocol version, as with LBC.
 
 use std::collections::BTreeMap;
 
-use elbow_api::Diagnostic;
 use elbow_api::crds::{ProtocolVersion as ConfiguredVersion, TargetGroupProtocol};
-use elbow_model::stack::{Protocol, ProtocolVersion, Sharing, TargetGroup};
+use elbow_api::{Diagnostic, NamespacedName, ObjectRef};
+use elbow_model::stack::{
+    Protocol, ProtocolVersion, Sharing, Target, TargetFamily, TargetGroup, TargetType,
+};
 use elbow_model::{Cause, Ref, ResourceId, ResourceKind, TargetGroupArn};
 
 use super::attributes;
-use super::backends::{Backend, text};
+use super::backends::{Backend, ServiceBackend, text};
 use super::bindings::{self, BindingTemplate, Network};
+use super::chained::Chained;
 use super::routes::{Route, RouteKind};
 use super::tags::{self, UserTags};
+use super::target_group_config::Props;
 use super::targets::Source;
 use super::{Frame, health_check, names, targets};
 
@@ -23,7 +28,8 @@ use super::{Frame, health_check, names, targets};
 pub(crate) struct TargetGroups<'f, 'c, 'a> {
     frame: &'f Frame<'c, 'a>,
     network: Network<'f>,
-    found: BTreeMap<ResourceId, (TargetGroup, BindingTemplate)>,
+    /// With their bindings; a group whose target is a load balancer has none.
+    found: BTreeMap<ResourceId, (TargetGroup, Option<BindingTemplate>)>,
 }
 
 impl<'f, 'c, 'a> TargetGroups<'f, 'c, 'a> {
@@ -41,7 +47,7 @@ impl<'f, 'c, 'a> TargetGroups<'f, 'c, 'a> {
         let mut bindings = Vec::new();
         for (id, (group, binding)) in self.found {
             groups.insert(id, group);
-            bindings.push(binding);
+            bindings.extend(binding);
         }
         (groups, bindings)
     }
@@ -53,26 +59,93 @@ impl<'f, 'c, 'a> TargetGroups<'f, 'c, 'a> {
         backend: &Backend<'_>,
         listener: Protocol,
     ) -> Ref<TargetGroupArn> {
-        let key = self
-            .frame
-            .stack_key(ResourceKind::TargetGroup, &backend.resource);
+        let resource = match backend {
+            Backend::Service(backend) => &backend.resource,
+            Backend::Gateway(backend) => &backend.resource,
+            Backend::TargetGroup(existing) => return Ref::Known(existing.arn.clone()),
+        };
+        let key = self.frame.stack_key(ResourceKind::TargetGroup, resource);
         let reference = Ref::Of(key);
-        if !self.found.contains_key(&backend.resource) {
-            let group = self.build(route, backend, listener);
-            let binding = bindings::build(
-                self.frame,
-                &self.network,
-                backend,
-                &group,
-                reference.clone(),
-            );
-            self.found
-                .insert(backend.resource.clone(), (group, binding));
+        if self.found.contains_key(resource) {
+            return reference;
         }
+        let (group, binding) = match backend {
+            Backend::Service(backend) => {
+                let group = self.of_service(route, backend, listener);
+                let (frame, network) = (self.frame, &self.network);
+                let binding = bindings::build(frame, network, backend, &group, reference.clone());
+                (group, Some(binding))
+            }
+            Backend::Gateway(backend) => (self.of_gateway(route, backend), None),
+            Backend::TargetGroup(_) => return reference,
+        };
+        self.found.insert(resource.clone(), (group, binding));
         reference
     }
 
-    fn build(&self, route: &Route, backend: &Backend<'_>, listener: Protocol) -> TargetGroup {
+    /// The group whose target is the load balancer of a Gateway.
+    fn of_gateway(&self, route: &Route, backend: &Chained) -> TargetGroup {
+        let frame = self.frame;
+        let props = &backend.props.props;
+        let object = backend.props.objects.first();
+        // Difference (chained-attributes): LBC sends them, AWS refuses, and the Gateway is given up.
+        if props
+            .target_group_attributes
+            .as_ref()
+            .is_some_and(|attributes| !attributes.is_empty())
+        {
+            let mut finding = Diagnostic::error(
+                "unsupported-attributes",
+                "AWS lets nobody change attributes of a target group whose target is a load balancer",
+            )
+            .at("spec.defaultConfiguration.targetGroupAttributes")
+            .hint("remove them");
+            finding.object = object.cloned();
+            frame.ctx.report(finding);
+        }
+        self.report_unsupported(&backend.props);
+        let user = UserTags {
+            tags: props.tags.as_ref(),
+            object,
+            field: "spec.defaultConfiguration.tags",
+        };
+        let target = backend.load_balancer.iter().map(|arn| Target {
+            id: arn.to_string(),
+            port: backend.port,
+            availability_zone: None,
+        });
+        let name = GroupName {
+            backend: &backend.name,
+            object: backend.object(),
+            props: &backend.props,
+            port: &backend.port.to_string(),
+            target_type: TargetType::Alb,
+            protocol: Protocol::Tcp,
+            version: None,
+        };
+        TargetGroup {
+            name: self.name(route, &name),
+            target_type: TargetType::Alb,
+            protocol: Protocol::Tcp,
+            protocol_version: None,
+            port: backend.port,
+            ip_address_type: TargetFamily::Ipv4,
+            vpc_id: frame.ctx.settings.vpc_id.clone(),
+            health_check: backend.health_check(),
+            attributes: elbow_model::Attributes::new(),
+            tags: tags::of(frame.ctx, &frame.stack, &backend.resource, user),
+            targets: target.collect(),
+            sharing: Sharing::Exclusive,
+            causes: causes(route, &backend.object(), &backend.props),
+        }
+    }
+
+    fn of_service(
+        &self,
+        route: &Route,
+        backend: &ServiceBackend<'_>,
+        listener: Protocol,
+    ) -> TargetGroup {
         let frame = self.frame;
         let props = &backend.props.props;
         let protocol = protocol(route.kind, props.protocol, listener);
@@ -89,21 +162,23 @@ impl<'f, 'c, 'a> TargetGroups<'f, 'c, 'a> {
             finding.object = object.cloned();
             frame.ctx.report(finding);
         }
-        self.report_unsupported(backend);
+        self.report_unsupported(&backend.props);
         let user = UserTags {
             tags: props.tags.as_ref(),
             object,
             field: "spec.defaultConfiguration.tags",
         };
-        let mut causes = vec![Cause {
-            kind: route.kind.as_str().to_owned(),
-            namespace: route.name.namespace.clone(),
-            name: route.name.name.clone(),
-        }];
-        causes.push(super::cause(&backend.object()));
-        causes.extend(backend.props.objects.iter().map(super::cause));
+        let name = GroupName {
+            backend: &backend.name,
+            object: backend.object(),
+            props: &backend.props,
+            port: &text(&backend.traffic_port),
+            target_type: backend.target_type,
+            protocol,
+            version,
+        };
         let mut group = TargetGroup {
-            name: self.name(route, backend, protocol, version),
+            name: self.name(route, &name),
             target_type: backend.target_type,
             protocol,
             protocol_version: version,
@@ -115,7 +190,7 @@ impl<'f, 'c, 'a> TargetGroups<'f, 'c, 'a> {
             tags: tags::of(frame.ctx, &frame.stack, &backend.resource, user),
             targets: targets::of(frame.ctx, &source(frame, backend)),
             sharing: Sharing::Exclusive,
-            causes,
+            causes: causes(route, &backend.object(), &backend.props),
         };
         if props.enable_multi_cluster == Some(true) {
             // The binding is called as the target group is.
@@ -127,32 +202,25 @@ impl<'f, 'c, 'a> TargetGroups<'f, 'c, 'a> {
         group
     }
 
-    fn name(
-        &self,
-        route: &Route,
-        backend: &Backend<'_>,
-        protocol: Protocol,
-        version: Option<ProtocolVersion>,
-    ) -> String {
+    fn name(&self, route: &Route, of: &GroupName<'_>) -> String {
         let frame = self.frame;
-        let port = text(&backend.traffic_port);
-        let control_port = backend.props.props.target_control_port;
+        let control_port = of.props.props.target_control_port;
         let derived = || {
             names::TargetGroupName {
                 cluster: &frame.ctx.settings.cluster_name,
                 gateway: &frame.gateway,
                 route: &route.name,
                 route_kind: route.kind.as_str(),
-                backend: &backend.name,
-                port: &port,
-                target_type: backend.target_type.as_str(),
-                protocol: protocol.as_str(),
-                protocol_version: version.map_or("", ProtocolVersion::as_str),
+                backend: of.backend,
+                port: of.port,
+                target_type: of.target_type.as_str(),
+                protocol: of.protocol.as_str(),
+                protocol_version: of.version.map_or("", ProtocolVersion::as_str),
                 target_control_port: &control_port.map(|p| p.to_string()).unwrap_or_default(),
             }
             .build()
         };
-        let Some(wanted) = &backend.props.props.target_group_name else {
+        let Some(wanted) = &of.props.props.target_group_name else {
             return derived();
         };
         // Difference (target-group-name-once): with LBC two groups of one name collide.
@@ -160,21 +228,21 @@ impl<'f, 'c, 'a> TargetGroups<'f, 'c, 'a> {
             let mut finding = Diagnostic::warning(
                 "target-group-name-taken",
                 format!(
-                    "`{wanted}` is already the name of another target group; that of Service {} gets a derived one",
-                    backend.name
+                    "`{wanted}` is already the name of another target group; that of {} {} gets a derived one",
+                    of.object.kind, of.backend
                 ),
             )
             .at("spec.defaultConfiguration.targetGroupName")
             .hint("give each route a name of its own in routeConfigurations, or leave the name out");
-            finding.object = backend.props.objects.first().cloned();
+            finding.object = of.props.objects.first().cloned();
             frame.ctx.report(finding);
             return derived();
         }
         wanted.clone()
     }
 
-    fn report_unsupported(&self, backend: &Backend<'_>) {
-        let props = &backend.props.props;
+    fn report_unsupported(&self, of: &Props) {
+        let props = &of.props;
         if props.target_control_port.is_some() {
             let mut finding = Diagnostic::error(
                 "not-supported-yet",
@@ -182,7 +250,7 @@ impl<'f, 'c, 'a> TargetGroups<'f, 'c, 'a> {
             )
             .at("spec.defaultConfiguration.targetControlPort")
             .hint("remove the field");
-            finding.object = backend.props.objects.first().cloned();
+            finding.object = of.objects.first().cloned();
             self.frame.ctx.report(finding);
         }
         if props.ip_address_type.is_some() {
@@ -192,13 +260,31 @@ impl<'f, 'c, 'a> TargetGroups<'f, 'c, 'a> {
             )
             .at("spec.defaultConfiguration.ipAddressType")
             .hint("remove the field");
-            finding.object = backend.props.objects.first().cloned();
+            finding.object = of.objects.first().cloned();
             self.frame.ctx.report(finding);
         }
     }
 }
 
-fn source<'s>(frame: &'s Frame<'_, '_>, backend: &'s Backend<'_>) -> Source<'s> {
+/// What the name of a target group is made of.
+struct GroupName<'b> {
+    backend: &'b NamespacedName,
+    object: ObjectRef,
+    props: &'b Props,
+    port: &'b str,
+    target_type: TargetType,
+    protocol: Protocol,
+    version: Option<ProtocolVersion>,
+}
+
+/// The route, its backend, and the configurations of that.
+fn causes(route: &Route, backend: &ObjectRef, props: &Props) -> Vec<Cause> {
+    let own = [&route.object(), backend].map(super::cause);
+    let configurations = props.objects.iter().map(super::cause);
+    own.into_iter().chain(configurations).collect()
+}
+
+fn source<'s>(frame: &'s Frame<'_, '_>, backend: &'s ServiceBackend<'_>) -> Source<'s> {
     Source {
         service: &backend.name,
         service_port: backend.service_port,
@@ -240,7 +326,7 @@ fn protocol(
 /// ALB speaks newer versions to targets only behind HTTPS.
 fn protocol_version(
     route: RouteKind,
-    backend: &Backend<'_>,
+    backend: &ServiceBackend<'_>,
     listener: Protocol,
 ) -> Option<ProtocolVersion> {
     if !matches!(route, RouteKind::Http | RouteKind::Grpc) {

@@ -67,6 +67,8 @@ pub(crate) fn of(ctx: &Context<'_>, source: &Source<'_>) -> Vec<Target> {
     match source.target_type {
         TargetType::Ip => pods(ctx, source),
         TargetType::Instance => nodes(ctx, source),
+        // No Service stands behind a load balancer that is a target.
+        TargetType::Alb => Vec::new(),
     }
 }
 
