@@ -2,7 +2,7 @@
 //! application load balancers that they name.
 //!
 //! In: what is known of the Stacks of application load balancers. Out: [`Facts`](elbow_model::Facts), and
-//! rounds of the Gateways whose routes named one that has changed. What always holds: after the census there is an entry for
+//! rounds of the Gateways whose routes named one that has changed, or that was not to be deleted before. What always holds: after the census there is an entry for
 //! every Gateway, so that nothing is taken for absent which was not looked at; a change costs work in
 //! proportion to those who named it.
 
@@ -14,8 +14,8 @@ use elbow_model::facts::ServingLoadBalancer;
 use elbow_model::observed::LoadBalancerState;
 use elbow_model::stack::LoadBalancerType;
 
-use super::Reconciler;
 use super::unit::{Knowledge, Unit};
+use super::{Reconciler, RoundResult};
 use crate::observe::Census;
 use crate::outbox::Priority;
 use crate::time::Timestamp;
@@ -60,6 +60,27 @@ impl Reconciler {
         let others: Vec<_> = readers.filter(|reader| *reader != unit).cloned().collect();
         for other in others {
             self.enqueue(&other, Priority::Fresh, now);
+        }
+    }
+
+    /// Tries again at once what AWS may have refused another Gateway: it deletes no load balancer that is
+    /// a target, and this round may have changed that.
+    pub(super) fn let_go(&mut self, unit: &Unit, result: &RoundResult, now: Timestamp) {
+        let is_news = matches!(result, RoundResult::Converged { outcome } if outcome.succeeded > 0);
+        let reads = self.units.get(unit).map(|work| &work.reads);
+        let named = reads.into_iter().flatten().filter_map(|read| match read {
+            Read::Object(object) if object.kind == Kind::Gateway => {
+                Some(Unit::Gateway(object.namespaced_name()))
+            }
+            _ => None,
+        });
+        let refused = named.filter(|other| {
+            let other_work = self.units.get(other);
+            *other != *unit && other_work.is_some_and(|work| work.failures > 0)
+        });
+        let refused: Vec<_> = refused.filter(|_| is_news).collect();
+        for other in refused {
+            self.enqueue(&other, Priority::Retry, now);
         }
     }
 

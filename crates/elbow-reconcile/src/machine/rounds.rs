@@ -465,6 +465,7 @@ impl Reconciler {
             Unit::Gateway(_) => {
                 self.watch_provisioning(unit, now);
                 self.note_chain(unit, now);
+                self.let_go(unit, result, now);
                 self.forget_if_gone(unit, now);
                 self.go_on_with_network(now);
                 self.review_cluster(now);
