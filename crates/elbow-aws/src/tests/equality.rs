@@ -3,6 +3,7 @@
 //! One story for each kind of load balancer, told to two equal accounts. In the end every kind of call
 //! that the model has was granted.
 
+mod chains;
 mod inputs;
 mod refusals;
 mod trust_stores;
@@ -174,6 +175,7 @@ async fn every_call_gets_the_same_answer_over_http_and_in_the_process() {
     let groups = keep_security_groups(&mut story).await;
     keep_an_application_load_balancer(&mut story, &groups).await;
     keep_a_network_load_balancer(&mut story).await;
+    chains::keep(&mut story).await;
     keep_an_imported_certificate(&mut story).await;
     let missing: Vec<_> = CALLS
         .iter()

@@ -401,6 +401,7 @@ impl World {
                 targets,
             } => {
                 let group = self.group(&target_group)?;
+                crate::build::check_room(group, &targets)?;
                 for target in targets {
                     group
                         .targets

@@ -1,5 +1,8 @@
 //! Stacks in a few words.
 
+use std::collections::BTreeSet;
+
+use elbow_model::observed::ObservedTargetGroup;
 use elbow_model::rule::{Action, Condition, FixedResponse, Forward, Pattern, WeightedTargetGroup};
 use elbow_model::stack::{
     BACKEND_SECURITY_GROUP, Cause, HealthCheck, IngressRule, IngressSource, IpAddressType,
@@ -161,6 +164,16 @@ pub(crate) fn add_group(stack: &mut Stack, id: &str) {
         causes: cause("Service", id),
     };
     stack.target_groups.insert(ResourceId::new(id), group);
+}
+
+/// AWS takes one load balancer in a group.
+pub(crate) fn check_room(group: &ObservedTargetGroup, more: &[Target]) -> Result<(), String> {
+    let there = group.targets.iter().map(|there| &there.target);
+    let ids: BTreeSet<&str> = there.chain(more).map(|target| target.id.as_str()).collect();
+    if group.target_type == TargetType::Alb && ids.len() > 1 {
+        return Err("TooManyTargets".to_owned());
+    }
+    Ok(())
 }
 
 pub(crate) fn forward(stack: &Stack, groups: &[(&str, u16)]) -> Action {

@@ -46,6 +46,51 @@ fn move_port(stack: &mut Stack) {
     stack.target_groups.remove(&ResourceId::new("a"));
 }
 
+/// An NLB with port 9000 in front of a load balancer.
+fn chain() -> Stack {
+    let mut stack = tcp();
+    let a = group(&mut stack, "a");
+    a.target_type = TargetType::Alb;
+    a.targets = vec![target("arn:old")];
+    stack
+}
+
+/// The load balancer behind group `a` is another one.
+fn replace_target(stack: &mut Stack) {
+    group(stack, "a").targets = vec![target("arn:new")];
+}
+
+#[test]
+fn another_load_balancer_is_the_target_of_another_group() {
+    let mut stack = chain();
+    let mut world = applied(&stack);
+    replace_target(&mut stack);
+    let plan = without_outage(&mut world, &stack, 9000, &[""]);
+    assert_snapshot!(outline(&plan), @r###"
+    CreateTargetGroup k8s-default-a-93ff1ab1a5
+      ! replaces target group k8s-default-a-0123456789: its metrics and alarms do not carry over
+    RegisterTargets k8s-default-a-93ff1ab1a5
+    ModifyListener TCP:9000
+    wait targets-healthy k8s-default-a-93ff1ab1a5
+    ModifyListener TCP:9000
+    DeregisterTargets k8s-default-a-0123456789
+    wait targets-drained k8s-default-a-0123456789
+    ModifyListener TCP:9000
+    DeleteTargetGroup k8s-default-a-0123456789
+    "###);
+    let is_reason = |reason: &str| reason.contains("another load balancer as its only target");
+    assert!(plan.steps.iter().any(|step| is_reason(&step.reason)));
+}
+
+#[test]
+fn a_load_balancer_stays_until_it_is_known_which_takes_its_place() {
+    let mut stack = chain();
+    let world = applied(&stack);
+    group(&mut stack, "a").targets.clear();
+    let plan = plan_in(&world, &stack, &Policy::default());
+    assert!(plan.is_empty(), "{}", outline(&plan));
+}
+
 #[test]
 fn a_group_of_an_alb_is_replaced() {
     let mut stack = web();
@@ -232,9 +277,10 @@ fn stops_anywhere_and_leads_on() {
         &'static str,
         fn(&mut Stack),
     );
-    let cases: [Case; 5] = [
+    let cases: [Case; 6] = [
         ("ALB group", web, 80, "/a/1", replace_group),
         ("NLB group", tcp, 9000, "", replace_group),
+        ("NLB target", chain, 9000, "", replace_target),
         ("target port", web, 80, "/a/1", |stack| {
             move_port(stack);
             set_rules(stack, 80, &[("/b/*", "b"), ("/a/*", "a2")]);

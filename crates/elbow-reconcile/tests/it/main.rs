@@ -8,6 +8,7 @@
 mod account;
 mod bindings;
 mod certificates;
+mod chains;
 mod crash;
 mod faults;
 mod gates;

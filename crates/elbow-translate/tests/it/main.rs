@@ -3,6 +3,7 @@
 
 mod attachment;
 mod bindings;
+mod chained;
 mod clients;
 mod endpoints;
 mod findings;
