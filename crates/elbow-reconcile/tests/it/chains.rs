@@ -47,7 +47,7 @@ fn registered(run: &Run, account: &mut Account) -> Vec<String> {
             AwsAnswer::TargetHealth(found) => {
                 targets.extend(found.into_iter().map(|target| target.target.id));
             }
-            other => panic!("{other:?}"),
+            other => unreachable!("{other:?}"),
         }
     }
     targets
@@ -111,7 +111,7 @@ fn other_balancer(account: &mut Account, name: &str) -> LoadBalancerArn {
         marker: None,
     };
     let AwsAnswer::Subnets(subnets) = account.answer(account.now, &look).unwrap() else {
-        panic!("subnets are described");
+        unreachable!("subnets are described");
     };
     let mut zones = std::collections::BTreeMap::new();
     for subnet in subnets.items {
@@ -128,7 +128,7 @@ fn other_balancer(account: &mut Account, name: &str) -> LoadBalancerArn {
     };
     let AwsAnswer::LoadBalancerCreated(created) = account.answer(account.now, &create).unwrap()
     else {
-        panic!("a load balancer is created");
+        unreachable!("a load balancer is created");
     };
     let listener = AwsCall::CreateListener {
         load_balancer: created.arn.clone().into(),
@@ -212,7 +212,7 @@ fn legacy() -> AwsCall {
 fn a_target_group_of_somebody_elses_may_be_made_anew() {
     let mut account = Account::new();
     let AwsAnswer::TargetGroupCreated(old) = account.answer(account.now, &legacy()).unwrap() else {
-        panic!("a target group is created");
+        unreachable!("a target group is created");
     };
     let nlb = NLB.replace(
         "{name: tcp, port: 9000}",

@@ -42,7 +42,7 @@ enum Target {
     /// It will, as far as can be said.
     Awaited {
         failure: RouteFailure,
-        finding: Diagnostic,
+        finding: Box<Diagnostic>,
     },
 }
 
@@ -77,6 +77,27 @@ impl Chained {
             healthy_threshold_count: config.healthy_threshold_count.unwrap_or(3),
             unhealthy_threshold_count: config.unhealthy_threshold_count.unwrap_or(3),
         }
+    }
+
+    /// A check that the listener answers with an error, and that LBC makes all the same.
+    fn doubts(&self, protocols: &BTreeMap<i32, String>) -> Option<Diagnostic> {
+        let listener = protocols.get(&i32::from(self.port.get()))?;
+        let checked = self.health_check().protocol;
+        if !matches!(listener.as_str(), "HTTP" | "HTTPS") || listener == checked.as_str() {
+            return None;
+        }
+        let Self { name, port, .. } = self;
+        Some(
+            Diagnostic::warning(
+                "health-check-of-other-protocol",
+                format!(
+                    "the listener on port {port} of Gateway {name} speaks {listener}, and its health is checked with {checked}"
+                ),
+            )
+            .hint(format!(
+                "set healthCheckConfig.healthCheckProtocol to {listener} in a TargetGroupConfiguration for Gateway {name}"
+            )),
+        )
     }
 }
 
@@ -124,7 +145,7 @@ impl<'a> Resolver<'_, 'a> {
             port,
             load_balancer: None,
         };
-        let mut findings: Vec<_> = self.doubts(&chained, &protocols).into_iter().collect();
+        let mut findings: Vec<_> = chained.doubts(&protocols).into_iter().collect();
         let mut failure = None;
         match self.target(&chained, gateway)? {
             Target::Serves(arn) => chained.load_balancer = Some(arn),
@@ -132,7 +153,7 @@ impl<'a> Resolver<'_, 'a> {
                 failure: awaited,
                 finding,
             } => {
-                findings.push(finding);
+                findings.push(*finding);
                 failure = Some(awaited);
             }
         }
@@ -211,27 +232,6 @@ impl<'a> Resolver<'_, 'a> {
         ports
     }
 
-    /// A check that the listener answers with an error, and that LBC makes all the same.
-    fn doubts(&self, chained: &Chained, protocols: &BTreeMap<i32, String>) -> Option<Diagnostic> {
-        let listener = protocols.get(&i32::from(chained.port.get()))?;
-        let checked = chained.health_check().protocol;
-        if !matches!(listener.as_str(), "HTTP" | "HTTPS") || listener == checked.as_str() {
-            return None;
-        }
-        let Chained { name, port, .. } = chained;
-        Some(
-            Diagnostic::warning(
-                "health-check-of-other-protocol",
-                format!(
-                    "the listener on port {port} of Gateway {name} speaks {listener}, and its health is checked with {checked}"
-                ),
-            )
-            .hint(format!(
-                "set healthCheckConfig.healthCheckProtocol to {listener} in a TargetGroupConfiguration for Gateway {name}"
-            )),
-        )
-    }
-
     /// What is known of the Gateway's load balancer.
     ///
     /// Difference (chained-gateway-not-ready): LBC gives up the whole Gateway while there is none.
@@ -252,23 +252,25 @@ impl<'a> Resolver<'_, 'a> {
                 }
                 return Ok(Target::Awaited {
                     failure: RouteFailure::GatewayPortNotFound(name.clone(), port.get().into()),
-                    finding: Diagnostic::warning(
+                    finding: Box::new(Diagnostic::warning(
                         "backend-port-without-route",
                         format!(
                             "the load balancer of Gateway {name} does not serve port {port}: no route is attached to that listener, or it cannot be served"
                         ),
                     )
-                    .hint("attach a route to the listener; it becomes the target as soon as it serves"),
+                    .hint("attach a route to the listener; it becomes the target as soon as it serves")),
                 });
             }
             Some(None) if is_ours => {
                 return Ok(Target::Awaited {
                     failure: not_ready(),
-                    finding: Diagnostic::note(
-                        "gateway-not-programmed",
-                        format!("the load balancer of Gateway {name} does not serve yet"),
-                    )
-                    .hint("nothing is to be done: it becomes the target as soon as it serves"),
+                    finding: Box::new(
+                        Diagnostic::note(
+                            "gateway-not-programmed",
+                            format!("the load balancer of Gateway {name} does not serve yet"),
+                        )
+                        .hint("nothing is to be done: it becomes the target as soon as it serves"),
+                    ),
                 });
             }
             Some(None) | None => {}
@@ -276,13 +278,13 @@ impl<'a> Resolver<'_, 'a> {
         let Some(arn) = programmed(gateway) else {
             return Ok(Target::Awaited {
                 failure: not_ready(),
-                finding: Diagnostic::warning(
+                finding: Box::new(Diagnostic::warning(
                     "gateway-not-programmed",
                     format!(
                         "Gateway {name} is not programmed: the message of its condition Programmed names no load balancer yet"
                     ),
                 )
-                .hint("see the conditions of that Gateway; its load balancer becomes the target as soon as it is named there"),
+                .hint("see the conditions of that Gateway; its load balancer becomes the target as soon as it is named there")),
             });
         };
         if arn.split('/').nth(1) != Some("app") {

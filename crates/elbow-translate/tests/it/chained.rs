@@ -54,14 +54,24 @@ HOSTNAMES
 ---
 ";
 
+/// What is observed of the load balancer behind.
+#[derive(Clone, Copy)]
+enum Seen<'w> {
+    /// Nobody has looked.
+    Unknown,
+    /// There is none that serves.
+    Nothing,
+    /// It serves these ports.
+    Ports(&'w [u16]),
+}
+
 /// What differs between cases.
 #[derive(Clone, Copy)]
 struct World<'w> {
     class: &'w str,
     /// What the Gateway's condition Programmed says, where it is True.
     programmed: Option<&'w str>,
-    /// What is observed: nothing was looked at; nothing is there; or the ports that are served.
-    observed: Option<Option<&'w [u16]>>,
+    observed: Seen<'w>,
     kind: &'w str,
     protocol: &'w str,
     port: u16,
@@ -71,7 +81,7 @@ struct World<'w> {
 const WORLD: World<'_> = World {
     class: "alb",
     programmed: None,
-    observed: Some(Some(&[80, 443])),
+    observed: Seen::Ports(&[80, 443]),
     kind: "TCPRoute",
     protocol: "TCP",
     port: 80,
@@ -118,13 +128,20 @@ spec:
             ),
         };
         let mut facts = support::facts();
-        if let Some(observed) = self.observed {
-            let stack = stack_id(GatewayController::Alb, &NamespacedName::new("ns", "web"));
-            let serving = observed.map(|ports| ServingLoadBalancer {
-                arn: LoadBalancerArn::new(OBSERVED),
-                ports: Some(ports.iter().filter_map(|port| Port::new(*port)).collect()),
-            });
-            facts.application_load_balancers.insert(stack, serving);
+        let stack = stack_id(GatewayController::Alb, &NamespacedName::new("ns", "web"));
+        let balancers = &mut facts.application_load_balancers;
+        match self.observed {
+            Seen::Unknown => {}
+            Seen::Nothing => {
+                balancers.insert(stack, None);
+            }
+            Seen::Ports(ports) => {
+                let serving = ServingLoadBalancer {
+                    arn: LoadBalancerArn::new(OBSERVED),
+                    ports: Some(ports.iter().filter_map(|port| Port::new(*port)).collect()),
+                };
+                balancers.insert(stack, Some(serving));
+            }
         }
         let snapshot = support::snapshot(&format!("{manifests}{configuration}"));
         support::translate_with(&snapshot, "ns/edge", &support::settings(), facts)
@@ -144,8 +161,8 @@ fn codes(translation: &Translation) -> Vec<&str> {
 fn reason(translation: &Translation) -> Option<String> {
     let parents = status::route(&translation.routes[0]);
     let mut conditions = parents[0].conditions.iter();
-    let bad = conditions.find(|c| c.status.to_string() == "False")?;
-    Some(bad.reason.to_string())
+    let bad = conditions.find(|c| c.status == "False")?;
+    Some(bad.reason.clone())
 }
 
 #[test]
@@ -166,7 +183,7 @@ fn the_target_is_what_is_observed_or_what_the_condition_says() {
         (
             "nothing is there yet, whatever an old condition says",
             World {
-                observed: Some(None),
+                observed: Seen::Nothing,
                 programmed: Some(SAID),
                 ..WORLD
             },
@@ -177,7 +194,7 @@ fn the_target_is_what_is_observed_or_what_the_condition_says() {
         (
             "it does not serve the port yet",
             World {
-                observed: Some(Some(&[443])),
+                observed: Seen::Ports(&[443]),
                 ..WORLD
             },
             None,
@@ -188,7 +205,7 @@ fn the_target_is_what_is_observed_or_what_the_condition_says() {
             "somebody else's",
             World {
                 class: "other",
-                observed: Some(None),
+                observed: Seen::Nothing,
                 programmed: Some(SAID),
                 ..WORLD
             },
@@ -199,7 +216,7 @@ fn the_target_is_what_is_observed_or_what_the_condition_says() {
         (
             "nobody has looked",
             World {
-                observed: None,
+                observed: Seen::Unknown,
                 programmed: Some(SAID),
                 ..WORLD
             },
@@ -211,7 +228,7 @@ fn the_target_is_what_is_observed_or_what_the_condition_says() {
             "somebody else's that is not programmed",
             World {
                 class: "other",
-                observed: Some(None),
+                observed: Seen::Nothing,
                 ..WORLD
             },
             None,
@@ -222,7 +239,7 @@ fn the_target_is_what_is_observed_or_what_the_condition_says() {
     for (name, world, target, finding, bad) in rows {
         let translation = world.translate();
         let [group] = groups(&translation)[..] else {
-            panic!("{name}: one group, not {:?}", groups(&translation));
+            unreachable!("{name}: one group, not {:?}", groups(&translation));
         };
         let expected = target.map(|arn| Target {
             id: arn.to_owned(),
@@ -256,7 +273,7 @@ fn a_gateway_that_can_be_no_target_costs_its_backend_only() {
             "somebody else's NLB",
             World {
                 class: "other",
-                observed: None,
+                observed: Seen::Unknown,
                 programmed: Some(NETWORK),
                 ..WORLD
             },
