@@ -28,6 +28,16 @@ pub enum ErrorClass {
     Transient,
 }
 
+impl ErrorClass {
+    /// Whether failures of the class stay until somebody does something.
+    pub const fn is_lasting(self) -> bool {
+        match self {
+            Self::Denied | Self::Quota | Self::Invalid => true,
+            Self::Throttled | Self::Conflict | Self::NotFound | Self::Transient => false,
+        }
+    }
+}
+
 /// A call that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -159,9 +159,18 @@ pub struct Failure {
     pub causes: Vec<Cause>,
     /// Why it failed.
     pub error: AwsError,
+    /// Whether round after round has failed, so that what AWS refuses for the time being does not pass by
+    /// itself: somebody's own rule has a priority that is needed, for example.
+    #[serde(default)]
+    pub persists: bool,
 }
 
 impl Failure {
+    /// Whether it stays until somebody does something.
+    pub fn is_lasting(&self) -> bool {
+        self.persists || self.error.class.is_lasting()
+    }
+
     /// Whether the step is there because of this object.
     pub fn is_caused_by(&self, object: &ObjectRef) -> bool {
         self.causes.iter().any(|cause| {
@@ -421,6 +430,7 @@ impl Execution {
                     operation: operation(step),
                     causes: step.causes.clone(),
                     error: error.clone(),
+                    persists: false,
                 }),
                 StepState::Skipped { .. } => outcome.skipped += 1,
                 StepState::Held => outcome.held += 1,

@@ -108,7 +108,7 @@ impl Report {
     /// something about it.
     pub fn failures(&self) -> Vec<&Failure> {
         let of_network = self.network.failures.iter();
-        let of_network = of_network.filter(|f| is_lasting(f.error.class));
+        let of_network = of_network.filter(|f| f.is_lasting());
         let own = lasting_failures(self.result.as_ref()).into_iter();
         own.chain(of_network).collect()
     }
@@ -292,13 +292,16 @@ fn lasting_failures(result: Option<&RoundResult>) -> Vec<&Failure> {
         return Vec::new();
     };
     let failures = outcome.failures.iter();
-    failures.filter(|f| is_lasting(f.error.class)).collect()
+    failures.filter(|f| f.is_lasting()).collect()
 }
 
 /// The same in words, for a condition.
 fn failure_text(result: Option<&RoundResult>) -> Option<String> {
     if let Some(RoundResult::LookupFailed { error }) = result {
-        return is_lasting(error.class).then(|| format!("AWS cannot be asked: {error}"));
+        return error
+            .class
+            .is_lasting()
+            .then(|| format!("AWS cannot be asked: {error}"));
     }
     let failures = lasting_failures(result);
     let shown = failures.iter().take(FAILURES_SHOWN_MAX);
@@ -514,17 +517,6 @@ pub(crate) fn is_deleted(snapshot: &Snapshot, gateway: &NamespacedName) -> bool 
 
 /// Failures that a condition names; the events name them all.
 const FAILURES_SHOWN_MAX: usize = 3;
-
-/// Whether failures of the class stay until somebody does something.
-fn is_lasting(class: ErrorClass) -> bool {
-    match class {
-        ErrorClass::Denied | ErrorClass::Quota | ErrorClass::Invalid => true,
-        ErrorClass::Throttled
-        | ErrorClass::Conflict
-        | ErrorClass::NotFound
-        | ErrorClass::Transient => false,
-    }
-}
 
 /// The reason of a condition for a failure of the class.
 fn failure_reason(class: ErrorClass) -> &'static str {

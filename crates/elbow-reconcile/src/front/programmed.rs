@@ -14,7 +14,7 @@ use elbow_translate::status::{
     self, GatewayStatus, ListenerDraft, ListenerSetStatus, ListenerStatus,
 };
 
-use super::is_lasting;
+use crate::execute::Failure;
 use crate::machine::RoundResult;
 
 /// What rounds that have ended brought about.
@@ -121,7 +121,7 @@ pub(crate) fn is_settled_by(result: &RoundResult) -> bool {
             let mut failures = outcome.failures.iter();
             !outcome.is_abandoned
                 && !outcome.failures.is_empty()
-                && failures.all(|failure| is_lasting(failure.error.class))
+                && failures.all(Failure::is_lasting)
         }
         RoundResult::LookupFailed { .. } | RoundResult::Superseded => false,
     }

@@ -412,7 +412,18 @@ impl Reconciler {
         };
         work.phase = Phase::Idle;
         work.finished_at = now;
-        let result = &work.with_shared_failures(result.clone());
+        let mut result = work.with_shared_failures(result.clone());
+        if work.failures >= PERSISTENT_AFTER
+            && let RoundResult::Incomplete { outcome } = &mut result
+        {
+            for failure in &mut outcome.failures {
+                failure.persists = matches!(
+                    failure.error.class,
+                    ErrorClass::Conflict | ErrorClass::NotFound
+                );
+            }
+        }
+        let result = &result;
         let failed_with = failure_class(result);
         if let RoundResult::Converged { outcome } | RoundResult::Incomplete { outcome } = result {
             if outcome.must_observe {
@@ -613,6 +624,10 @@ impl Reconciler {
         }
     }
 }
+
+/// Failed rounds in a row after which a conflict is told to people. With [`Backoff::default`](crate::Backoff) that is
+/// a quarter of a minute, in which what is stale has been looked at again and what AWS lets go of late is free.
+const PERSISTENT_AFTER: u32 = 5;
 
 /// The class by which a round that failed is tried again.
 pub(super) fn failure_class(result: &RoundResult) -> Option<ErrorClass> {

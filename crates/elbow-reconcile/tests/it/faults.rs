@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use elbow_model::{AwsError, ErrorClass};
-use elbow_reconcile::{RoundResult, Unit};
+use elbow_reconcile::{Effect, RoundResult, Unit};
 
 use crate::account::{ALB, Account, NLB, Run, planned_from_scratch, settings, snapshot};
 
@@ -105,6 +105,38 @@ fn edits_do_not_hurry_what_aws_is_not_ready_for() {
     let waits: Vec<u64> = tries.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert_eq!(waits, [2_000; 4]);
     assert_eq!(changes, tries[..3], "each edit at once");
+}
+
+/// Somebody's own rule has the priority that is needed: that passes by itself at times, and else has to be told.
+#[test]
+fn a_conflict_that_stays_is_told() {
+    let mut account = Account::new();
+    let mut run = Run::start(&account, snapshot(&[ALB]), settings());
+    let mut tries = 0;
+    let mut told = Vec::new();
+    while tries < 16 {
+        let seen = tries;
+        let goes_on = run.turn(&mut |now, call| {
+            if call.operation() == "CreateRule" {
+                tries += 1;
+                return Err(error(ErrorClass::Conflict, "PriorityInUse"));
+            }
+            account.answer(now, call)
+        });
+        assert!(goes_on, "{:?}", run.results());
+        if tries > seen {
+            let report = run.effects.iter().rev().find_map(|effect| match effect {
+                Effect::Report { report, .. } => Some(report),
+                _ => None,
+            });
+            told.push(report.and_then(|report| report.failure()).is_some());
+        }
+    }
+    let first = told.iter().position(|told| *told);
+    // A rule on each of two listeners: told by the sixth round.
+    assert_eq!(first, Some(12), "{told:?}");
+    run.settle(&mut account);
+    run.assert_converged();
 }
 
 #[test]
