@@ -72,6 +72,11 @@ pub const LISTENER_RULE_CONFIGURATION_FINALIZER: &str =
 /// Finalizer on TargetGroupBindings.
 pub const TARGET_GROUP_BINDING_FINALIZER: &str = "elbv2.k8s.aws/resources";
 
+/// Condition of a TargetGroupBinding that leaves out `targetType`: whether its target group takes IP
+/// addresses, as AWS says. LBC's webhook writes that into the spec. Every instance reads it there, the one
+/// that leads and those that only put gates into pods.
+pub const IP_TARGETS_CONDITION: &str = "IpTargets";
+
 /// Begins the name of the ConfigMap, beside a TargetGroupBinding of a target group that several clusters
 /// share, that lists the targets which this cluster has registered; the binding's name follows.
 pub const OWN_TARGETS_PREFIX: &str = "aws-lbc-targets-";

@@ -13,6 +13,13 @@ use elbow_reconcile::{BindingReport, Outcome, Report, RoundResult};
 /// Events that are told about one Gateway's findings in one go; the conditions name the rest.
 const FINDINGS_MAX: usize = 20;
 
+/// The reason of LBC's events about rules of nodes.
+const FAILED_NETWORK: &str = "FailedNetworkReconcile";
+
+/// Told of a binding that was edited while nobody looked, where there is no record of it.
+const MAY_HAVE_LEFT: &str = "the spec was changed while no controller ran that keeps a record of it: if it \
+    named another target group before, deregister its targets there";
+
 /// What was told already.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
@@ -24,6 +31,8 @@ pub(crate) struct Notes {
 struct ToldOfBinding {
     /// What was wrong, until it is right: reason and words.
     problem: Option<(&'static str, String)>,
+    /// Whether it was told that its targets may be in another group.
+    may_have_left: bool,
 }
 
 #[derive(Debug, Default)]
@@ -32,6 +41,8 @@ struct Told {
     findings: BTreeSet<(Option<ObjectRef>, String)>,
     /// The failure of the last rounds, until one succeeds.
     failure: Option<String>,
+    /// Why rules of nodes could not be written, until they can be.
+    network: Option<String>,
 }
 
 /// An event about an object.
@@ -75,6 +86,15 @@ impl Notes {
             findings.insert(key);
         }
         told.findings = findings;
+        let network = report.network_failure();
+        if let Some(failure) = network.as_ref().filter(|_| controller.is_some())
+            && told.network.as_ref() != Some(failure)
+        {
+            let reason = FAILED_NETWORK.to_owned();
+            let note = note(EventType::Warning, reason, failure.clone(), controller);
+            notes.push((gateway.clone(), note));
+        }
+        told.network = network;
         notes
     }
 
@@ -136,11 +156,25 @@ impl Notes {
             self.of_binding.remove(&binding.namespaced_name());
             return None;
         }
-        let problem = report.problem()?;
         let told = self
             .of_binding
             .entry(binding.namespaced_name())
             .or_default();
+        if report.may_have_left && !told.may_have_left {
+            told.may_have_left = true;
+            return Some(Self::about_binding(
+                binding,
+                EventType::Warning,
+                "TargetsMayBeLeft",
+                MAY_HAVE_LEFT.to_owned(),
+            ));
+        }
+        let Some(problem) = report.problem() else {
+            // That nodes let it in again is the end of no round of the binding.
+            let was_network = |told: &mut (&str, String)| told.0 == FAILED_NETWORK;
+            let has_ended = told.problem.take_if(was_network).is_some();
+            return has_ended.then(|| Self::good_news(binding));
+        };
         if told.problem.as_ref() == Some(&problem) {
             return None;
         }
@@ -172,13 +206,15 @@ impl Notes {
             return None;
         }
         let was_wrong = told.problem.take().is_some();
-        (was_wrong || outcome.succeeded > 0).then(|| {
-            let (reason, message) = (
-                "SuccessfullyReconciled",
-                "Successfully reconciled".to_owned(),
-            );
-            Self::about_binding(binding, EventType::Normal, reason, message)
-        })
+        (was_wrong || outcome.succeeded > 0).then(|| Self::good_news(binding))
+    }
+
+    fn good_news(binding: &ObjectRef) -> Note {
+        let (reason, message) = (
+            "SuccessfullyReconciled",
+            "Successfully reconciled".to_owned(),
+        );
+        Self::about_binding(binding, EventType::Normal, reason, message)
     }
 
     fn about_binding(

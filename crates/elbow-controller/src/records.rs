@@ -105,8 +105,7 @@ fn key(stack: &StackId) -> Option<String> {
         StackKind::Cluster => return Some("cluster".to_owned()),
         StackKind::AlbGateway => "alb",
         StackKind::NlbGateway => "nlb",
-        // They have none.
-        StackKind::Binding => return None,
+        StackKind::Binding => "tgb",
     };
     let key = format!("{kind}.{}.{}", stack.namespace, stack.name);
     (key.len() <= KEY_MAX).then_some(key)
@@ -120,6 +119,7 @@ fn stack(key: &str) -> Option<StackId> {
     let kind = match parts.next()? {
         "alb" => StackKind::AlbGateway,
         "nlb" => StackKind::NlbGateway,
+        "tgb" => StackKind::Binding,
         _ => return None,
     };
     Some(StackId::new(kind, parts.next()?, parts.next()?))
@@ -139,6 +139,7 @@ mod tests {
             (StackId::CLUSTER, "cluster"),
             (web(), "alb.app.web.v1"),
             (StackId::new(StackKind::NlbGateway, "a", "b"), "nlb.a.b"),
+            (StackId::new(StackKind::Binding, "a", "b"), "tgb.a.b"),
         ];
         for (id, text) in rows {
             assert_eq!(key(&id).as_deref(), Some(text));

@@ -116,7 +116,13 @@ impl Report {
     /// The same in words, for the Gateway's condition.
     pub fn failure(&self) -> Option<String> {
         let of_round = failure_text(self.result.as_ref());
-        of_round.or_else(|| failure_text(self.network.as_result().as_ref()))
+        of_round.or_else(|| self.network_failure())
+    }
+
+    /// Why rules that let its load balancers reach their targets could not be written, if somebody has to
+    /// do something about it.
+    pub fn network_failure(&self) -> Option<String> {
+        failure_text(self.network.as_result().as_ref())
     }
 
     /// The load balancer that the Gateway asks for, if it is there. While another one is being

@@ -16,7 +16,8 @@
 //!
 //! A unit is a Gateway, a TargetGroupBinding that a user wrote, what all Gateways share, or the rules that let
 //! load balancers reach nodes and pods. Start at [`Reconciler::step`]; a round is in [`rounds`], that of a
-//! binding in [`bindings`], that of the rules in [`network`], load balancers in front of others in [`chains`], what becomes of answers in [`answers`].
+//! binding in [`bindings`] and [`left_groups`], that of the rules in [`network`], load balancers in front of
+//! others in [`chains`], what becomes of answers in [`answers`].
 
 mod answers;
 mod bindings;
@@ -24,6 +25,7 @@ mod chains;
 mod facts_book;
 mod gates;
 mod lane;
+mod left_groups;
 mod network;
 mod own_targets;
 mod records;

@@ -9,6 +9,7 @@
 //! strength of the record, until the look for drift that every load balancer gets in turn.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use elbow_model::observed::{
     ObservedListener, ObservedLoadBalancer, ObservedSecurityGroup, ObservedTargetGroup,
@@ -19,6 +20,35 @@ use sha2::{Digest as _, Sha256};
 
 /// Comes first in every record: digests of another form agree with none.
 const FORM: &str = "1";
+
+/// Stands in the record of a TargetGroupBinding before the groups that have targets of it.
+const GROUPS: &str = "groups";
+
+/// A target group that a TargetGroupBinding has filled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FilledGroup {
+    pub(crate) arn: String,
+    /// Whether other clusters fill it, too.
+    pub(crate) is_shared: bool,
+}
+
+impl FilledGroup {
+    fn parse(text: &str) -> Option<Self> {
+        let shared = text.strip_prefix('+');
+        let arn = shared.unwrap_or(text);
+        arn.starts_with("arn:").then(|| Self {
+            arn: arn.to_owned(),
+            is_shared: shared.is_some(),
+        })
+    }
+}
+
+impl fmt::Display for FilledGroup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mark = if self.is_shared { "+" } else { "" };
+        write!(f, "{mark}{}", self.arn)
+    }
+}
 
 /// What is kept of a Stack: a short text without white space, to be given back as it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -44,6 +74,24 @@ impl Record {
             digest(&listed.resources),
             digest(&listed.children)
         ))
+    }
+
+    /// The record of a TargetGroupBinding: the groups that have targets of it, and the Stack that was brought
+    /// about in them; `None` while that is under way. Of a group that is nobody's, lists tell what the
+    /// Stack has of it, so there is nothing else to compare.
+    pub(crate) fn of_groups(wanted: Option<&Stack>, groups: &[FilledGroup]) -> Self {
+        let wanted = wanted.map_or_else(|| "-".to_owned(), digest);
+        let groups: Vec<String> = groups.iter().map(FilledGroup::to_string).collect();
+        Self(format!("{FORM}.{wanted}.{GROUPS}.{}", groups.join(",")))
+    }
+
+    /// The groups that have targets of a TargetGroupBinding.
+    pub(crate) fn groups(&self) -> Vec<FilledGroup> {
+        let mut parts = self.0.splitn(4, '.');
+        let is_of_groups = parts.next() == Some(FORM) && parts.nth(1) == Some(GROUPS);
+        let groups = parts.next().filter(|_| is_of_groups);
+        let groups = groups.into_iter().flat_map(|groups| groups.split(','));
+        groups.filter_map(FilledGroup::parse).collect()
     }
 
     /// The record of the same resources with other targets.
@@ -85,7 +133,8 @@ pub fn key(stack: &StackId) -> Option<String> {
     let kind = match stack.kind {
         StackKind::AlbGateway => "alb",
         StackKind::NlbGateway => "nlb",
-        StackKind::Cluster | StackKind::Binding => return None,
+        StackKind::Binding => "tgb",
+        StackKind::Cluster => return None,
     };
     let key = format!("{kind}.{}.{}", stack.namespace, stack.name);
     (key.len() <= KEY_LENGTH_MAX).then_some(key)
@@ -93,12 +142,13 @@ pub fn key(stack: &StackId) -> Option<String> {
 
 /// The Stack that a key names; `None` for one that is none of [`key`]'s.
 pub fn stack_of(key: &str) -> Option<StackId> {
-    // A namespace has no dot in its name; a Gateway's may have.
+    // A namespace has no dot in its name; a Gateway's or binding's may have.
     let (kind, rest) = key.split_once('.')?;
     let (namespace, name) = rest.split_once('.')?;
     let kind = match kind {
         "alb" => StackKind::AlbGateway,
         "nlb" => StackKind::NlbGateway,
+        "tgb" => StackKind::Binding,
         _ => return None,
     };
     Some(StackId::new(kind, namespace, name))
@@ -196,7 +246,11 @@ mod tests {
 
     #[test]
     fn keys_lead_back_to_their_stacks() {
-        for kind in [StackKind::AlbGateway, StackKind::NlbGateway] {
+        for kind in [
+            StackKind::AlbGateway,
+            StackKind::NlbGateway,
+            StackKind::Binding,
+        ] {
             let id = StackId::new(kind, "app", "web.example.com");
             assert_eq!(key(&id).and_then(|key| stack_of(&key)), Some(id));
         }
@@ -206,6 +260,34 @@ mod tests {
         for other in ["", "alb", "alb.app", "gwlb.app.web"] {
             assert_eq!(stack_of(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn the_record_of_a_binding_names_its_groups() {
+        let id = StackId::new(StackKind::Binding, "app", "web");
+        let stack = Stack::empty(id, "demo");
+        let group = |arn: &str, is_shared| FilledGroup {
+            arn: arn.to_owned(),
+            is_shared,
+        };
+        let groups = vec![
+            group("arn:aws:elasticloadbalancing:a:1:targetgroup/a/0", false),
+            group("arn:aws:elasticloadbalancing:a:1:targetgroup/b/0", true),
+        ];
+        for (wanted, groups) in [
+            (Some(&stack), &groups),
+            (None, &groups),
+            (None, &Vec::new()),
+        ] {
+            let record = Record::of_groups(wanted, groups);
+            let kept = Record::new(record.as_str());
+            assert_eq!(kept.groups(), *groups, "{record:?}");
+            assert_eq!(kept.wants(&stack), wanted.is_some(), "{record:?}");
+            assert!(!kept.lists(&Listing::of_known(&ObservedStack::default())));
+        }
+        let other = Record::of(&stack, &ObservedStack::default());
+        assert_eq!(other.groups(), Vec::new());
+        assert_eq!(Record::new("2.a.groups.arn:aws").groups(), Vec::new());
     }
 
     #[test]

@@ -58,12 +58,16 @@ pub enum TranslatedBinding {
 pub struct BindingTranslation {
     /// The generation of the binding that was translated; `None` when there is none.
     pub generation: Option<i64>,
+    /// The generation that was brought about last, as its status says.
+    pub reconciled: Option<i64>,
     /// Whether it has the finalizer that keeps it until its targets are gone.
     pub is_protected: bool,
     /// Whether it is being deleted.
     pub is_leaving: bool,
     /// What it comes to.
     pub verdict: BindingVerdict,
+    /// The type of its target group's targets, where it leaves that to AWS.
+    pub inferred_type: Option<TargetType>,
     /// What it wants of the network; `None` where the user manages that.
     pub network: Option<BindingNetwork>,
     /// Findings, sorted, without duplicates.
@@ -134,15 +138,30 @@ pub fn translate_binding(
         }
     });
     let generation = found.map(|binding| binding.metadata.generation.unwrap_or_default());
+    let status = found.and_then(|binding| binding.status.as_ref());
+    let reconciled = status.and_then(|status| status.observed_generation);
+    let inferred_type = match &verdict {
+        BindingVerdict::Targets(stack) => {
+            let mut groups = stack.target_groups.values();
+            let leaves_out = found.is_some_and(|binding| binding.spec.target_type.is_none());
+            groups
+                .next()
+                .map(|group| group.target_type)
+                .filter(|_| leaves_out)
+        }
+        BindingVerdict::Absent | BindingVerdict::Left | BindingVerdict::Refused => None,
+    };
     let (reads, needed, diagnostics) = ctx.into_parts();
     if !needed.is_empty() {
         return TranslatedBinding::NeedFacts(needed);
     }
     TranslatedBinding::Done(Box::new(BindingTranslation {
         generation,
+        reconciled,
         is_protected,
         is_leaving,
         verdict,
+        inferred_type,
         network,
         diagnostics,
         reads,

@@ -15,7 +15,7 @@
 
 use std::collections::BTreeSet;
 
-use elbow_api::names::GATEWAY_GROUP;
+use elbow_api::names::{GATEWAY_GROUP, IP_TARGETS_CONDITION};
 use elbow_api::{Kind, Object};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -288,7 +288,7 @@ fn owned_conditions(kind: Kind) -> &'static [&'static str] {
         Kind::GatewayClass => &["Accepted", "SupportedVersion"],
         Kind::Gateway => &["Accepted", "Programmed", "ResolvedRefs"],
         Kind::ListenerSet => &["Accepted", "Programmed"],
-        Kind::TargetGroupBinding => &["Ready"],
+        Kind::TargetGroupBinding => &["Ready", IP_TARGETS_CONDITION],
         _ => &[],
     }
 }

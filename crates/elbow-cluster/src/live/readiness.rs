@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use elbow_api::crds::{TargetGroupBinding, TargetType};
-use elbow_api::names::readiness_gate;
+use elbow_api::names::{IP_TARGETS_CONDITION, readiness_gate};
 use elbow_api::{Kind, Object};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodCondition};
@@ -143,7 +143,7 @@ impl Gates {
         let is_going = binding.metadata.deletion_timestamp.is_some();
         // Nobody serves those of other accounts.
         let is_foreign = binding.spec.iam_role_arn_to_assume.is_some();
-        if binding.spec.target_type == Some(TargetType::Ip) && !is_going && !is_foreign {
+        if takes_addresses(binding) && !is_going && !is_foreign {
             let service = binding.spec.service_ref.name.clone();
             self.bindings
                 .entry(namespace)
@@ -196,6 +196,21 @@ impl Gates {
             .filter(|(_, service)| selects(service))
             .map(|(name, _)| readiness_gate(name))
             .collect()
+    }
+}
+
+/// Whether the targets of a binding are IP addresses: as it says, or as AWS says of its target group. Where
+/// nobody has asked AWS yet, a gate might never open.
+fn takes_addresses(binding: &TargetGroupBinding) -> bool {
+    match binding.spec.target_type {
+        Some(TargetType::Ip) => true,
+        Some(TargetType::Instance) => false,
+        None => {
+            let status = binding.status.as_ref();
+            let conditions = status.and_then(|status| status.conditions.as_ref());
+            let mut conditions = conditions.into_iter().flatten();
+            conditions.any(|c| c.type_ == IP_TARGETS_CONDITION && c.status == "True")
+        }
     }
 }
 

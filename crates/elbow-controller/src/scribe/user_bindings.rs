@@ -5,9 +5,10 @@
 //! where something is, or was, wrong, as with LBC.
 
 use elbow_api::crds::TargetGroupBinding;
-use elbow_api::names::TARGET_GROUP_BINDING_FINALIZER;
+use elbow_api::names::{IP_TARGETS_CONDITION, TARGET_GROUP_BINDING_FINALIZER};
 use elbow_api::{NamespacedName, Object};
 use elbow_cluster::live::merge_status;
+use elbow_model::stack::TargetType;
 use elbow_reconcile::BindingReport;
 use serde_json::{Map, json};
 
@@ -26,6 +27,8 @@ pub(super) struct BindingOutcome {
     /// Reason and message of the condition Ready, should it be False.
     problem: Option<(&'static str, String)>,
     generation: Option<i64>,
+    /// The type of its targets, where it leaves that to AWS.
+    inferred_type: Option<TargetType>,
 }
 
 impl BindingOutcome {
@@ -37,6 +40,7 @@ impl BindingOutcome {
             is_well: problem.is_none() && report.reconciled().is_some(),
             problem,
             generation: report.translation.generation,
+            inferred_type: report.translation.inferred_type,
         }
     }
 }
@@ -86,15 +90,29 @@ impl Scribe {
             }
             None => None,
         };
-        if let Some((status, reason, message)) = ready {
-            let condition = json!({
-                "type": "Ready",
+        // Difference (target-type-in-status): LBC's webhook writes the type into the spec.
+        let takes_addresses = outcome.inferred_type.map(|inferred| match inferred {
+            TargetType::Ip => ("True", "IpTargets", "The target group takes IP addresses."),
+            TargetType::Instance => (
+                "False",
+                "InstanceTargets",
+                "The target group takes instances.",
+            ),
+        });
+        let told = [("Ready", ready), (IP_TARGETS_CONDITION, takes_addresses)];
+        let conditions = told.into_iter().filter_map(|(condition_type, told)| {
+            let (status, reason, message) = told?;
+            Some(json!({
+                "type": condition_type,
                 "status": status,
                 "reason": reason,
                 "message": message,
                 "observedGeneration": outcome.generation,
-            });
-            wanted.insert("conditions".to_owned(), json!([condition]));
+            }))
+        });
+        let conditions: Vec<_> = conditions.collect();
+        if !conditions.is_empty() {
+            wanted.insert("conditions".to_owned(), conditions.into());
         }
         status_write(current, merge_status(current, &wanted.into(), wall))
     }

@@ -35,18 +35,20 @@ fn binding() -> ObjectRef {
     ObjectRef::new(Kind::TargetGroupBinding, "app", "web")
 }
 
-/// A cluster with that binding, and an account with its target group.
+/// A cluster with that binding, and an account with its target group and another one.
 fn world(spec: &str) -> World {
     let aws = FakeAws::new();
-    aws.add_target_group(TargetGroupSpec {
-        arn: None,
-        name: "web".to_owned(),
-        target_type: "ip".to_owned(),
-        protocol: "HTTP".to_owned(),
-        port: 80,
-        vpc_id: VPC.to_owned(),
-        ip_address_type: "ipv4".to_owned(),
-    });
+    for name in ["web", "two"] {
+        aws.add_target_group(TargetGroupSpec {
+            arn: None,
+            name: name.to_owned(),
+            target_type: "ip".to_owned(),
+            protocol: "HTTP".to_owned(),
+            port: 80,
+            vpc_id: VPC.to_owned(),
+            ip_address_type: "ipv4".to_owned(),
+        });
+    }
     World::start(aws, &manifests(spec), Leadership::Leader)
 }
 
@@ -63,7 +65,12 @@ async fn a_binding_of_a_user_gets_its_finalizer_targets_and_status() {
         object["metadata"]["finalizers"],
         json!(["elbv2.k8s.aws/resources"])
     );
-    assert_eq!(object["status"], json!({"observedGeneration": 1}));
+    assert_eq!(object["status"]["observedGeneration"], 1);
+    assert_eq!(object["status"]["conditions"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        world.cluster.condition(&binding(), "IpTargets"),
+        "True IpTargets The target group takes IP addresses."
+    );
     assert_eq!(world.aws.count("RegisterTargets"), 1);
     assert_eq!(
         events(&world),
@@ -122,6 +129,95 @@ async fn what_is_wrong_stands_in_the_condition_and_an_event_until_it_is_right() 
     assert!(
         told.iter()
             .any(|e| e.starts_with("Warning BackendNotFound")),
+        "{told:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_binding_that_was_edited_between_two_instances_gives_its_old_group_back() {
+    let world = world("");
+    pass(30).await;
+    world.stop.cancel();
+    assert_eq!(world.run.await.unwrap(), Ok(()));
+    let moved = manifests("").replace("targetGroupName: web", "targetGroupName: two");
+    for object in crate::world::objects(&moved) {
+        world.cluster.apply(&object);
+    }
+    world.aws.take_calls();
+    let next = World::resume(world.aws.clone(), world.cluster.clone());
+    pass(30).await;
+    let calls = next.aws.take_calls();
+    let of_targets = calls.iter().filter(|call| call.ends_with("Targets"));
+    assert_eq!(
+        of_targets.collect::<Vec<_>>(),
+        [&"RegisterTargets", &"DeregisterTargets"]
+    );
+
+    // And one that was not edited costs nothing of its own.
+    next.stop.cancel();
+    assert_eq!(next.run.await.unwrap(), Ok(()));
+    let last = World::resume(next.aws.clone(), next.cluster.clone());
+    pass(30).await;
+    let calls = last.aws.take_calls();
+    assert!(!calls.contains(&"DescribeTargetHealth"), "{calls:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_can_know_about_a_group_that_was_left_is_told() {
+    for (reconciled, is_told) in [(1, true), (2, false)] {
+        let (world, moved) = (world(""), manifests(", targetType: ip"));
+        pass(30).await;
+        world.stop.cancel();
+        assert_eq!(world.run.await.unwrap(), Ok(()));
+        // As the AWS Load Balancer Controller leaves it: edited, and without a record.
+        for object in crate::world::objects(&moved) {
+            world.cluster.apply(&object);
+        }
+        world.cluster.edit(&binding(), |binding| {
+            binding["status"]["observedGeneration"] = json!(reconciled);
+        });
+        world.cluster.forget_records();
+        world.cluster.take_events();
+        let next = World::resume(world.aws.clone(), world.cluster.clone());
+        pass(30).await;
+        let told = next.cluster.take_events();
+        let warned = told.iter().filter(|e| e.contains("TargetsMayBeLeft"));
+        assert_eq!(warned.count(), usize::from(is_told), "{told:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rules_that_could_not_be_written_are_told_on_the_binding() {
+    let networking = ", networking: {ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/8}}], \
+                      ports: [{protocol: TCP, port: 8080}]}]}";
+    let world = world(networking);
+    world.aws.set_fault(|call| {
+        let denied = AwsError::new(ErrorClass::Denied, "AccessDenied", "no");
+        let is_rule = call.operation() == "AuthorizeSecurityGroupIngress";
+        is_rule.then_some(Fate::Refused(denied))
+    });
+    pass(10).await;
+    assert_eq!(world.aws.count("RegisterTargets"), 1);
+    let failed = "FailedNetworkReconcile";
+    let condition = world.cluster.condition(&binding(), "Ready");
+    assert!(
+        condition.starts_with(&format!("False {failed} Authorize")),
+        "{condition}"
+    );
+    let told = events(&world);
+    let warnings = told.iter().filter(|e| e.contains(failed)).count();
+    assert_eq!(warnings, 1, "{told:?}");
+
+    world.aws.set_fault(|_| None);
+    pass(600).await;
+    assert_eq!(
+        world.cluster.condition(&binding(), "Ready"),
+        "True SuccessfullyReconciled Successfully reconciled"
+    );
+    let told = events(&world);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].starts_with("Normal SuccessfullyReconciled"),
         "{told:?}"
     );
 }

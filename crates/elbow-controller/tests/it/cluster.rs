@@ -80,6 +80,11 @@ impl FakeCluster {
         self.with(|inner| inner.watch.try_send(Event::Synced).unwrap());
     }
 
+    /// Drops what instances have kept for the next one.
+    pub(crate) fn forget_records(&self) {
+        self.with(|inner| inner.records.clear());
+    }
+
     /// How long writes take from now on.
     pub(crate) fn set_latency(&self, latency: Duration) {
         self.with(|inner| inner.latency = latency);

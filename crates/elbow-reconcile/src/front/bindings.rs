@@ -14,7 +14,7 @@ use elbow_translate::{
 };
 
 use super::{failure_text, has_errors};
-use crate::machine::RoundResult;
+use crate::machine::{NetworkNotice, RoundResult};
 
 /// What a TargetGroupBinding comes to.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +23,12 @@ pub struct BindingReport {
     pub translation: Arc<BindingTranslation>,
     /// How its last round ended; `None` before that.
     pub result: Option<RoundResult>,
+    /// Whether it was edited while nobody looked, and no record tells which target group it named before.
+    pub may_have_left: bool,
+    /// What is to be said of the way to its targets.
+    pub network: NetworkNotice,
+    /// Names of target groups that it does not name any more and that may have targets of it.
+    pub left: BTreeSet<String>,
 }
 
 impl BindingReport {
@@ -46,6 +52,7 @@ impl BindingReport {
     /// Whether it is being deleted and may go.
     pub fn is_released(&self) -> bool {
         self.translation.is_leaving
+            && self.left.is_empty()
             && match &self.translation.verdict {
                 BindingVerdict::Left => true,
                 BindingVerdict::Targets(_) => self.is_reached(),
@@ -53,8 +60,8 @@ impl BindingReport {
             }
     }
 
-    /// The reason of the condition Ready, should it be False, and the words to it. Both reasons but the
-    /// first are those of LBC's events.
+    /// The reason of the condition Ready, should it be False, and the words to it. The reasons are those of
+    /// LBC's events.
     pub fn problem(&self) -> Option<(&'static str, String)> {
         let failure = failure_text(self.result.as_ref());
         let reason = if self.translation.is_leaving {
@@ -67,7 +74,7 @@ impl BindingReport {
         }
         let findings = self.diagnostics();
         if !has_errors(findings) {
-            return None;
+            return self.network_problem();
         }
         let reason = if findings.iter().any(is_backend_missing) {
             "BackendNotFound"
@@ -78,6 +85,17 @@ impl BindingReport {
         Some((reason, words.join("; ")))
     }
 
+    /// Why its targets may be out of reach, though they are registered.
+    fn network_problem(&self) -> Option<(&'static str, String)> {
+        let words: Vec<String> = self.network.findings.iter().map(text).collect();
+        let words = if words.is_empty() {
+            failure_text(self.network.as_result().as_ref())
+        } else {
+            Some(words.join("; "))
+        };
+        words.map(|words| ("FailedNetworkReconcile", words))
+    }
+
     fn is_reached(&self) -> bool {
         matches!(&self.result, Some(RoundResult::Converged { outcome }) if outcome.held == 0)
     }
@@ -86,6 +104,9 @@ impl BindingReport {
         Self {
             translation: Arc::new(translation),
             result: None,
+            may_have_left: false,
+            network: NetworkNotice::default(),
+            left: BTreeSet::new(),
         }
     }
 

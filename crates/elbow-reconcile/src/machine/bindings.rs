@@ -5,27 +5,30 @@
 //! register and deregister, reports. What always holds:
 //!
 //! - The target group carries no tags of ours. Only targets of it are changed, and only while the binding
-//!   names it and is in force ([`elbow_translate::translate_binding`]).
+//!   names it and is in force ([`elbow_translate::translate_binding`]), or to take out what it filled in
+//!   while it did ([`super::left_groups`]).
 //! - The finalizer is on the binding before the first target is registered, where Gateways are protected so.
 //! - A group that is gone, or that is no group, keeps nobody from deleting its binding.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use elbow_api::{Kind, NamespacedName, Object, ObjectRef, Read, Snapshot};
 use elbow_model::observed::{ObservedTarget, ObservedTargetGroup};
+use elbow_model::stack::TargetGroup;
 use elbow_model::{
     AwsAnswer, AwsCall, AwsError, ErrorClass, ObservedStack, ResourceId, Stack, TargetGroupArn,
 };
 use elbow_translate::BindingVerdict;
 
 use super::answers::Answer;
+use super::records::believed_targets;
 use super::rounds::failure_class;
 use super::unit::{Knowledge, Phase, Unit, Work};
 use super::{Effect, Owner, Reconciler, RoundResult};
 use crate::execute::Outcome;
 use crate::front::{self, BindingReport};
 use crate::observe::Census;
-use crate::outbox::Sent;
+use crate::outbox::{Priority, Sent};
 use crate::settings::Protection;
 use crate::time::Timestamp;
 
@@ -47,11 +50,18 @@ impl Reconciler {
                 return;
             }
         };
+        self.note_groups(unit, &done, snapshot);
+        let left = self.left_stack(unit);
         let stack = match &done.verdict {
             BindingVerdict::Targets(stack) => Some(stack.clone()),
             BindingVerdict::Absent => self.left_behind(unit, snapshot),
-            BindingVerdict::Left | BindingVerdict::Refused => None,
+            BindingVerdict::Left => left.as_ref().map(|left| Stack {
+                target_groups: BTreeMap::new(),
+                ..left.clone()
+            }),
+            BindingVerdict::Refused => None,
         };
+        let is_first = self.units.get(unit).is_none_or(|w| !w.is_translated);
         let is_refused = done.verdict == BindingVerdict::Refused;
         let lacks_finalizer = matches!(done.verdict, BindingVerdict::Targets(_))
             && !done.is_protected
@@ -62,11 +72,17 @@ impl Reconciler {
             work.has_mistakes = is_refused;
             work.stack.clone_from(&stack);
         }
+        // One that never had the finalizer was never in force, and has needed nothing so far.
+        let was_never_in_force =
+            !done.is_protected && self.settings.protection == Protection::Finalizer;
         let network = match &done.verdict {
-            BindingVerdict::Refused => None,
+            BindingVerdict::Refused if !was_never_in_force => None,
             _ => Some(done.network.iter().cloned().collect()),
         };
         self.note_reach(unit, network, now);
+        if is_refused {
+            self.reach_settled(unit, now);
+        }
         self.report_binding(unit, BindingReport::new(done));
         let Some(stack) = stack else {
             self.forget_targets(unit);
@@ -85,10 +101,16 @@ impl Reconciler {
             self.effects.push(Effect::ProtectBinding { binding });
             return;
         }
-        if self.are_targets_known(unit, &stack) {
-            self.plan_binding(unit, &stack, snapshot, now);
-        } else {
-            self.ask_for_targets(unit, &stack);
+        if is_first {
+            self.believe_targets(unit, &stack, now);
+        }
+        // The groups that it has left are looked at like its own.
+        let mut all = stack.clone();
+        all.target_groups
+            .extend(left.into_iter().flat_map(|left| left.target_groups));
+        match self.unknown_group(unit, &all) {
+            None => self.plan_binding(unit, &stack, &all, snapshot, now),
+            Some(group) => self.ask_for_targets(unit, &group),
         }
     }
 
@@ -128,14 +150,30 @@ impl Reconciler {
         Some(stack)
     }
 
-    fn plan_binding(&mut self, unit: &Unit, stack: &Stack, snapshot: &Snapshot, now: Timestamp) {
-        if !self.knows_own_targets(unit, stack, snapshot) {
+    /// Plans the targets that are wanted; where there is nothing left to do, what is in groups that the
+    /// binding has left. `all` has both.
+    fn plan_binding(
+        &mut self,
+        unit: &Unit,
+        stack: &Stack,
+        all: &Stack,
+        snapshot: &Snapshot,
+        now: Timestamp,
+    ) {
+        if !self.knows_own_targets(unit, all, snapshot) {
             return;
         }
-        let Some(observed) = self.known.stacks.get(&stack.id) else {
-            return;
-        };
-        let plan = front::plan_targets(stack, observed, &self.settings.policy);
+        let nothing = ObservedStack::default();
+        let observed = self.known.stacks.get(&stack.id).unwrap_or(&nothing);
+        let mut plan = front::plan_targets(stack, observed, &self.settings.policy);
+        if plan.is_empty()
+            && let Some(left) = self.left_stack(unit)
+        {
+            plan = front::plan_targets(&left, observed, &self.settings.policy);
+            if plan.is_empty() {
+                self.forget_left(unit);
+            }
+        }
         if let Some(work) = self.units.get_mut(unit)
             && !plan.is_empty()
         {
@@ -144,28 +182,49 @@ impl Reconciler {
         self.execute(unit, plan, now);
     }
 
-    // --- the targets that are there ---
-
-    fn are_targets_known(&self, unit: &Unit, stack: &Stack) -> bool {
-        let is_trusted = |work: &Work| work.knowledge == Knowledge::Trusted;
-        let known = self.known.stacks.get(&stack.id);
-        let groups = known.map(|known| known.target_groups.as_slice());
-        let is_there = |group: &ObservedTargetGroup| {
-            let mut wanted = stack.target_groups.keys();
-            wanted.any(|arn| arn.as_str() == group.arn.as_str())
-        };
-        self.units.get(unit).is_some_and(is_trusted)
-            && groups.unwrap_or_default().iter().any(is_there)
+    /// Takes the targets out of the groups that a binding has left, now that the one that it names has
+    /// all that are wanted.
+    pub(super) fn go_on_with_left(&mut self, unit: &Unit, result: &RoundResult, now: Timestamp) {
+        let is_reached = matches!(result, RoundResult::Converged { outcome } if outcome.held == 0);
+        let work = self.units.get(unit);
+        let has_left = work.is_some_and(|work| !work.groups.left.is_empty());
+        if is_reached && has_left {
+            self.enqueue(unit, Priority::Fresh, now);
+        }
     }
 
-    fn ask_for_targets(&mut self, unit: &Unit, stack: &Stack) {
-        let calls = stack.target_groups.keys().map(|arn| {
-            let target_group = TargetGroupArn::new(arn.as_str());
-            AwsCall::DescribeTargetHealth { target_group }
-        });
-        let calls = calls.collect();
+    // --- the targets that are there ---
+
+    /// The first group of which it is not known what is in it.
+    fn unknown_group(&mut self, unit: &Unit, all: &Stack) -> Option<TargetGroupArn> {
+        let is_known =
+            |work: &Work| matches!(work.knowledge, Knowledge::Trusted | Knowledge::Believed);
+        if !self.units.get(unit).is_some_and(is_known) {
+            self.known.stacks.remove(&all.id);
+        }
+        let known = self.known.stacks.get_mut(&all.id);
+        let mut groups = all.target_groups.keys();
+        let Some(known) = known else {
+            return groups.next().map(|arn| TargetGroupArn::new(arn.as_str()));
+        };
+        let is_wanted = |group: &ObservedTargetGroup| {
+            let mut wanted = all.target_groups.keys();
+            wanted.any(|arn| arn.as_str() == group.arn.as_str())
+        };
+        known.target_groups.retain(is_wanted);
+        let is_there = |arn: &ResourceId| {
+            let mut there = known.target_groups.iter();
+            there.any(|group| group.arn.as_str() == arn.as_str())
+        };
+        let unknown = groups.find(|arn| !is_there(arn));
+        unknown.map(|arn| TargetGroupArn::new(arn.as_str()))
+    }
+
+    fn ask_for_targets(&mut self, unit: &Unit, group: &TargetGroupArn) {
+        let target_group = group.clone();
+        let call = AwsCall::DescribeTargetHealth { target_group };
         let priority = self.set_phase(unit, Phase::AskingTargets);
-        self.send_all(&Owner::Unit(unit.clone()), priority, calls);
+        self.send_all(&Owner::Unit(unit.clone()), priority, vec![call]);
     }
 
     pub(super) fn targets_answered(
@@ -176,23 +235,38 @@ impl Reconciler {
         snapshot: &Snapshot,
         now: Timestamp,
     ) {
-        let Some((_, result)) = self.settled(sent, result, now) else {
+        let Some((call, result)) = self.settled(sent, result, now) else {
             return;
         };
+        let AwsCall::DescribeTargetHealth { target_group } = call else {
+            return;
+        };
+        let arn = ResourceId::new(target_group.as_str());
         let Some(work) = self.units.get_mut(unit) else {
             return;
         };
         let Some(stack) = work.stack.clone() else {
             return;
         };
+        let left = work.groups.left.get(&arn);
+        let is_left = left.is_some();
         let error = match result {
             Ok(AwsAnswer::TargetHealth(targets)) => {
+                let group = left.or_else(|| stack.target_groups.get(&arn));
+                let group = group.map(|group| there(&arn, group, targets));
                 work.knowledge = Knowledge::Trusted;
                 work.observed_at = now;
                 work.applied = None;
-                self.known
-                    .stacks
-                    .insert(stack.id.clone(), there(&stack, targets));
+                let known = self.known.stacks.entry(stack.id.clone()).or_default();
+                known
+                    .target_groups
+                    .retain(|group| group.arn != target_group);
+                known.target_groups.extend(group);
+                self.bind(unit, snapshot, now);
+                return;
+            }
+            Err(error) if is_left && error.class == ErrorClass::NotFound => {
+                work.groups.left.remove(&arn);
                 self.bind(unit, snapshot, now);
                 return;
             }
@@ -274,11 +348,15 @@ impl Reconciler {
 
     // --- reports ---
 
-    fn report_binding(&mut self, unit: &Unit, mut report: BindingReport) {
+    pub(super) fn report_binding(&mut self, unit: &Unit, mut report: BindingReport) {
         let Unit::Binding(binding) = unit else { return };
+        report.network = self.notice_of(unit);
         let Some(work) = self.units.get_mut(unit) else {
             return;
         };
+        let left = work.groups.left.values();
+        report.left = left.map(|group| group.name.clone()).collect();
+        report.may_have_left = work.groups.may_have_left;
         // What failed counts as failing until a round has ended better; and what was reached stays reached
         // while nothing else is wanted.
         let before = work.reported_binding.as_ref();
@@ -318,32 +396,42 @@ impl Reconciler {
             self.forget_reach(unit, now);
             for stack in unit.stacks() {
                 self.known.stacks.remove(&stack);
+                self.drop_record(&stack);
             }
         }
     }
 }
 
-/// The target group of a binding with the targets that are there.
-fn there(stack: &Stack, targets: Vec<ObservedTarget>) -> ObservedStack {
-    let mut observed = ObservedStack::default();
-    // There is one.
-    if let Some((arn, group)) = stack.target_groups.first_key_value() {
-        observed.target_groups.push(ObservedTargetGroup {
-            arn: TargetGroupArn::new(arn.as_str()),
-            name: group.name.clone(),
-            target_type: group.target_type,
-            protocol: group.protocol,
-            protocol_version: group.protocol_version,
-            port: group.port,
-            ip_address_type: group.ip_address_type,
-            vpc_id: group.vpc_id.clone(),
-            health_check: group.health_check.clone(),
-            attributes: group.attributes.clone(),
-            tags: group.tags.clone(),
-            load_balancers: BTreeSet::new(),
-            targets,
-            own: None,
-        });
+/// What is there if all is that is wanted.
+pub(super) fn believed(stack: &Stack) -> ObservedStack {
+    let groups = stack.target_groups.iter();
+    let groups = groups.map(|(arn, group)| there(arn, group, believed_targets(group)));
+    ObservedStack {
+        target_groups: groups.collect(),
+        ..ObservedStack::default()
     }
-    observed
+}
+
+/// A target group that a binding fills, or has filled, with the targets that are there.
+fn there(
+    arn: &ResourceId,
+    group: &TargetGroup,
+    targets: Vec<ObservedTarget>,
+) -> ObservedTargetGroup {
+    ObservedTargetGroup {
+        arn: TargetGroupArn::new(arn.as_str()),
+        name: group.name.clone(),
+        target_type: group.target_type,
+        protocol: group.protocol,
+        protocol_version: group.protocol_version,
+        port: group.port,
+        ip_address_type: group.ip_address_type,
+        vpc_id: group.vpc_id.clone(),
+        health_check: group.health_check.clone(),
+        attributes: group.attributes.clone(),
+        tags: group.tags.clone(),
+        load_balancers: BTreeSet::new(),
+        targets,
+        own: None,
+    }
 }

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use elbow_api::{Diagnostic, Kind, NamespacedName, Object, ObjectRef, Snapshot};
 use elbow_model::stack::{IngressRule, IngressSource};
 use elbow_model::{
-    AwsAnswer, AwsCall, AwsError, ErrorClass, InstanceId, Ref, SecurityGroupId, StackId,
+    AwsAnswer, AwsCall, AwsError, Cause, ErrorClass, InstanceId, Ref, SecurityGroupId, StackId,
 };
 use elbow_plan::policy::Mode;
 use elbow_plan::{NodeRulesInput, Surplus, covers, plan_node_rules};
@@ -45,8 +45,8 @@ pub(super) struct Network {
     has_kept: bool,
     /// Looks in a row for what was not found.
     missing_tries: u32,
-    /// What Gateways are told.
-    notices: BTreeMap<NamespacedName, NetworkNotice>,
+    /// What Gateways, and bindings that users wrote, are told.
+    notices: BTreeMap<Unit, NetworkNotice>,
 }
 
 /// What one Gateway wants of the network.
@@ -62,7 +62,8 @@ struct Reach {
     is_blocked: bool,
 }
 
-/// What a Gateway is told of its load balancers' way to their targets.
+/// What a Gateway is told of its load balancers' way to their targets, or a binding that a user wrote of the
+/// way to its own.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct NetworkNotice {
     /// What is not as it has to be.
@@ -119,9 +120,7 @@ impl Reconciler {
 
     /// A Gateway is gone, and so is what it needs.
     pub(super) fn forget_reach(&mut self, unit: &Unit, now: Timestamp) {
-        if let Some(name) = unit.gateway() {
-            self.network.notices.remove(name);
-        }
+        self.network.notices.remove(unit);
         if self.network.reaches.remove(unit).is_some() {
             self.want_network(Priority::Fresh, now);
         }
@@ -385,6 +384,9 @@ impl Reconciler {
     }
 
     /// Whether a Gateway may have load balancers. Of those of a user's own binding nothing is known.
+    ///
+    /// Difference (refused-binding-keeps-rules): LBC waits with all removals for every binding, forever for
+    /// one that fails.
     fn may_serve(&self, unit: &Unit) -> bool {
         if unit.binding().is_some() {
             return true;
@@ -461,32 +463,27 @@ impl Reconciler {
             work.retry_at = may_be_late.then(|| now.plus_millis(wait));
         }
         let settings = &self.settings.translate;
-        let mut findings: BTreeMap<NamespacedName, Vec<Diagnostic>> = BTreeMap::new();
+        let mut findings: BTreeMap<Unit, Vec<Diagnostic>> = BTreeMap::new();
         for problem in &needs.problems {
             let is_late = matches!(problem.kind, ProblemKind::Missing { .. }) && may_be_late;
-            if problem.cause.kind != Kind::Gateway.as_str() || is_late {
+            let Some(unit) = unit_of(&problem.cause).filter(|_| !is_late) else {
                 continue;
-            }
-            let (namespace, name) = (problem.cause.namespace.clone(), problem.cause.name.clone());
-            let gateway = ObjectRef::new(Kind::Gateway, namespace, name);
+            };
             let (message, hint) = problem.words(settings);
             let finding = Diagnostic::error("failed-network-reconcile", message)
                 .hint(hint)
-                .on(gateway.clone());
-            findings
-                .entry(gateway.namespaced_name())
-                .or_default()
-                .push(finding);
+                .on(object_of(&problem.cause, &unit));
+            findings.entry(unit).or_default().push(finding);
         }
         for notice in self.network.notices.values_mut() {
             notice.findings.clear();
         }
-        for (gateway, findings) in findings {
-            self.network.notices.entry(gateway).or_default().findings = findings;
+        for (unit, findings) in findings {
+            self.network.notices.entry(unit).or_default().findings = findings;
         }
     }
 
-    /// A round is over: Gateways are told what concerns them, and what could not be deleted before may
+    /// A round is over: Gateways and bindings are told what concerns them, and what could not be deleted before may
     /// go now.
     pub(super) fn network_finished(&mut self, result: &RoundResult, now: Timestamp) {
         for notice in self.network.notices.values_mut() {
@@ -498,35 +495,36 @@ impl Reconciler {
             RoundResult::LookupFailed { error } => {
                 let concerned = self.network.reaches.iter();
                 let concerned = concerned.filter(|(_, reach)| !reach.wanted.is_empty());
-                let names = concerned.filter_map(|(unit, _)| unit.gateway().cloned());
-                for name in names.collect::<Vec<_>>() {
-                    self.network.notices.entry(name).or_default().error = Some(error.clone());
+                for unit in concerned.map(|(unit, _)| unit.clone()).collect::<Vec<_>>() {
+                    self.network.notices.entry(unit).or_default().error = Some(error.clone());
                 }
             }
             _ => {}
         }
-        self.tell_gateways();
+        self.tell_concerned();
         self.release_group(now);
     }
 
     fn note_failures(&mut self, outcome: &Outcome) {
         for failure in &outcome.failures {
-            let causes = failure.causes.iter();
-            for cause in causes.filter(|cause| cause.kind == Kind::Gateway.as_str()) {
-                let name = NamespacedName::new(cause.namespace.clone(), cause.name.clone());
-                let notice = self.network.notices.entry(name).or_default();
+            let units: BTreeSet<Unit> = failure.causes.iter().filter_map(unit_of).collect();
+            for unit in units {
+                let notice = self.network.notices.entry(unit).or_default();
                 notice.failures.push(failure.clone());
             }
         }
     }
 
-    /// Reports again for the Gateways that have news.
-    fn tell_gateways(&mut self) {
-        for name in self.network.notices.keys().cloned().collect::<Vec<_>>() {
-            let unit = Unit::Gateway(name);
-            let reported = self.units.get(&unit).and_then(|work| work.reported.clone());
-            if let Some(report) = reported {
+    /// Reports again for the units that have news.
+    fn tell_concerned(&mut self) {
+        for unit in self.network.notices.keys().cloned().collect::<Vec<_>>() {
+            let work = self.units.get(&unit);
+            let of_gateway = work.and_then(|work| work.reported.clone());
+            let of_binding = work.and_then(|work| work.reported_binding.clone());
+            if let Some(report) = of_gateway {
                 self.report(&unit, report);
+            } else if let Some(report) = of_binding {
+                self.report_binding(&unit, report);
             }
         }
         self.network
@@ -534,11 +532,32 @@ impl Reconciler {
             .retain(|_, notice| *notice != NetworkNotice::default());
     }
 
-    /// What a Gateway is told.
-    pub(super) fn notice_of(&self, gateway: &NamespacedName) -> NetworkNotice {
-        let notice = self.network.notices.get(gateway);
+    /// What a Gateway or binding is told.
+    pub(super) fn notice_of(&self, unit: &Unit) -> NetworkNotice {
+        let notice = self.network.notices.get(unit);
         notice.cloned().unwrap_or_default()
     }
+}
+
+/// The unit that a need is of: a Gateway, or a binding that a user wrote.
+fn unit_of(cause: &Cause) -> Option<Unit> {
+    let name = NamespacedName::new(cause.namespace.clone(), cause.name.clone());
+    if cause.kind == Kind::Gateway.as_str() {
+        Some(Unit::Gateway(name))
+    } else if cause.kind == Kind::TargetGroupBinding.as_str() {
+        Some(Unit::Binding(name))
+    } else {
+        None
+    }
+}
+
+/// The object of a unit.
+fn object_of(cause: &Cause, unit: &Unit) -> ObjectRef {
+    let kind = match unit {
+        Unit::Binding(_) => Kind::TargetGroupBinding,
+        Unit::Gateway(_) | Unit::Cluster | Unit::Network => Kind::Gateway,
+    };
+    ObjectRef::new(kind, cause.namespace.clone(), cause.name.clone())
 }
 
 impl NetworkNotice {

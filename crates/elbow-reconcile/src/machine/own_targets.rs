@@ -107,7 +107,9 @@ impl Reconciler {
         let Some(work) = self.units.get(unit) else {
             return;
         };
-        if work.own_targets.is_empty() || self.is_stopping {
+        // What is in a group that was left is still to be known as its own.
+        let has_left = !work.groups.left.is_empty();
+        if work.own_targets.is_empty() || has_left || self.is_stopping {
             return;
         }
         let bindings = work.own_targets.clone();
@@ -212,7 +214,7 @@ impl Reconciler {
         if self.settings.policy.mode == Mode::DryRun {
             return true;
         }
-        let mut are_kept = true;
+        let mut wanted_of: BTreeMap<&NamespacedName, Vec<Target>> = BTreeMap::new();
         for (id, binding) in bindings {
             let kept = self.own_targets.kept(binding);
             let Some(wanted) = stack.target_groups.get(id) else {
@@ -226,7 +228,15 @@ impl Reconciler {
                 let is_own = |target: &&Target| kept.is_some_and(|own| own.contains(target));
                 there.filter(is_own).cloned().collect::<Vec<_>>()
             });
-            let targets: OwnTargets = wanted.targets.iter().chain(left.iter().flatten()).collect();
+            // A binding that has left a group has two.
+            let of_binding = wanted_of.entry(binding).or_default();
+            of_binding.extend(wanted.targets.iter().cloned());
+            of_binding.extend(left.into_iter().flatten());
+        }
+        let mut are_kept = true;
+        for (binding, targets) in wanted_of {
+            let kept = self.own_targets.kept(binding);
+            let targets: OwnTargets = targets.iter().collect();
             // Nothing kept and an empty list come to the same.
             if kept == Some(&targets) || (kept.is_none() && targets.is_empty()) {
                 continue;

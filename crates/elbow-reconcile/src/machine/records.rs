@@ -8,7 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use elbow_model::observed::{ObservedTarget, TargetState};
-use elbow_model::{ObservedStack, Stack, StackId};
+use elbow_model::stack::TargetGroup;
+use elbow_model::{ObservedStack, Stack, StackId, StackKind};
 use elbow_plan::Plan;
 use elbow_plan::policy::Mode;
 
@@ -103,7 +104,12 @@ impl Reconciler {
         let changed = plan.steps.iter().filter(|step| step.held.is_none());
         let stacks: BTreeSet<&StackId> = changed.map(|step| &step.stack).collect();
         for stack in stacks {
-            self.drop_record(stack);
+            if stack.kind == StackKind::Binding {
+                // Where its targets are has to be known though they change.
+                self.record_groups(stack);
+            } else {
+                self.drop_record(stack);
+            }
         }
     }
 
@@ -118,7 +124,8 @@ impl Reconciler {
 
     /// Asks for a record after a round that has reached what was wanted.
     pub(super) fn plan_record(&mut self, unit: &Unit, now: Timestamp) {
-        if self.settings.policy.mode == Mode::DryRun || unit.gateway().is_none() {
+        let has_records = unit.gateway().is_some() || unit.binding().is_some();
+        if self.settings.policy.mode == Mode::DryRun || !has_records {
             return;
         }
         let Some(work) = self.units.get_mut(unit) else {
@@ -149,6 +156,11 @@ impl Reconciler {
         let Some(stack) = work.applied.as_ref().filter(decided) else {
             return;
         };
+        if unit.binding().is_some() {
+            let stack = stack.clone();
+            self.keep_binding_record(&stack);
+            return;
+        }
         let id = stack.id.clone();
         let record = match (&work.knowledge, &work.believed, self.known.stacks.get(&id)) {
             (Knowledge::Trusted, _, Some(known)) => Record::of(stack, known),
@@ -175,17 +187,23 @@ fn fill_targets(known: &mut ObservedStack, stack: &Stack) {
             groups.find(|(id, _)| id.as_str() == resource)
         });
         if let Some((_, wanted)) = wanted {
-            group.targets = wanted
-                .targets
-                .iter()
-                .map(|target| ObservedTarget {
-                    target: target.clone(),
-                    state: TargetState::Healthy,
-                    reason: None,
-                    description: None,
-                })
-                .collect();
-            group.targets.sort_by(|a, b| a.target.cmp(&b.target));
+            group.targets = believed_targets(wanted);
         }
     }
+}
+
+/// The targets of a group that are wanted, as if they were there.
+pub(super) fn believed_targets(wanted: &TargetGroup) -> Vec<ObservedTarget> {
+    let mut targets: Vec<_> = wanted
+        .targets
+        .iter()
+        .map(|target| ObservedTarget {
+            target: target.clone(),
+            state: TargetState::Healthy,
+            reason: None,
+            description: None,
+        })
+        .collect();
+    targets.sort_by(|a, b| a.target.cmp(&b.target));
+    targets
 }

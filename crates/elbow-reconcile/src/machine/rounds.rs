@@ -436,7 +436,8 @@ impl Reconciler {
                 self.plan_record(unit, now);
                 self.trim_own_targets(unit);
             }
-            if is_brought_about {
+            let has_left = |work: &Work| !work.groups.left.is_empty();
+            if is_brought_about && !self.units.get(unit).is_some_and(has_left) {
                 self.reach_settled(unit, now);
             }
         }
@@ -482,6 +483,7 @@ impl Reconciler {
                 self.review_cluster(now);
             }
             Unit::Binding(_) => {
+                self.go_on_with_left(unit, result, now);
                 self.forget_binding_if_gone(unit, now);
                 self.go_on_with_network(now);
             }
@@ -571,7 +573,7 @@ impl Reconciler {
     pub(super) fn report(&mut self, unit: &Unit, report: front::Report) {
         let Unit::Gateway(gateway) = unit else { return };
         let mut report = report.with_known(&self.known);
-        report.network = self.notice_of(gateway);
+        report.network = self.notice_of(unit);
         let Some(work) = self.units.get_mut(unit) else {
             return;
         };

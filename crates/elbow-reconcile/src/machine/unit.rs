@@ -7,6 +7,7 @@ use elbow_api::{NamespacedName, Read};
 use elbow_model::{ResourceId, Stack, StackId, StackKind};
 use serde::{Deserialize, Serialize};
 
+use super::left_groups::Groups;
 use crate::execute::{Deferred, Execution, Failure};
 use crate::front::{BindingReport, Programmed, Report};
 use crate::observe::Observation;
@@ -135,6 +136,8 @@ pub(super) struct Work {
     pub(super) programmed: Programmed,
     /// The same of a TargetGroupBinding.
     pub(super) reported_binding: Option<BindingReport>,
+    /// Of a TargetGroupBinding: the groups that have targets of it.
+    pub(super) groups: Groups,
     /// The bindings under which it is kept which targets of shared groups are this cluster's, by target
     /// group.
     pub(super) own_targets: BTreeMap<ResourceId, NamespacedName>,

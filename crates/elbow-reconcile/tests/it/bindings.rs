@@ -15,14 +15,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use crate::account::{ALB, Account, Run, planned_from_scratch, settings, snapshot};
 use crate::table::Busy;
 
-const SERVICE: &str = "
+pub(crate) const SERVICE: &str = "
 apiVersion: v1
 kind: Service
 metadata: {name: web, namespace: app}
 spec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: 8080, protocol: TCP}]}
 ";
 
-fn endpoints(of: &str) -> String {
+pub(crate) fn endpoints(of: &str) -> String {
     let endpoints = of
         .split_whitespace()
         .map(|address| format!("\n- {{addresses: [{address}], conditions: {{ready: true}}}}"));
@@ -94,7 +94,7 @@ fn registered(account: &mut Account) -> String {
     ids.join(" ")
 }
 
-fn target(address: &str) -> Target {
+pub(crate) fn target(address: &str) -> Target {
     Target {
         id: address.to_owned(),
         port: Port::new(8080).unwrap(),
@@ -118,7 +118,7 @@ fn start(account: &Account, binding: &str, addresses: &str, settings: Settings) 
     Run::start(account, objects, settings)
 }
 
-fn last_report(run: &Run) -> BindingReport {
+pub(crate) fn last_report(run: &Run) -> BindingReport {
     let mut effects = run.effects.iter().rev();
     let found = effects.find_map(|effect| match effect {
         Effect::BindingReport { report, .. } => Some(report.as_ref().clone()),
@@ -127,12 +127,12 @@ fn last_report(run: &Run) -> BindingReport {
     found.unwrap()
 }
 
-fn name() -> NamespacedName {
+pub(crate) fn name() -> NamespacedName {
     NamespacedName::new("app", "web")
 }
 
 /// Runs for so long, whether or not there is anything to do.
-fn run_for(run: &mut Run, account: &mut Account, millis: u64) {
+pub(crate) fn run_for(run: &mut Run, account: &mut Account, millis: u64) {
     let until = run.now().plus_millis(millis);
     while run.now() < until {
         if !run.turn(&mut |now, call| account.answer(now, call)) {
@@ -141,7 +141,7 @@ fn run_for(run: &mut Run, account: &mut Account, millis: u64) {
     }
 }
 
-fn edit_binding(run: &mut Run, edit: impl FnOnce(&mut ObjectMeta)) {
+pub(crate) fn edit_binding(run: &mut Run, edit: impl FnOnce(&mut ObjectMeta)) {
     let object = ObjectRef::new(Kind::TargetGroupBinding, "app", "web");
     let Some(Object::TargetGroupBinding(mut binding)) = run.snapshot.get(&object) else {
         unreachable!("it is there")
@@ -447,7 +447,7 @@ fn the_group_of_a_gateway_is_the_gateways() {
 const SHARED: &str = ", multiClusterTargetGroup: true";
 
 /// What was asked to be kept, and the changes, in their order.
-fn story(run: &Run) -> Vec<String> {
+pub(crate) fn story(run: &Run) -> Vec<String> {
     let told = run.effects.iter().filter_map(|effect| match effect {
         Effect::ReadOwnTargets { .. } => Some("read".to_owned()),
         Effect::KeepOwnTargets { targets, .. } => Some(format!("keep {targets}")),

@@ -12,6 +12,7 @@ mod chains;
 mod crash;
 mod faults;
 mod gates;
+mod left_groups;
 mod network;
 mod programmed;
 mod protection;

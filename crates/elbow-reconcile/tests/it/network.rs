@@ -466,3 +466,37 @@ fn a_plan_shows_the_rules_that_go_with_the_last_gateway() {
     let of_nodes = plan.iter().filter(|step| step.contains("eks-cluster-sg"));
     assert_eq!(of_nodes.count(), 1, "{plan:#?}");
 }
+
+/// A binding that was never in force has needed nothing; one that was keeps what it may need.
+#[test]
+fn a_refused_binding_holds_no_rules_unless_it_was_in_force() {
+    for was_in_force in [false, true] {
+        let mut account = Account::new();
+        let mut settings = settings();
+        settings.protection = elbow_reconcile::Protection::Finalizer;
+        let text = ALB.replace(
+            "kind: Gateway\nmetadata: {name: web, namespace: app}",
+            "kind: Gateway\nmetadata: {name: web, namespace: app, finalizers: [gateway.k8s.aws/alb]}",
+        );
+        let finalizers = if was_in_force {
+            ", finalizers: [elbv2.k8s.aws/resources]"
+        } else {
+            ""
+        };
+        let refused = format!(
+            "apiVersion: elbv2.k8s.aws/v1beta1\nkind: TargetGroupBinding\n\
+             metadata: {{name: other, namespace: app{finalizers}}}\n\
+             spec: {{targetGroupName: none, serviceRef: {{name: web, port: 80}}}}"
+        );
+        let mut run = Run::start(&account, snapshot(&[&text, &refused]), settings);
+        run.settle(&mut account);
+        assert_eq!(rules(&mut account).len(), 1);
+        let moved = text.replace("targetPort: 8080", "targetPort: 8090");
+        let moved = moved.replace("port: 8080, protocol: TCP}]", "port: 8090, protocol: TCP}]");
+        assert_ne!(moved, text);
+        run.edit(&[&moved, &refused]);
+        run.settle(&mut account);
+        let n_rules = if was_in_force { 2 } else { 1 };
+        assert_eq!(rules(&mut account).len(), n_rules, "{was_in_force}");
+    }
+}

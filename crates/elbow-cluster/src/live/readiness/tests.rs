@@ -212,6 +212,43 @@ fn gates_are_those_of_bindings_whose_service_selects_the_pod() {
     );
 }
 
+#[test]
+fn a_binding_without_target_type_has_gates_once_it_is_known_to_take_addresses() {
+    let condition = |status: &str| {
+        json!([{
+            "type": "IpTargets", "status": status, "reason": "R", "message": "",
+            "lastTransitionTime": NOW,
+        }])
+    };
+    let rows = [
+        ("nobody has asked AWS", json!(null), json!([]), false),
+        ("addresses", json!(null), condition("True"), true),
+        ("instances", json!(null), condition("False"), false),
+        (
+            "what it says counts",
+            json!("instance"),
+            condition("True"),
+            false,
+        ),
+    ];
+    for (row, target_type, conditions, has_gate) in rows {
+        let binding: TargetGroupBinding = serde_json::from_value(json!({
+            "metadata": { "name": "tg", "namespace": "app" },
+            "spec": {
+                "targetGroupName": "web", "targetType": target_type,
+                "serviceRef": { "name": "a", "port": 80 },
+            },
+            "status": { "conditions": conditions },
+        }))
+        .unwrap();
+        let mut gates = Gates::default();
+        gates.apply_binding(&binding);
+        gates.apply_service(&service("a", &json!({ "app": "a" })));
+        let found = gates.of("app", &labels(&[("app", "a")]));
+        assert_eq!(!found.is_empty(), has_gate, "{row}");
+    }
+}
+
 /// A name, the pod's gates, those to put, and its gates then.
 type Put<'a> = (&'a str, &'a [&'a str], &'a [&'a str], Option<&'a [&'a str]>);
 
