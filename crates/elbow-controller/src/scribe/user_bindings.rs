@@ -98,6 +98,11 @@ impl Scribe {
                 "InstanceTargets",
                 "The target group takes instances.",
             ),
+            TargetType::Alb => (
+                "False",
+                "AlbTargets",
+                "The target group takes load balancers.",
+            ),
         });
         let told = [("Ready", ready), (IP_TARGETS_CONDITION, takes_addresses)];
         let conditions = told.into_iter().filter_map(|(condition_type, told)| {
