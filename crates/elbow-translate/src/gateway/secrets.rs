@@ -212,7 +212,7 @@ fn problem_of(
     ctx: &Context<'_>,
 ) -> Option<(String, String)> {
     let Some(secret) = secret else {
-        let hint = "create it with `kubectl create secret tls`, or correct the reference";
+        let hint = "create it with `kubectl create secret tls`, correct the reference, or let elbow read Secrets of that namespace";
         return Some((format!("Secret {name} does not exist"), hint.to_owned()));
     };
     match &secret.certificate {
