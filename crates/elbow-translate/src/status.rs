@@ -302,11 +302,18 @@ pub fn gateway(
     let mut conditions = vec![accepted];
     conditions.extend(insecure_clients(draft));
     let Some(load_balancer) = load_balancer else {
+        // What is wrong with a listener is known before there is a load balancer.
+        let is_built = matches!(draft.verdict, Verdict::Built);
+        let pending = draft.listeners.iter().map(|l| {
+            let mut pending = listener(l, true, generation);
+            hold_listener(&mut pending);
+            pending
+        });
         return GatewayStatus {
             addresses: None,
             conditions,
-            listeners: None,
-            attached_listener_sets: None,
+            listeners: is_built.then(|| pending.collect()),
+            attached_listener_sets: is_built.then_some(draft.attached_listener_sets),
         };
     };
     let is_active = load_balancer.is_active();

@@ -2,7 +2,7 @@
 
 use elbow_model::rule::Action;
 use elbow_model::stack::{Protocol, ProtocolVersion, Stack};
-use elbow_translate::{RouteConditionType, RouteFailure, RouteFailures, Translation};
+use elbow_translate::{RouteConditionType, RouteFailure, RouteFailures, Translation, status};
 use serde_json::json;
 
 use crate::support;
@@ -170,4 +170,30 @@ fn rpcs_are_paths() {
     );
     let group = stack.target_groups.values().next().unwrap();
     assert_eq!(group.protocol_version, Some(ProtocolVersion::Grpc));
+}
+
+/// While its load balancer takes minutes, or the one of another class still serves, nobody has to wait to learn that
+/// a listener is wrong.
+#[test]
+fn a_wrong_listener_is_told_before_there_is_a_load_balancer() {
+    let listeners = "{name: web, protocol: HTTP, port: 80}, {name: db, protocol: TCP, port: 5432}";
+    let found = translate(&[gateway("nlb", listeners)]);
+    let status = status::gateway(found.gateway.as_ref().unwrap(), &[], None, None);
+    let told: Vec<_> = status.listeners.iter().flatten().collect();
+    let condition = |name: &str, wanted: &str| {
+        let listener = told.iter().find(|l| l.name == name).unwrap();
+        let mut conditions = listener.conditions.iter();
+        let found = conditions.find(|c| c.condition_type == wanted).unwrap();
+        (found.status, found.reason.as_str(), found.unless_true)
+    };
+    assert_eq!(
+        condition("web", "Accepted"),
+        ("False", "UnsupportedProtocol", false)
+    );
+    assert_eq!(
+        condition("web", "Programmed"),
+        ("False", "UnsupportedProtocol", false)
+    );
+    assert_eq!(condition("db", "Accepted"), ("True", "Accepted", false));
+    assert_eq!(condition("db", "Programmed"), ("False", "Pending", true));
 }
