@@ -14,7 +14,7 @@ use std::fmt;
 use elbow_model::observed::{
     ObservedListener, ObservedLoadBalancer, ObservedSecurityGroup, ObservedTargetGroup,
 };
-use elbow_model::{ObservedStack, Stack, StackId, StackKind, Tags};
+use elbow_model::{ObservedStack, Stack, Tags};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -124,36 +124,6 @@ impl Record {
     }
 }
 
-/// Longest key of a ConfigMap's data (Kubernetes validates keys as file names of at most so many bytes).
-const KEY_LENGTH_MAX: usize = 253;
-
-/// The key under which a driver can keep the record of a Stack in a ConfigMap: `alb.app.web`. `None` for
-/// a name that is too long for one, whose record is not kept, and for what has no records.
-pub fn key(stack: &StackId) -> Option<String> {
-    let kind = match stack.kind {
-        StackKind::AlbGateway => "alb",
-        StackKind::NlbGateway => "nlb",
-        StackKind::Binding => "tgb",
-        StackKind::Cluster => return None,
-    };
-    let key = format!("{kind}.{}.{}", stack.namespace, stack.name);
-    (key.len() <= KEY_LENGTH_MAX).then_some(key)
-}
-
-/// The Stack that a key names; `None` for one that is none of [`key`]'s.
-pub fn stack_of(key: &str) -> Option<StackId> {
-    // A namespace has no dot in its name; a Gateway's or binding's may have.
-    let (kind, rest) = key.split_once('.')?;
-    let (namespace, name) = rest.split_once('.')?;
-    let kind = match kind {
-        "alb" => StackKind::AlbGateway,
-        "nlb" => StackKind::NlbGateway,
-        "tgb" => StackKind::Binding,
-        _ => return None,
-    };
-    Some(StackId::new(kind, namespace, name))
-}
-
 /// What AWS's lists tell of a Stack.
 #[derive(Debug)]
 pub(crate) struct Listing<'a> {
@@ -242,25 +212,9 @@ fn digest(of: &impl Serialize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use elbow_model::{StackId, StackKind};
 
-    #[test]
-    fn keys_lead_back_to_their_stacks() {
-        for kind in [
-            StackKind::AlbGateway,
-            StackKind::NlbGateway,
-            StackKind::Binding,
-        ] {
-            let id = StackId::new(kind, "app", "web.example.com");
-            assert_eq!(key(&id).and_then(|key| stack_of(&key)), Some(id));
-        }
-        assert_eq!(key(&StackId::CLUSTER), None);
-        let long = StackId::new(StackKind::AlbGateway, "app", "a".repeat(253));
-        assert_eq!(key(&long), None);
-        for other in ["", "alb", "alb.app", "gwlb.app.web"] {
-            assert_eq!(stack_of(other), None, "{other}");
-        }
-    }
+    use super::*;
 
     #[test]
     fn the_record_of_a_binding_names_its_groups() {

@@ -2,9 +2,9 @@
 //! application load balancers that they name.
 //!
 //! In: what is known of the Stacks of application load balancers. Out: [`Facts`](elbow_model::Facts), and
-//! rounds of the Gateways whose routes named one that has changed, or that was not to be deleted before. What always holds: after the census there is an entry for
-//! every Gateway, so that nothing is taken for absent which was not looked at; a change costs work in
-//! proportion to those who named it.
+//! rounds of the Gateways whose routes named one that has changed, or that was not to be deleted before. What
+//! always holds: after the census there is an entry for every Gateway, so that nothing is taken for absent
+//! which was not looked at; a change costs work in proportion to those who named it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -449,6 +449,10 @@ impl Reconciler {
         {
             work.programmed = front::Programmed::of(&report.translation);
         }
+        if *result != RoundResult::Superseded {
+            // Its wait is over, one way or the other.
+            work.deferred = None;
+        }
         match failed_with {
             Some(class) => {
                 work.failures = work.failures.saturating_add(1);
