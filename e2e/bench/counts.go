@@ -165,7 +165,9 @@ func (b *bench) flip(ctx context.Context, n, group int) ([]Call, error) {
 				return err
 			}
 			next := begin.Add(time.Duration(i+1) * flipping / flips)
-			time.Sleep(time.Until(next))
+			if err := pause(ctx, time.Until(next)); err != nil {
+				return err
+			}
 		}
 		return nil
 	})

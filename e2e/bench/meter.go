@@ -26,22 +26,12 @@ const (
 // quiet waits until AWS hears nothing any more, and gives what it has heard since the mark.
 func (b *bench) quiet(ctx context.Context, mark int64) ([]Call, error) {
 	since, seen := time.Now(), -1
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(poll) {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		calls, err := b.system.Emulator.Calls(mark)
-		if err != nil {
-			return nil, err
-		}
+	return b.until(ctx, mark, func(calls []Call) bool {
 		if len(calls) != seen {
 			since, seen = time.Now(), len(calls)
 		}
-		if time.Since(since) >= still {
-			return calls, nil
-		}
-	}
-	return nil, fmt.Errorf("AWS is still being called after %v", patience)
+		return time.Since(since) >= still
+	})
 }
 
 // after does something and gives what AWS hears because of it.
@@ -58,21 +48,19 @@ func (b *bench) after(ctx context.Context, do func(context.Context) error) ([]Ca
 
 // until waits for calls that are enough, and gives all since the mark.
 func (b *bench) until(ctx context.Context, mark int64, enough func([]Call) bool) ([]Call, error) {
-	var last []Call
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(poll) {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
+	begin := time.Now()
+	for {
 		calls, err := b.system.Emulator.Calls(mark)
-		if err != nil {
+		if err != nil || enough(calls) {
+			return calls, err
+		}
+		if time.Since(begin) > patience {
+			return nil, fmt.Errorf("after %v it is not as waited for; AWS was asked for %s", patience, listed(operations(calls)))
+		}
+		if err := pause(ctx, poll); err != nil {
 			return nil, err
 		}
-		if enough(calls) {
-			return calls, nil
-		}
-		last = calls
 	}
-	return nil, fmt.Errorf("AWS is not asked for what is waited for, but for %s", listed(operations(last)))
 }
 
 // operations counts calls by what they ask for.
