@@ -80,6 +80,24 @@ func isPartial() bool {
 	return partial
 }
 
+// TestMergeIsInOrder holds a merged report to one order, however the suite gives the profiles.
+func TestMergeIsInOrder(t *testing.T) {
+	run := func(profiles ...string) *confv1.ConformanceReport {
+		report := new(confv1.ConformanceReport)
+		for _, name := range profiles {
+			report.ProfileReports = append(report.ProfileReports, confv1.ProfileReport{Name: name})
+		}
+		return report
+	}
+	merged, err := Merge([]*confv1.ConformanceReport{run("GATEWAY-UDP", "GATEWAY-TCP"), run("GATEWAY-HTTP")})
+	require.NoError(t, err)
+	var names []string
+	for _, profile := range merged.ProfileReports {
+		names = append(names, profile.Name)
+	}
+	require.Equal(t, []string{"GATEWAY-HTTP", "GATEWAY-TCP", "GATEWAY-UDP"}, names)
+}
+
 // TestDocumentIsOfReport holds docs/conformance.md to the report.
 func TestDocumentIsOfReport(t *testing.T) {
 	document, err := os.ReadFile(documentFile)

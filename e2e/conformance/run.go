@@ -2,8 +2,10 @@ package conformance
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io/fs"
+	"slices"
 	"testing"
 	"testing/fstest"
 
@@ -108,7 +110,8 @@ func RunSuite(t *testing.T, run Run, take func(*confv1.ConformanceReport)) {
 	require.NoError(t, conformance.Run(t, tests.ConformanceTests))
 }
 
-// Merge makes one report of those of all runs: they differ in their profiles only.
+// Merge makes one report of those of all runs: they differ in their profiles only. Profiles and tests
+// come by name, since the suite gives the profiles of a run in no order.
 func Merge(reports []*confv1.ConformanceReport) (*confv1.ConformanceReport, error) {
 	if len(reports) == 0 {
 		return nil, fmt.Errorf("there is no report: no run came to its end")
@@ -127,6 +130,10 @@ func Merge(reports []*confv1.ConformanceReport) (*confv1.ConformanceReport, erro
 		merged.SucceededProvisionalTests = append(merged.SucceededProvisionalTests,
 			report.SucceededProvisionalTests...)
 	}
+	slices.SortFunc(merged.ProfileReports, func(a, b confv1.ProfileReport) int {
+		return cmp.Compare(a.Name, b.Name)
+	})
+	slices.Sort(merged.SucceededProvisionalTests)
 	return &merged, nil
 }
 
