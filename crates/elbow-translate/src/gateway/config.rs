@@ -226,24 +226,28 @@ pub(crate) fn attributes(
     high: Option<&Vec<Attribute>>,
     low: Option<&Vec<Attribute>>,
 ) -> Option<Vec<Attribute>> {
-    low.or(high)?;
-    let mut merged = BTreeMap::new();
-    for attribute in low.into_iter().flatten().chain(high.into_iter().flatten()) {
-        merged.insert(attribute.key.clone(), attribute.clone());
-    }
-    Some(merged.into_values().collect())
+    by_key(high, low, |attribute| &attribute.key)
 }
 
 fn listeners(
     high: Option<&Vec<ListenerConfiguration>>,
     low: Option<&Vec<ListenerConfiguration>>,
 ) -> Option<Vec<ListenerConfiguration>> {
+    by_key(high, low, |listener| &listener.protocol_port)
+}
+
+/// Merges two lists by key. Of entries of one key, the last of the upper list counts and the first of the
+/// lower one, as with LBC.
+fn by_key<T: Clone>(
+    high: Option<&Vec<T>>,
+    low: Option<&Vec<T>>,
+    key: impl Fn(&T) -> &String,
+) -> Option<Vec<T>> {
     low.or(high)?;
-    let mut merged = BTreeMap::new();
-    for listener in low.into_iter().flatten().chain(high.into_iter().flatten()) {
-        merged.insert(listener.protocol_port.clone(), listener.clone());
-    }
-    Some(merged.into_values().collect())
+    let low = low.into_iter().flatten().rev();
+    let all = low.chain(high.into_iter().flatten());
+    let merged: BTreeMap<&String, &T> = all.map(|entry| (key(entry), entry)).collect();
+    Some(merged.into_values().cloned().collect())
 }
 
 #[cfg(test)]
@@ -286,6 +290,19 @@ mod tests {
             ])
         );
         assert_eq!(merge(&low, &high).scheme, Some(Scheme::InternetFacing));
+    }
+
+    #[test]
+    fn of_entries_of_one_key_the_last_above_counts_and_the_first_below() {
+        let twice = vec![attribute("a", "first"), attribute("a", "last")];
+        let other = vec![attribute("b", "b")];
+        let merged = attributes(Some(&twice), Some(&other));
+        assert_eq!(merged, Some(vec![attribute("a", "last"), other[0].clone()]));
+        let merged = attributes(Some(&other), Some(&twice));
+        assert_eq!(
+            merged,
+            Some(vec![attribute("a", "first"), other[0].clone()])
+        );
     }
 
     #[test]

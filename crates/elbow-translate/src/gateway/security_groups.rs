@@ -116,26 +116,23 @@ pub(crate) fn build(
     })
 }
 
-/// Ids first, then those that are given by name.
+/// Ids first, then those that are given by name, each group once. A name means all groups that have it.
 fn resolve(frame: &Frame<'_, '_>, given: &[String]) -> Result<Vec<Ref<SecurityGroupId>>, Blocked> {
     let (ids, names): (Vec<_>, Vec<_>) = given.iter().partition(|g| g.starts_with("sg-"));
-    let mut found: Vec<_> = ids
+    let mut all: Vec<_> = ids
         .into_iter()
-        .map(|id| Ref::Known(SecurityGroupId::new(id.clone())))
+        .map(|id| SecurityGroupId::new(id.clone()))
         .collect();
     let mut outcome = Ok(());
     for name in names {
         let Some(groups) = frame.ctx.security_groups_named(name) else {
             continue;
         };
-        if let [only] = groups.as_slice() {
-            found.push(Ref::Known(only.clone()));
+        all.extend(groups.iter().cloned());
+        if !groups.is_empty() {
             continue;
         }
-        let message = match groups.len() {
-            0 => format!("no security group of the VPC has the tag Name `{name}`"),
-            n => format!("{n} security groups of the VPC have the tag Name `{name}`"),
-        };
+        let message = format!("no security group of the VPC has the tag Name `{name}`");
         frame.ctx.report(
             frame.configuration.finding(
                 Diagnostic::error("unknown-security-group", message)
@@ -145,7 +142,9 @@ fn resolve(frame: &Frame<'_, '_>, given: &[String]) -> Result<Vec<Ref<SecurityGr
         );
         outcome = Err(Blocked);
     }
-    outcome.map(|()| found)
+    let mut seen = BTreeSet::new();
+    all.retain(|id| seen.insert(id.clone()));
+    outcome.map(|()| all.into_iter().map(Ref::Known).collect())
 }
 
 fn managed(

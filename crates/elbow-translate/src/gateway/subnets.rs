@@ -46,7 +46,16 @@ pub(crate) fn build(
         ip_address_type,
     };
     let selector = spec.load_balancer_subnets_selector.as_ref();
-    let chosen = if given.first().is_some_and(|s| identified(&s)) {
+    let n_identified = given.iter().filter(identified).count();
+    if n_identified != 0 && n_identified != given.len() {
+        return choice.blocked(
+            "invalid-subnets",
+            "Either specify all subnet identifiers or none.".to_owned(),
+            "loadBalancerSubnets",
+            "give each of the subnets an identifier; until then nothing is changed",
+        );
+    }
+    let chosen = if n_identified > 0 {
         choice.spelled_out(given)?
     } else if let Some(selector) = selector.filter(|s| !s.is_empty()) {
         choice.selected(selector)?
@@ -133,9 +142,10 @@ impl<'s> Choice<'_, '_, 's> {
             return Ok(Vec::new());
         };
         let candidates = all.values().filter(|subnet| {
-            selector
-                .iter()
-                .all(|(key, values)| subnet.tags.get(key).is_some_and(|v| values.contains(v)))
+            selector.iter().all(|(key, patterns)| {
+                let value = subnet.tags.get(key);
+                value.is_some_and(|value| patterns.iter().any(|p| fits(p, value)))
+            })
         });
         self.one_for_each_zone(candidates, "loadBalancerSubnetsSelector")
     }
@@ -300,14 +310,18 @@ impl<'s> Choice<'_, '_, 's> {
             mapping.allocation_id = Some(eip);
         }
         for address in ipv4s {
-            let mapping = self.subnet_of(&mut mappings, &address)?;
-            if mapping.is_some_and(|m| m.private_ipv4_address.replace(address.clone()).is_some()) {
+            let address = self.address(&address, IpAddr::is_ipv4)?;
+            let mapping = self.subnet_of(&mut mappings, address)?;
+            let text = address.to_string();
+            if mapping.is_some_and(|m| m.private_ipv4_address.replace(text).is_some()) {
                 return self.bad_address(format!("a subnet gets two addresses, one is {address}"));
             }
         }
         for address in ipv6s {
-            let mapping = self.subnet_of(&mut mappings, &address)?;
-            if mapping.is_some_and(|m| m.ipv6_address.replace(address.clone()).is_some()) {
+            let address = self.address(&address, IpAddr::is_ipv6)?;
+            let mapping = self.subnet_of(&mut mappings, address)?;
+            let text = address.to_string();
+            if mapping.is_some_and(|m| m.ipv6_address.replace(text).is_some()) {
                 return self.bad_address(format!("a subnet gets two addresses, one is {address}"));
             }
         }
@@ -343,21 +357,31 @@ impl<'s> Choice<'_, '_, 's> {
         )
     }
 
+    /// An address of the family that its field is for.
+    fn address(&self, text: &str, is_of_family: fn(&IpAddr) -> bool) -> Result<IpAddr, Blocked> {
+        let address = text.parse::<IpAddr>().ok().filter(is_of_family);
+        match address {
+            Some(address) => Ok(address),
+            None => self.bad_address(format!(
+                "`{text}` is no address of the family that is meant"
+            )),
+        }
+    }
+
     /// The subnet whose blocks hold an address; `None` while the subnets are not known.
     fn subnet_of<'m>(
         &self,
         mappings: &'m mut [SubnetMapping],
-        address: &str,
+        address: IpAddr,
     ) -> Result<Option<&'m mut SubnetMapping>, Blocked> {
         let Some(all) = self.subnets() else {
             return Ok(None);
         };
-        let parsed = address.parse::<IpAddr>().ok();
         let holds = |subnet: &Subnet| {
             std::iter::once(&subnet.ipv4_cidr)
                 .chain(&subnet.ipv6_cidrs)
                 .filter_map(|b| b.parse::<IpNet>().ok())
-                .any(|b| parsed.is_some_and(|a| b.contains(&a)))
+                .any(|b| b.contains(&address))
         };
         let found = mappings
             .iter_mut()
@@ -365,6 +389,73 @@ impl<'s> Choice<'_, '_, 's> {
         match found {
             Some(mapping) => Ok(Some(mapping)),
             None => self.bad_address(format!("no subnet of the load balancer holds {address}")),
+        }
+    }
+}
+
+/// Whether a value fits what a filter of EC2 asks for: `*` stands for any characters, `?` for at most one,
+/// a backslash takes what follows it as it is (EC2 user guide, "Filter your resources").
+fn fits(pattern: &str, value: &str) -> bool {
+    enum Part {
+        Any,
+        AtMostOne,
+        Just(char),
+    }
+    let mut parts = Vec::new();
+    let mut rest = pattern.chars();
+    while let Some(c) = rest.next() {
+        parts.push(match c {
+            '*' => Part::Any,
+            '?' => Part::AtMostOne,
+            '\\' => Part::Just(rest.next().unwrap_or('\\')),
+            c => Part::Just(c),
+        });
+    }
+    // The parts that may come next, all of them at once: a pattern of many stars costs no more than another.
+    let skip = |mut next: BTreeSet<usize>| {
+        for (place, part) in parts.iter().enumerate() {
+            if next.contains(&place) && !matches!(part, Part::Just(_)) {
+                next.insert(place + 1);
+            }
+        }
+        next
+    };
+    let mut next = skip(BTreeSet::from([0]));
+    for c in value.chars() {
+        let taken = next.iter().filter_map(|place| match parts.get(*place)? {
+            Part::Any => Some(*place),
+            Part::AtMostOne => Some(place + 1),
+            Part::Just(wanted) => (*wanted == c).then_some(place + 1),
+        });
+        next = skip(taken.collect());
+    }
+    next.contains(&parts.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fits;
+
+    #[test]
+    fn a_selector_takes_the_wildcards_of_ec2() {
+        for (pattern, value, expected) in [
+            ("", "", true),
+            ("", "a", false),
+            ("private-a", "private-a", true),
+            ("private-a", "private-ab", false),
+            ("private-*", "private-a", true),
+            ("private-*", "private-", true),
+            ("*-a", "private-a", true),
+            ("*-a", "private-b", false),
+            ("*a*a*", "banana", true),
+            ("private-?", "private-a", true),
+            ("private-?", "private-", true),
+            ("private-?", "private-ab", false),
+            (r"1\*", "1*", true),
+            (r"1\*", "1", false),
+            ("1", "1", true),
+        ] {
+            assert_eq!(fits(pattern, value), expected, "{pattern} {value}");
         }
     }
 }

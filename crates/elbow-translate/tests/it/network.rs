@@ -142,6 +142,32 @@ fn addresses_go_to_the_subnets_that_hold_them() {
     let blocked = found("alb", &configuration);
     assert_eq!(blocked.diagnostics[0].code, "invalid-subnet-address");
     assert!(blocked.stack.is_none());
+
+    // Addresses are sent in the form in which AWS has them, and only those of the right family.
+    let mut facts = support::facts();
+    let all = facts.subnets.as_mut().unwrap().values_mut();
+    for (place, subnet) in all.enumerate() {
+        subnet.ipv6_cidrs = vec![format!("2001:db8:{place}::/64")];
+    }
+    let place = |id: &str| {
+        let mut ids = facts.subnets.as_ref().unwrap().keys();
+        ids.position(|other| other.as_str() == id).unwrap()
+    };
+    let with = |addresses: [String; 2], field: &str| {
+        let configuration = format!(
+            "ipAddressType: dualstack, loadBalancerSubnets: [{{identifier: {}, {field}: '{}'}}, {{identifier: {}, {field}: '{}'}}]",
+            PRIVATE[0], addresses[0], PRIVATE[1], addresses[1]
+        );
+        translate("nlb", &configuration, &settings, facts.clone())
+    };
+    let long = [PRIVATE[0], PRIVATE[1]].map(|id| format!("2001:DB8:{}:0::9", place(id)));
+    let stack = with(long.clone(), "ipv6Allocation").stack.unwrap();
+    let mappings = json!(stack.load_balancer.unwrap().subnets);
+    let short = format!("2001:db8:{}::9", place(PRIVATE[0])).replace(":0::", "::");
+    assert_eq!(mappings[0]["ipv6Address"], short);
+    let blocked = with(long, "privateIPv4Allocation");
+    assert_eq!(blocked.diagnostics[0].code, "invalid-subnet-address");
+    assert!(blocked.stack.is_none());
 }
 
 #[test]
@@ -215,6 +241,81 @@ fn security_groups_follow_the_configuration() {
     let found = translate("alb", configuration, &settings, support::facts());
     assert!(found.stack.is_none());
     assert_eq!(found.diagnostics[0].code, "backend-security-group-disabled");
+}
+
+/// LBC, pkg/networking/security_group_resolver.go: ids, then groups by name, however many have it.
+#[test]
+fn a_name_means_all_groups_that_have_it_and_each_is_named_once() {
+    let id = |id: &str| SecurityGroupId::new(id);
+    let mut facts = support::facts();
+    let named = [
+        ("web", vec![id("sg-2"), id("sg-3")]),
+        ("old", vec![id("sg-1")]),
+        ("nobody", Vec::new()),
+    ];
+    facts.security_groups_by_name = named.map(|(name, ids)| (name.to_owned(), ids)).into();
+    let rows = [
+        ("[web]", Some(vec!["sg-2", "sg-3"])),
+        ("[old, web, sg-1]", Some(vec!["sg-1", "sg-2", "sg-3"])),
+        ("[sg-9, sg-9]", Some(vec!["sg-9"])),
+        ("[web, nobody]", None),
+    ];
+    for (names, expected) in rows {
+        let configuration = format!("securityGroups: {names}");
+        let found = translate("alb", &configuration, &support::settings(), facts.clone());
+        let groups = found.stack.map(|stack| {
+            let groups = stack.load_balancer.unwrap().security_groups;
+            let ids = groups
+                .iter()
+                .map(|group| group.known().unwrap().to_string());
+            ids.collect::<Vec<_>>()
+        });
+        let expected = expected.map(|ids| ids.into_iter().map(str::to_owned).collect());
+        assert_eq!(groups, expected, "{names}");
+    }
+}
+
+#[test]
+fn subnets_are_chosen_by_patterns_and_all_or_none_of_them_is_named() {
+    let mut facts = support::facts();
+    for (place, subnet) in facts.subnets.as_mut().unwrap().values_mut().enumerate() {
+        let name = ["one", "two"][place % 2];
+        let name = format!("{name}-{}", subnet.availability_zone);
+        subnet.tags.insert("Name".to_owned(), name);
+    }
+    let settings = support::settings();
+    let found = |configuration: &str| translate("nlb", configuration, &settings, facts.clone());
+    let selector = |values: &str| format!("loadBalancerSubnetsSelector: {{Name: {values}}}");
+    let all = found(&selector("['one-*', 'two-*']"));
+    let some = found(&selector("['?ne-ap-northeast-2*']")).stack.unwrap();
+    let all = all.stack.unwrap();
+    assert_eq!(subnets(&all).len(), 3, "one of each zone");
+    assert!(!subnets(&some).is_empty());
+    for id in subnets(&some) {
+        let name = &facts.subnets.as_ref().unwrap()[&SubnetId::new(id)].tags["Name"];
+        assert!(name.starts_with("one-"), "{name}");
+    }
+    assert_eq!(
+        found(&selector("['three-*']")).diagnostics[0].code,
+        "too-few-subnets"
+    );
+    for configuration in [
+        format!(
+            "loadBalancerSubnets: [{{identifier: {}}}, {{eipAllocation: e}}]",
+            PRIVATE[0]
+        ),
+        format!(
+            "loadBalancerSubnets: [{{eipAllocation: e}}, {{identifier: {}}}]",
+            PRIVATE[0]
+        ),
+    ] {
+        let found = found(&configuration);
+        assert_eq!(
+            found.diagnostics[0].code, "invalid-subnets",
+            "{configuration}"
+        );
+        assert!(found.stack.is_none());
+    }
 }
 
 #[test]
