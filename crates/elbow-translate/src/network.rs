@@ -245,7 +245,11 @@ pub fn rules(needs: &GroupRules, how: NodeRules) -> GroupRules {
             BTreeMap::new();
         let made = groups.entry(group.clone()).or_default();
         for (need, causes) in needs {
-            let (from, to) = (need.from_port.unwrap_or(0), need.to_port.unwrap_or(0));
+            let (from, to) = match (need.from_port.unwrap_or(0), need.to_port.unwrap_or(0)) {
+                // There is no port 0: as with LBC, whoever asks for it gets them all.
+                (0, 0) => (0, i32::from(u16::MAX)),
+                ports => ports,
+            };
             if !matches!(need.source, IngressSource::SecurityGroup(_)) {
                 made.insert(need.clone(), causes.clone());
                 continue;
@@ -535,7 +539,7 @@ mod tests {
             Some(IntOrString::String("http".to_owned())),
         );
         let a = || vec![pod("10.0.0.1", 8080)];
-        let rows: [(&str, Vec<BindingNetwork>, &[&str]); 8] = [
+        let rows: [(&str, Vec<BindingNetwork>, &[&str]); 9] = [
             (
                 "one",
                 vec![network("web", vec![from_group(vec![tcp(8080)])], a())],
@@ -557,6 +561,11 @@ mod tests {
             (
                 "no ports",
                 vec![network("web", vec![from_group(Vec::new())], a())],
+                &["sg-a tcp 0-65535 sg-lb"],
+            ),
+            (
+                "port 0",
+                vec![network("web", vec![from_group(vec![tcp(0)])], a())],
                 &["sg-a tcp 0-65535 sg-lb"],
             ),
             (

@@ -1,7 +1,8 @@
 //! What the targets of a Service are behind, for the rules that let load balancers reach them.
 //!
 //! In: the targets that are registered, and the EndpointSlices that they come from. Out: endpoints, sorted.
-//! An address outside the VPC is behind nothing that elbow could open, and is left out.
+//! An address outside the cluster's VPC is behind nothing that elbow could open, and is left out; which VPC the
+//! target group is in does not matter.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,7 @@ use elbow_model::stack::{Target, TargetType};
 use k8s_openapi::api::discovery::v1::Endpoint as SliceEndpoint;
 
 use super::context::Context;
+use super::targets::is_outside;
 use crate::network::{Endpoint, PodEndpoint};
 
 /// The endpoints of targets.
@@ -34,7 +36,10 @@ pub(crate) fn of(
             }
         }
     }
-    let inside = targets.iter().filter(|t| t.availability_zone.is_none());
+    // Only asked for where there is an address to place.
+    let vpc = targets.first().and_then(|_| ctx.vpc());
+    let is_inside = |target: &&Target| vpc.is_none_or(|vpc| !is_outside(&target.id, vpc));
+    let inside = targets.iter().filter(is_inside);
     let mut endpoints: Vec<Endpoint> = inside
         .filter_map(|target| {
             let found = by_address.get(target.id.as_str());

@@ -197,7 +197,7 @@ pub(crate) fn conditions_of(endpoint: &Endpoint) -> EndpointConditions {
     endpoint.conditions.clone().unwrap_or_default()
 }
 
-fn is_outside(address: &str, vpc: &Vpc) -> bool {
+pub(crate) fn is_outside(address: &str, vpc: &Vpc) -> bool {
     let Ok(address) = address.parse::<IpAddr>() else {
         return false;
     };

@@ -5,6 +5,7 @@ use elbow_model::aws_call::TargetGroupDescription;
 use elbow_model::facts::Vpc;
 use elbow_model::stack::{Protocol, Sharing, TargetFamily, TargetType};
 use elbow_model::{FactQuery, Facts, Port, TargetGroupArn, VpcId};
+use elbow_translate::network::Endpoint;
 use elbow_translate::{BindingTranslation, BindingVerdict, TranslatedBinding, translate_binding};
 
 use crate::support;
@@ -206,6 +207,24 @@ fn a_binding_comes_to_the_endpoints_of_its_service() {
     ];
     for (name, spec, expected) in rows {
         assert_eq!(outcome(&binding(NAME, &spec)), expected, "{name}");
+    }
+}
+
+/// The pods are in the cluster's VPC, wherever the target group is.
+#[test]
+fn rules_are_for_addresses_of_the_clusters_vpc_whatever_vpc_the_group_is_in() {
+    let networking = "serviceRef: {name: s, port: 80}, networking: {ingress: [{from: [{ipBlock: {cidr: 10.9.0.0/16}}], ports: [{port: 8080}]}]}";
+    for group in ["far", "web"] {
+        let found = translate(&binding(
+            NAME,
+            &format!("targetGroupName: {group}, {networking}"),
+        ));
+        let endpoints = found.network.unwrap().endpoints;
+        let addresses = endpoints.iter().map(|endpoint| match endpoint {
+            Endpoint::Pod(pod) => pod.address.to_string(),
+            Endpoint::Instance(id) => id.to_string(),
+        });
+        assert_eq!(addresses.collect::<Vec<_>>(), ["192.168.1.1"], "{group}");
     }
 }
 
