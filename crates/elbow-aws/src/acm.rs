@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use aws_sdk_acm::Client;
 use aws_sdk_acm::error::BuildError;
-use aws_sdk_acm::types::{CertificateStatus, CertificateType, Filters, KeyAlgorithm, Tag};
+use aws_sdk_acm::types::{
+    CertificateDetail, CertificateStatus, CertificateType, Filters, KeyAlgorithm, Tag,
+};
 use aws_smithy_types::Blob;
 use elbow_model::facts::Certificate;
 use elbow_model::{AwsAnswer, AwsError, CertificateArn, CertificateMaterial, Tags};
@@ -158,9 +160,30 @@ pub(crate) async fn describe(acm: &Client, certificate: &CertificateArn) -> Answ
     let detail = output
         .certificate
         .ok_or_else(|| AwsError::unexpected("the answer to DescribeCertificate"))?;
-    let names = detail.subject_alternative_names.into_iter().flatten();
-    Ok(AwsAnswer::Certificate(Certificate {
-        domains: detail.domain_name.into_iter().chain(names).collect(),
+    Ok(AwsAnswer::Certificate(from_detail(detail)))
+}
+
+/// Clients look at the alternative names, and so does LBC. `DomainName` is the common name: of an imported
+/// certificate it need not be among them.
+fn from_detail(detail: CertificateDetail) -> Certificate {
+    let names = detail.subject_alternative_names.unwrap_or_default();
+    Certificate {
+        domains: names.into_iter().collect(),
         certificate_authority_arn: detail.certificate_authority_arn,
-    }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_common_name_is_none_of_the_names() {
+        let detail = CertificateDetail::builder()
+            .domain_name("old.example.com")
+            .subject_alternative_names("a.example.com")
+            .build();
+        let names = from_detail(detail).domains;
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), ["a.example.com"]);
+    }
 }

@@ -59,8 +59,18 @@ pub(crate) async fn zones(ec2: &Client) -> Answer {
 
 // === conversions ===
 
+/// A block that was taken out of a VPC is told of for a while, with its state.
 fn from_vpc(vpc: types::Vpc) -> Option<Vpc> {
-    let mut ipv4_cidrs = each(vpc.cidr_block_association_set, |block| block.cidr_block);
+    use types::{VpcCidrBlockState, VpcCidrBlockStateCode};
+    let is_in_use = |state: &Option<VpcCidrBlockState>| {
+        let state = state.as_ref().and_then(|state| state.state.as_ref());
+        state.is_none_or(|state| *state == VpcCidrBlockStateCode::Associated)
+    };
+    let mut ipv4_cidrs = each(vpc.cidr_block_association_set, |block| {
+        block
+            .cidr_block
+            .filter(|_| is_in_use(&block.cidr_block_state))
+    });
     if ipv4_cidrs.is_empty() {
         ipv4_cidrs.extend(vpc.cidr_block);
     }
@@ -68,7 +78,9 @@ fn from_vpc(vpc: types::Vpc) -> Option<Vpc> {
         id: VpcId::new(vpc.vpc_id?),
         ipv4_cidrs,
         ipv6_cidrs: each(vpc.ipv6_cidr_block_association_set, |block| {
-            block.ipv6_cidr_block
+            block
+                .ipv6_cidr_block
+                .filter(|_| is_in_use(&block.ipv6_cidr_block_state))
         }),
     })
 }
@@ -79,7 +91,9 @@ fn from_subnet(subnet: types::Subnet) -> Option<Subnet> {
         availability_zone: subnet.availability_zone?,
         ipv4_cidr: subnet.cidr_block.unwrap_or_default(),
         ipv6_cidrs: each(subnet.ipv6_cidr_block_association_set, |block| {
-            block.ipv6_cidr_block
+            let state = block.ipv6_cidr_block_state.and_then(|state| state.state);
+            let is_in_use = state.is_none_or(|s| s == types::SubnetCidrBlockStateCode::Associated);
+            block.ipv6_cidr_block.filter(|_| is_in_use)
         }),
         available_ip_address_count: subnet.available_ip_address_count.unwrap_or_default(),
         outpost_arn: subnet.outpost_arn,
@@ -104,5 +118,54 @@ fn from_route_table(table: types::RouteTable) -> RouteTable {
             .map(SubnetId::new)
             .collect(),
         reaches_internet_gateway: table.routes.into_iter().flatten().any(to_internet),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_that_were_taken_out_are_none() {
+        use types::{
+            SubnetCidrBlockState, SubnetCidrBlockStateCode, SubnetIpv6CidrBlockAssociation,
+            VpcCidrBlockAssociation, VpcCidrBlockState, VpcCidrBlockStateCode,
+            VpcIpv6CidrBlockAssociation,
+        };
+        let states = [
+            VpcCidrBlockStateCode::Associated,
+            VpcCidrBlockStateCode::Disassociated,
+        ];
+        let mut vpc = types::Vpc::builder()
+            .vpc_id("vpc-1")
+            .cidr_block("10.0.0.0/16");
+        for (place, state) in states.into_iter().enumerate() {
+            let state = VpcCidrBlockState::builder().state(state).build();
+            let ipv4 = VpcCidrBlockAssociation::builder()
+                .cidr_block(format!("10.{place}.0.0/16"))
+                .cidr_block_state(state.clone());
+            let ipv6 = VpcIpv6CidrBlockAssociation::builder()
+                .ipv6_cidr_block(format!("2001:db8:{place}::/56"))
+                .ipv6_cidr_block_state(state);
+            vpc = vpc
+                .cidr_block_association_set(ipv4.build())
+                .ipv6_cidr_block_association_set(ipv6.build());
+        }
+        let vpc = from_vpc(vpc.build()).unwrap();
+        assert_eq!(vpc.ipv4_cidrs, ["10.0.0.0/16"]);
+        assert_eq!(vpc.ipv6_cidrs, ["2001:db8:0::/56"]);
+
+        let state = SubnetCidrBlockState::builder().state(SubnetCidrBlockStateCode::Disassociating);
+        let block = SubnetIpv6CidrBlockAssociation::builder()
+            .ipv6_cidr_block("2001:db8::/64")
+            .ipv6_cidr_block_state(state.build());
+        let subnet = types::Subnet::builder()
+            .subnet_id("subnet-1")
+            .availability_zone("us-east-1a")
+            .ipv6_cidr_block_association_set(block.build());
+        assert_eq!(
+            from_subnet(subnet.build()).unwrap().ipv6_cidrs,
+            Vec::<String>::new()
+        );
     }
 }

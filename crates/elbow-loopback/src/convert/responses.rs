@@ -547,9 +547,9 @@ fn acm_answer(call: &AwsCall, response: acm::Response) -> Option<AwsAnswer> {
         | acm::Response::RemoveTagsFromCertificate(_) => Some(AwsAnswer::Done),
         acm::Response::DescribeCertificate(output) => {
             let detail = output.certificate?;
-            let names = detail.subject_alternative_names.into_iter().flatten();
+            let names = detail.subject_alternative_names.unwrap_or_default();
             Some(AwsAnswer::Certificate(Certificate {
-                domains: detail.domain_name.into_iter().chain(names).collect(),
+                domains: names.into_iter().collect(),
                 certificate_authority_arn: detail.certificate_authority_arn,
             }))
         }
