@@ -264,6 +264,9 @@ pub(crate) fn node_state(node: &Node) -> NodeState {
 }
 
 /// The instance of a node: the last part of `aws:///<zone>/<instance>`.
+///
+/// Difference (node-without-instance): a node that has none, one of EKS Hybrid Nodes or one that is just
+/// joining, is passed over. LBC registers nothing while there is one.
 fn instance_id(node: &Node) -> Option<&str> {
     let provider_id = node.spec.as_ref()?.provider_id.as_deref()?;
     let id = provider_id.rsplit('/').next()?;

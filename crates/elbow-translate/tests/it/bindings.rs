@@ -210,6 +210,20 @@ fn a_binding_comes_to_the_endpoints_of_its_service() {
     }
 }
 
+#[test]
+fn nodes_that_are_no_instances_are_passed_over() {
+    let node = |name: &str, provider: &str| {
+        format!(
+            "apiVersion: v1\nkind: Node\nmetadata: {{name: {name}}}\nspec: {{{provider}}}\n\
+             status: {{conditions: [{{type: Ready, status: 'True', lastTransitionTime: null, lastHeartbeatTime: null}}]}}\n---\n"
+        )
+    };
+    let spec = "targetGroupName: nodes, serviceRef: {name: s, port: 80}";
+    let nodes = node("c", "providerID: 'eks-hybrid:///us-east-1/c/mi-0c'") + &node("d", "");
+    let found = outcome(&(nodes + &binding(NAME, spec)));
+    assert_eq!(found, "nodes: i-0a:30080 i-0b:30080");
+}
+
 /// The pods are in the cluster's VPC, wherever the target group is.
 #[test]
 fn rules_are_for_addresses_of_the_clusters_vpc_whatever_vpc_the_group_is_in() {
