@@ -757,11 +757,14 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
     }
 
     fn observe(&self) {
-        self.metrics.depths(
-            self.calls.len(),
-            self.scribe.depth(),
-            self.events_waiting.len(),
-        );
+        // What a standby has looked at is the leader's to write: nothing waits here.
+        let writes = if self.is_acting() {
+            self.scribe.depth()
+        } else {
+            0
+        };
+        self.metrics
+            .depths(self.calls.len(), writes, self.events_waiting.len());
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use elbow_api::{Kind, ObjectRef};
-use elbow_cluster::live::{Absence, Event, Leadership};
+use elbow_cluster::live::{Absence, Event, Leadership, WriteError};
 use elbow_emulator::Latencies;
 
 use crate::account::FakeAws;
@@ -80,6 +80,31 @@ async fn targets_do_not_wait_for_a_slow_api_server_and_all_else_does() {
     assert_eq!(world.aws.take_calls(), Vec::<&str>::new());
     pass(10).await;
     assert!(world.aws.take_calls().contains(&"CreateRule"));
+}
+
+/// Nothing waits for a standby: what there is to write is the leader's.
+#[tokio::test(start_paused = true)]
+async fn the_queue_of_writes_is_the_leaders() {
+    let world = World::start(FakeAws::new(), ALB, Leadership::Standby);
+    let depth = || {
+        let scraped = world.metrics.encode();
+        let mut lines = scraped.lines();
+        let line = lines.find(|line| line.starts_with(r#"elbow_queue_depth{queue="writes"}"#));
+        line.unwrap().rsplit(' ').next().unwrap().to_owned()
+    };
+    pass(10).await;
+    assert_eq!(depth(), "0");
+    // The API server takes no writes.
+    world.cluster.set_fault(|write| {
+        let object = write.verb().to_owned();
+        Some(WriteError::Conflict {
+            verb: "patch",
+            object,
+        })
+    });
+    world.leadership.send_replace(Leadership::Leader);
+    pass(10).await;
+    assert_ne!(depth(), "0");
 }
 
 #[tokio::test(start_paused = true)]
