@@ -75,8 +75,8 @@ pub struct KubeCluster {
 }
 
 impl KubeCluster {
-    /// Before a TargetGroupBinding goes, nobody must be left who waits for it. A role that does not let us
-    /// look for them holds up no deletion.
+    /// Before a TargetGroupBinding goes, and when it has no backend any more, nobody must be left who waits
+    /// for it. A role that does not let us look for them holds up no deletion.
     async fn open_gates(&self, object: &Object, now: Timestamp) -> Result<(), WriteError> {
         let Object::TargetGroupBinding(binding) = object else {
             return Ok(());
@@ -87,7 +87,7 @@ impl KubeCluster {
         let name = object.object_ref().namespaced_name();
         match self.writer.open_gates(&name, now).await {
             Err(error) if error.remedy() == Remedy::Ask => {
-                tracing::warn!(binding = %name, %error, "Pods may wait for a binding that goes");
+                tracing::warn!(binding = %name, %error, "Pods may wait for a binding without targets");
                 Ok(())
             }
             opened => opened,
@@ -138,6 +138,11 @@ pub enum Write {
         /// The conditions; others stay.
         conditions: Vec<PodCondition>,
     },
+    /// Open the gates of all pods that wait for a TargetGroupBinding whose Service or port is not there.
+    OpenGates {
+        /// The binding.
+        object: Object,
+    },
     /// Delete an object.
     Delete {
         /// The object.
@@ -167,6 +172,7 @@ impl Write {
             Self::RemoveFinalizer { .. } => "remove-finalizer",
             Self::Binding { .. } => "apply",
             Self::PodConditions { .. } => "conditions",
+            Self::OpenGates { .. } => "open-gates",
             Self::Delete { .. } => "delete",
             Self::Unbind { .. } => "unbind",
             Self::Event { .. } => "event",
@@ -178,9 +184,10 @@ impl Write {
         match self {
             Self::AddFinalizer { .. } => "FailedAddFinalizer",
             Self::RemoveFinalizer { .. } | Self::Unbind { .. } => "FailedRemoveFinalizer",
-            Self::Status { .. } | Self::PodConditions { .. } | Self::Event { .. } => {
-                "FailedUpdateStatus"
-            }
+            Self::Status { .. }
+            | Self::PodConditions { .. }
+            | Self::OpenGates { .. }
+            | Self::Event { .. } => "FailedUpdateStatus",
             Self::Binding { .. } | Self::Delete { .. } => "FailedDeployModel",
         }
     }
@@ -238,6 +245,10 @@ impl ClusterWriter for KubeCluster {
             Write::PodConditions { pod, conditions } => {
                 let set = self.writer.set_pod_conditions(pod, conditions);
                 set.await.map(Some)
+            }
+            Write::OpenGates { object } => {
+                self.open_gates(object, now).await?;
+                Ok(None)
             }
             Write::Delete { object } => {
                 self.open_gates(object, now).await?;

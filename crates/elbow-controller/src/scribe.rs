@@ -49,6 +49,8 @@ pub(crate) struct Scribe {
     binding_outcomes: BTreeMap<NamespacedName, BindingOutcome>,
     /// TargetGroupBindings that are to have the finalizer.
     protected_bindings: BTreeSet<NamespacedName>,
+    /// TargetGroupBindings without a backend whose pods were told not to wait.
+    opened_bindings: BTreeSet<NamespacedName>,
     /// Gateways that are to have a controller's finalizer.
     protected: BTreeSet<(NamespacedName, GatewayController)>,
     /// TargetGroupBindings by the Gateway that their labels name.
@@ -158,8 +160,12 @@ impl Scribe {
         if report.is_of_nothing() {
             self.binding_outcomes.remove(binding);
             self.protected_bindings.remove(binding);
+            self.opened_bindings.remove(binding);
         } else {
             let outcome = BindingOutcome::of(report);
+            if !outcome.lacks_backend {
+                self.opened_bindings.remove(binding);
+            }
             self.binding_outcomes.insert(binding.clone(), outcome);
         }
         self.dirty.insert(binding_ref(binding));
@@ -181,6 +187,10 @@ impl Scribe {
         self.n_out = self.n_out.saturating_sub(1);
         let slot = self.slots.get_mut(object)?;
         let failed = slot.answered(object, result, now);
+        if result.is_err() {
+            // Whatever it was that failed: pods may be told twice, but not never.
+            self.opened_bindings.remove(&object.namespaced_name());
+        }
         self.dirty.insert(object.clone());
         failed
     }

@@ -9,12 +9,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use elbow_api::crds::{TargetGroupBinding, TargetType};
+use elbow_api::crds::{ServiceReference, TargetGroupBinding, TargetType};
 use elbow_api::names::{IP_TARGETS_CONDITION, readiness_gate};
 use elbow_api::{Kind, Object};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod, PodCondition};
+use k8s_openapi::api::core::v1::{Pod, PodCondition, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::{Value, json};
 
 use super::watch::Change;
@@ -108,13 +109,36 @@ pub fn condition(
     })
 }
 
-/// The bindings of targets by IP address and the Services' selectors: what the webhook has to know.
+/// The bindings of targets by IP address, and of Services what tells their pods: what the webhook has to
+/// know.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Gates {
-    /// By namespace and binding: the Service.
-    bindings: BTreeMap<String, BTreeMap<String, String>>,
-    /// By namespace and Service: the selector.
-    selectors: BTreeMap<String, BTreeMap<String, BTreeMap<String, String>>>,
+    /// By namespace and binding: the Service and its port.
+    bindings: BTreeMap<String, BTreeMap<String, ServiceReference>>,
+    /// By namespace and Service: what is known of it.
+    services: BTreeMap<String, BTreeMap<String, Backend>>,
+}
+
+/// A Service that selects pods.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Backend {
+    selector: BTreeMap<String, String>,
+    /// The numbers and names of its ports.
+    ports: Vec<(i32, Option<String>)>,
+}
+
+impl Backend {
+    fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
+        let mut selector = self.selector.iter();
+        selector.all(|(key, value)| labels.get(key) == Some(value))
+    }
+
+    fn has_port(&self, wanted: &IntOrString) -> bool {
+        self.ports.iter().any(|(number, name)| match wanted {
+            IntOrString::Int(wanted) => number == wanted,
+            IntOrString::String(wanted) => name.as_ref() == Some(wanted),
+        })
+    }
 }
 
 impl Gates {
@@ -144,7 +168,7 @@ impl Gates {
         // Nobody serves those of other accounts.
         let is_foreign = binding.spec.iam_role_arn_to_assume.is_some();
         if takes_addresses(binding) && !is_going && !is_foreign {
-            let service = binding.spec.service_ref.name.clone();
+            let service = binding.spec.service_ref.clone();
             self.bindings
                 .entry(namespace)
                 .or_default()
@@ -160,16 +184,21 @@ impl Gates {
     }
 
     /// Takes in a Service, new or changed.
-    pub fn apply_service(&mut self, service: &k8s_openapi::api::core::v1::Service) {
+    pub fn apply_service(&mut self, service: &Service) {
         let namespace = service.metadata.namespace.clone().unwrap_or_default();
         let name = service.metadata.name.clone().unwrap_or_default();
-        let selector = service.spec.as_ref().and_then(|spec| spec.selector.clone());
+        let spec = service.spec.as_ref();
+        let selector = spec.and_then(|spec| spec.selector.clone());
         match selector.filter(|selector| !selector.is_empty()) {
             Some(selector) => {
-                self.selectors
+                let ports = spec
+                    .into_iter()
+                    .flat_map(|spec| spec.ports.iter().flatten());
+                let ports = ports.map(|port| (port.port, port.name.clone())).collect();
+                self.services
                     .entry(namespace)
                     .or_default()
-                    .insert(name, selector);
+                    .insert(name, Backend { selector, ports });
             }
             None => self.remove_service(&namespace, &name),
         }
@@ -177,23 +206,23 @@ impl Gates {
 
     /// Drops a Service.
     pub fn remove_service(&mut self, namespace: &str, name: &str) {
-        remove(&mut self.selectors, namespace, name);
+        remove(&mut self.services, namespace, name);
     }
 
     /// The condition types of the gates for a pod with these labels, in the order of the bindings' names.
+    ///
+    /// Difference (no-gate-without-port): LBC puts one, too, for a binding of a port that the Service does not
+    /// have, and opens it when it next looks at the binding.
     pub fn of(&self, namespace: &str, labels: &BTreeMap<String, String>) -> BTreeSet<String> {
-        let selectors = self.selectors.get(namespace);
-        let selects = |service: &str| {
-            let selector = selectors.and_then(|selectors| selectors.get(service));
-            selector.is_some_and(|selector| {
-                selector
-                    .iter()
-                    .all(|(key, value)| labels.get(key) == Some(value))
-            })
+        let services = self.services.get(namespace);
+        let serves = |reference: &ServiceReference| {
+            let service = services.and_then(|services| services.get(&reference.name));
+            service
+                .is_some_and(|service| service.selects(labels) && service.has_port(&reference.port))
         };
         let bindings = self.bindings.get(namespace).into_iter().flatten();
         bindings
-            .filter(|(_, service)| selects(service))
+            .filter(|(_, reference)| serves(reference))
             .map(|(name, _)| readiness_gate(name))
             .collect()
     }

@@ -175,7 +175,7 @@ fn hash(write: &Write) -> u64 {
                 (parts, &condition.reason, &condition.message).hash(&mut hasher);
             }
         }
-        Write::Delete { object } | Write::Unbind { object } => {
+        Write::Delete { object } | Write::OpenGates { object } | Write::Unbind { object } => {
             object.metadata().uid.hash(&mut hasher);
         }
         Write::Event { note, .. } => note.message.hash(&mut hasher),

@@ -24,6 +24,8 @@ pub(super) struct BindingOutcome {
     is_released: bool,
     /// Whether it is translated, and nothing is wrong with it.
     is_well: bool,
+    /// Whether its Service or port is not there.
+    pub(super) lacks_backend: bool,
     /// Reason and message of the condition Ready, should it be False.
     problem: Option<(&'static str, String)>,
     generation: Option<i64>,
@@ -37,6 +39,7 @@ impl BindingOutcome {
         Self {
             reconciled: report.reconciled(),
             is_released: report.is_released(),
+            lacks_backend: report.lacks_backend(),
             is_well: problem.is_none() && report.reconciled().is_some(),
             problem,
             generation: report.translation.generation,
@@ -73,6 +76,11 @@ impl Scribe {
             });
         }
         let outcome = self.binding_outcomes.get(&name)?;
+        // As LBC does: nothing is going to make its pods ready.
+        if outcome.lacks_backend && self.opened_bindings.insert(name) {
+            let object = current.clone();
+            return Some(Write::OpenGates { object });
+        }
         let mut wanted = Map::new();
         if let Some(generation) = outcome.reconciled {
             wanted.insert("observedGeneration".to_owned(), json!(generation));

@@ -115,10 +115,14 @@ async fn what_is_wrong_stands_in_the_condition_and_an_event_until_it_is_right() 
     );
     assert_eq!(world.aws.count("RegisterTargets"), 1);
 
+    world.cluster.take_writes();
     world
         .cluster
         .delete(&ObjectRef::new(Kind::Service, "app", "web"));
     pass(10).await;
+    let writes = world.cluster.take_writes();
+    let opened = writes.iter().filter(|w| w.starts_with("open-gates "));
+    assert_eq!(opened.count(), 1, "{writes:?}");
     let condition = world.cluster.condition(&binding(), "Ready");
     assert!(
         condition.starts_with("False BackendNotFound Service app/web does not exist"),

@@ -312,6 +312,11 @@ impl Inner {
                 self.delete(&reference);
                 Ok(None)
             }
+            Write::OpenGates { object } => {
+                self.writes
+                    .push(format!("open-gates {}", object.object_ref()));
+                Ok(None)
+            }
             Write::Delete { object } => {
                 let reference = object.object_ref();
                 self.writes.push(format!("delete {reference}"));

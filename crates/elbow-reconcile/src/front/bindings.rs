@@ -60,6 +60,11 @@ impl BindingReport {
             }
     }
 
+    /// Whether its Service or port is not there.
+    pub fn lacks_backend(&self) -> bool {
+        self.diagnostics().iter().any(is_backend_missing)
+    }
+
     /// The reason of the condition Ready, should it be False, and the words to it. The reasons are those of
     /// LBC's events.
     pub fn problem(&self) -> Option<(&'static str, String)> {
@@ -76,7 +81,7 @@ impl BindingReport {
         if !has_errors(findings) {
             return self.network_problem();
         }
-        let reason = if findings.iter().any(is_backend_missing) {
+        let reason = if self.lacks_backend() {
             "BackendNotFound"
         } else {
             reason

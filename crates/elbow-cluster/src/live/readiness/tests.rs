@@ -161,7 +161,7 @@ fn binding(name: &str, target_type: &str, service: &str) -> TargetGroupBinding {
 fn service(name: &str, selector: &Value) -> Service {
     serde_json::from_value(json!({
         "metadata": { "name": name, "namespace": "app" },
-        "spec": { "selector": selector },
+        "spec": { "selector": selector, "ports": [{ "name": "http", "port": 80 }] },
     }))
     .unwrap()
 }
@@ -182,6 +182,15 @@ fn gates_are_those_of_bindings_whose_service_selects_the_pod() {
     gates.apply_binding(&binding("tg-node", "instance", "a"));
     gates.apply_binding(&binding("tg-none", "ip", "absent"));
     gates.apply_binding(&binding("tg-headless", "ip", "headless"));
+    for (name, port) in [
+        ("tg-a3", json!("http")),
+        ("tg-no-port", json!(81)),
+        ("tg-no-name", json!("web")),
+    ] {
+        let mut of_port = binding(name, "ip", "a");
+        of_port.spec.service_ref.port = serde_json::from_value(port).unwrap();
+        gates.apply_binding(&of_port);
+    }
     gates.apply_service(&service("a", &json!({ "app": "a" })));
     gates.apply_service(&service("b", &json!({ "app": "b", "tier": "web" })));
     gates.apply_service(&service("headless", &json!({})));
@@ -193,7 +202,7 @@ fn gates_are_those_of_bindings_whose_service_selects_the_pod() {
     };
     assert_eq!(
         of("app", &[("app", "a"), ("more", "yes")]),
-        ["tg-a", "tg-a2"]
+        ["tg-a", "tg-a2", "tg-a3"]
     );
     assert_eq!(of("app", &[("app", "b")]), Vec::<String>::new());
     assert_eq!(of("app", &[("app", "b"), ("tier", "web")]), ["tg-b"]);
@@ -203,6 +212,7 @@ fn gates_are_those_of_bindings_whose_service_selects_the_pod() {
     going.metadata.deletion_timestamp = Some(Time(NOW.parse().unwrap()));
     gates.apply_binding(&going);
     gates.apply_binding(&binding("tg-a2", "instance", "a"));
+    gates.remove_binding("app", "tg-a3");
     assert!(gates.of("app", &labels(&[("app", "a")])).is_empty());
     gates.remove_service("app", "b");
     assert!(

@@ -18,7 +18,7 @@ fn gates() -> Gates {
     gates.apply_binding(&binding);
     let service = serde_json::from_value(json!({
         "metadata": { "name": "svc", "namespace": "app" },
-        "spec": { "selector": { "app": "it" } },
+        "spec": { "selector": { "app": "it" }, "ports": [{ "port": 80 }] },
     }))
     .unwrap();
     gates.apply_service(&service);
