@@ -55,6 +55,7 @@ var Runs = []Run{
 			features.SupportGatewayFrontendClientCertificateValidation,
 			features.SupportGatewayFrontendClientCertificateValidationInsecureFallback,
 			features.SupportGatewayHTTPListenerIsolation,
+			features.SupportGatewayInfrastructure,
 			features.SupportGatewayPort8080,
 			features.SupportHTTPRouteBackendProtocolWebSocket,
 			features.SupportHTTPRouteDestinationPortMatching,
@@ -79,6 +80,7 @@ var Runs = []Run{
 			suite.GatewayTLSConformanceProfileName,
 		},
 		Features: []features.FeatureName{
+			features.SupportGatewayInfrastructure,
 			features.SupportTLSRouteModeTerminate,
 		},
 	},

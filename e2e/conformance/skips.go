@@ -18,8 +18,10 @@ var Skips = []Skip{
 	{"alb", "HTTPRouteRequestHeaderModifier", noRequestHeaders, pageHeaders},
 	{"alb", "HTTPRouteRewriteHost", "Rewrites work; the test's routes set and remove request headers as well. " + noRequestHeaders, pageHeaders},
 	{"alb", "HTTPRouteRewritePath", "Rewrites work; the test's routes set and remove request headers as well. " + noRequestHeaders, pageHeaders},
+	{"alb", "GatewayInfrastructureMetadata", noProgramInCluster, pageELB},
 	{"alb", "HTTPRouteRedirectPortAndScheme", "The test redirects HTTPS to HTTP; redirect actions go from HTTP to either and from HTTPS to HTTPS, but never from HTTPS to HTTP.", pageActions},
 
+	{"nlb", "GatewayInfrastructureMetadata", noProgramInCluster, pageELB},
 	{"nlb", "GatewayInvalidRouteKind", noHTTPOnNLB, pageNLBListeners},
 	{"nlb", "GatewayListenerUnsupportedProtocol", noHTTPOnNLB, pageNLBListeners},
 	{"nlb", "GatewayInvalidTLSConfiguration", noHTTPOnNLB, pageNLBListeners},
@@ -69,12 +71,14 @@ const (
 	pageHTTPS        = "Create an HTTPS listener for your Application Load Balancer"
 	pageALB          = "Application Load Balancers"
 	pageNLBListeners = "Listeners for your Network Load Balancers"
+	pageELB          = "What is Elastic Load Balancing?"
 	pageNLBMetrics   = "CloudWatch metrics for your Network Load Balancer"
 
 	noHTTPOnNLB = "Listeners of an NLB speak TCP, UDP and TLS; the suite's test has HTTP or HTTPS listeners that must be accepted."
 	noSNIOnNLB  = "A listener of an NLB has one default action and no rules; it does not choose targets by the server name of a TLS connection."
 	// The suite takes a reset or an end after the handshake, and no refused one.
 	noConnectionOfItsOwn = "An NLB does not end TCP connections itself: one comes about with a target or not at all. The suite's test has no target and wants a connection that is accepted and then closed."
+	noProgramInCluster   = "Labels and annotations go to the TargetGroupBindings of the Gateway; the test looks for them on a ServiceAccount, a Pod or a Service that implements it. A load balancer runs in AWS and is none of these."
 	noRequestHeaders     = "A listener of an ALB can rename the headers that tell of TLS and set fixed response headers; it cannot add, set or remove request headers of choice."
 )
 
@@ -109,7 +113,6 @@ var UnsupportedFeatures = []Unsupported{
 	{"GatewayAddressEmpty", "nlb", noHTTPOnNLB, pageNLBListeners},
 	{"GatewayFrontendClientCertificateValidation", "nlb", noHTTPOnNLB, pageNLBListeners},
 	{"GatewayHTTPListenerIsolation", "nlb", noHTTPOnNLB, pageNLBListeners},
-	{"GatewayInfrastructure", "", "The suite looks for ServiceAccounts, Pods or Services that implement a Gateway; a load balancer of AWS is none of them and needs none.", "What is Elastic Load Balancing?"},
 	{"GatewayPort8080", "nlb", noHTTPOnNLB, pageNLBListeners},
 	{"ListenerSet", "nlb", noHTTPOnNLB, pageNLBListeners},
 }

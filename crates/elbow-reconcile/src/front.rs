@@ -26,7 +26,7 @@ use elbow_translate::network::BindingNetwork;
 use elbow_translate::status::{
     self, GatewayStatus, ListenerSetStatus, LoadBalancerReport, RouteParentStatus,
 };
-use elbow_translate::{ClusterTranslation, Settings, SharedUse};
+use elbow_translate::{ClusterTranslation, HeldTargets, Settings, SharedUse};
 
 use crate::execute::Failure;
 use crate::machine::{NetworkNotice, RoundResult};
@@ -361,6 +361,19 @@ pub(crate) fn networks(done: &Translated, gateway: &NamespacedName) -> Option<Ve
             .filter_map(|binding| binding.network(gateway))
             .collect(),
     )
+}
+
+/// The targets of what is there of a Gateway of which nothing can be said; an error names the facts that have to
+/// be known first.
+pub(crate) fn held_targets(
+    snapshot: &Snapshot,
+    facts: &Facts,
+    settings: &Settings,
+    gateway: &NamespacedName,
+    known: &Observed,
+) -> Result<HeldTargets, BTreeSet<FactQuery>> {
+    let there = |stack: &StackId| known.stacks.get(stack);
+    elbow_translate::held_targets(snapshot, facts, settings, gateway, there)
 }
 
 /// What all Gateways share, given what each asks for.

@@ -24,6 +24,7 @@ mod bindings;
 mod chains;
 mod facts_book;
 mod gates;
+mod held;
 mod lane;
 mod left_groups;
 mod network;
@@ -488,7 +489,7 @@ impl Reconciler {
         affected.extend(self.changed_bindings(reads, snapshot));
         for unit in affected {
             let work = self.units.entry(&unit);
-            let priority = if is_targets_only && work.applied.is_some() {
+            let priority = if is_targets_only && (work.applied.is_some() || work.is_blocked) {
                 Priority::Targets
             } else {
                 Priority::Fresh

@@ -127,7 +127,8 @@ pub fn translate_binding(
         } else {
             match translator.targets() {
                 Ok(stack) => {
-                    network = translator.network(&stack);
+                    let mut groups = stack.target_groups.values();
+                    network = groups.next().and_then(|group| translator.network(group));
                     BindingVerdict::Targets(stack)
                 }
                 Err(refusal) => {
@@ -168,14 +169,15 @@ pub fn translate_binding(
     }))
 }
 
-struct Translator<'c, 'a> {
-    ctx: &'c Context<'a>,
-    name: &'c NamespacedName,
-    binding: &'a TargetGroupBinding,
+/// One binding that is there.
+pub(crate) struct Translator<'c, 'a> {
+    pub(crate) ctx: &'c Context<'a>,
+    pub(crate) name: &'c NamespacedName,
+    pub(crate) binding: &'a TargetGroupBinding,
 }
 
 /// Why nothing is changed.
-type Refusal = Box<Diagnostic>;
+pub(crate) type Refusal = Box<Diagnostic>;
 
 /// The target group of a binding, as far as targets depend on it.
 struct Group<'a> {
@@ -192,24 +194,40 @@ impl<'a> Translator<'_, 'a> {
         let Some(group) = self.group()? else {
             return Ok(self.empty());
         };
+        let filled = self.filled(&group)?;
+        let mut stack = self.stack(&group);
+        let id = ResourceId::new(group.description.arn.as_str());
+        stack.target_groups.insert(id, filled);
+        Ok(stack)
+    }
+
+    /// What a target group is to have that is known to be the binding's.
+    pub(crate) fn fill(
+        &self,
+        description: &'a TargetGroupDescription,
+    ) -> Result<TargetGroup, Refusal> {
+        let group = self.usable(description)?;
+        self.agrees(&group)?;
+        self.filled(&group)
+    }
+
+    fn filled(&self, group: &Group<'_>) -> Result<TargetGroup, Refusal> {
         let targets = match self.backend() {
-            Ok((service, port)) => self.targets_of(&group, service, port)?,
+            Ok((service, port)) => self.targets_of(group, service, port)?,
             Err(finding) => {
                 self.ctx.report(finding.on(self.object()));
                 Vec::new()
             }
         };
-        let mut stack = self.stack(&group);
-        for group in stack.target_groups.values_mut() {
-            group.targets.clone_from(&targets);
-        }
-        Ok(stack)
+        Ok(TargetGroup {
+            targets,
+            ..self.wanted(group)
+        })
     }
 
     /// Who is to reach the targets.
-    fn network(&self, stack: &Stack) -> Option<BindingNetwork> {
+    pub(crate) fn network(&self, group: &TargetGroup) -> Option<BindingNetwork> {
         let networking = self.binding.spec.networking.as_ref()?;
-        let group = stack.target_groups.values().next()?;
         let peer = |peer: &NetworkingPeer| match (&peer.security_group, &peer.ip_block) {
             (Some(group), _) => {
                 let id = SecurityGroupId::new(group.group_id.clone());
@@ -264,11 +282,18 @@ impl<'a> Translator<'_, 'a> {
     /// The Stack with the binding's target group, without targets.
     fn stack(&self, group: &Group<'_>) -> Stack {
         let mut stack = self.empty();
+        let id = ResourceId::new(group.description.arn.as_str());
+        stack.target_groups.insert(id, self.wanted(group));
+        stack
+    }
+
+    /// The binding's target group, without targets.
+    fn wanted(&self, group: &Group<'_>) -> TargetGroup {
         let description = group.description;
         let service = &self.binding.spec.service_ref.name;
         let service = ObjectRef::new(Kind::Service, self.name.namespace.clone(), service.clone());
         let is_shared = self.binding.spec.is_multi_cluster();
-        let wanted = TargetGroup {
+        TargetGroup {
             name: description.name.clone(),
             target_type: group.target_type,
             protocol: group.protocol,
@@ -290,10 +315,7 @@ impl<'a> Translator<'_, 'a> {
                 Sharing::Exclusive
             },
             causes: vec![cause(&self.object()), cause(&service)],
-        };
-        let id = ResourceId::new(description.arn.as_str());
-        stack.target_groups.insert(id, wanted);
-        stack
+        }
     }
 
     fn empty(&self) -> Stack {

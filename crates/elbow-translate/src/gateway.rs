@@ -289,8 +289,8 @@ fn translate(ctx: &Context<'_>, name: &NamespacedName) -> Translation {
                 reason: problem.reason,
                 message: problem.message,
             };
+            // What another class left stays as well: nothing takes its place.
             return Translation {
-                unwanted,
                 gateway: Some(gateway_draft(gateway, controller, verdict)),
                 ..hold()
             };
@@ -451,8 +451,15 @@ fn build(frame: &Frame<'_, '_>, gateway: &Gateway, unwanted: BTreeSet<StackId>) 
     } else {
         Verdict::Built
     };
+    // What another class left stays until there is something to take its place.
+    let is_held = blocked || would_serve_nothing(frame, &stack, &unwanted);
+    let (stack, unwanted, bindings) = if is_held {
+        (None, BTreeSet::new(), Vec::new())
+    } else {
+        (Some(stack), unwanted, bindings)
+    };
     Translation {
-        stack: (!blocked).then_some(stack),
+        stack,
         unwanted,
         bindings,
         gateway: Some(GatewayDraft {
@@ -474,6 +481,34 @@ fn build(frame: &Frame<'_, '_>, gateway: &Gateway, unwanted: BTreeSet<StackId>) 
         reads: BTreeSet::new(),
         holds_until_seconds: None,
     }
+}
+
+/// Whether a load balancer that serves would give way to one without listeners: the Gateway changed its class,
+/// and nothing of it can be served by the other kind of load balancer, or not yet.
+///
+/// Difference (class-switch): LBC forgets the one that serves.
+fn would_serve_nothing(frame: &Frame<'_, '_>, stack: &Stack, unwanted: &BTreeSet<StackId>) -> bool {
+    if !stack.listeners.is_empty() || !stack.undecided_listeners.is_empty() {
+        return false;
+    }
+    let is_there = |id: &StackId| matches!(frame.ctx.load_balancer_of(id), Some(Some(_)));
+    if !unwanted.iter().any(is_there) {
+        return false;
+    }
+    let (new, old) = match frame.controller {
+        GatewayController::Alb => ("an application load balancer", "network load balancer"),
+        GatewayController::Nlb => ("a network load balancer", "application load balancer"),
+    };
+    frame.ctx.report(
+        Diagnostic::error(
+            "class-serves-nothing",
+            format!("{new} would have no listener, so the {old} of the class before stays"),
+        )
+        .on(frame.object())
+        .at("spec.gatewayClassName")
+        .hint("attach a route to a listener that the class serves, or name the class before"),
+    );
+    true
 }
 
 /// How many ListenerSets have a listener that is valid.

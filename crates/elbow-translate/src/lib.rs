@@ -9,12 +9,13 @@
 //!
 //! Start at [`translate_gateway`]; [`translate_cluster`] adds what all Gateways share, [`status`]
 //! makes conditions of what both left. [`translate_binding`] is for the TargetGroupBindings that users
-//! write. Further front-ends (Ingress, Service) stand beside `gateway`.
+//! write, [`held_targets`] for Gateways of which nothing can be said at present. Further front-ends (Ingress, Service) stand beside `gateway`.
 
 mod binding;
 mod cluster;
 mod gates;
 mod gateway;
+mod held;
 pub mod network;
 mod selector;
 mod settings;
@@ -30,6 +31,7 @@ pub use gateway::{
     ParentRef, Peer, RouteConditionType, RouteFailure, RouteFailures, Translated, Translation,
     stack_id, stack_ids, translate_class, translate_gateway,
 };
+pub use held::{HeldTargets, held_targets};
 pub use settings::{
     BackendSecurityGroup, FeatureGates, HostnamePorts, ListenerIsolation, NodeRules, Settings,
 };

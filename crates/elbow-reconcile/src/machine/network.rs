@@ -58,8 +58,25 @@ struct Reach {
     held: BTreeSet<IngressRule>,
     /// Whether it was brought about as wanted since the start: all that it may need is known.
     is_settled: bool,
-    /// Whether the last translation said nothing.
+    /// Whether the last translation did not say all.
     is_blocked: bool,
+}
+
+/// What a translation tells of the network.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// Nothing can be said.
+    Nothing,
+    /// What is known to be needed; there may be more.
+    Part(Vec<BindingNetwork>),
+    /// All that is needed.
+    All(Vec<BindingNetwork>),
+}
+
+impl From<Option<Vec<BindingNetwork>>> for Told {
+    fn from(wanted: Option<Vec<BindingNetwork>>) -> Self {
+        wanted.map_or(Self::Nothing, Self::All)
+    }
 }
 
 /// What a Gateway is told of its load balancers' way to their targets, or a binding that a user wrote of the
@@ -77,22 +94,18 @@ pub struct NetworkNotice {
 impl Reconciler {
     // --- what Gateways want ---
 
-    /// Takes in what a translation wants of the network: `None` where it says nothing.
-    pub(super) fn note_reach(
-        &mut self,
-        unit: &Unit,
-        wanted: Option<Vec<BindingNetwork>>,
-        now: Timestamp,
-    ) {
+    /// Takes in what a translation wants of the network.
+    pub(super) fn note_reach(&mut self, unit: &Unit, told: impl Into<Told>, now: Timestamp) {
+        let told = told.into();
         let reach = self.network.reaches.entry(unit.clone()).or_default();
-        reach.is_blocked = wanted.is_none();
-        let is_new = match wanted {
-            Some(wanted) if wanted != reach.wanted => {
+        reach.is_blocked = !matches!(told, Told::All(_));
+        let is_new = match told {
+            Told::Part(wanted) | Told::All(wanted) if wanted != reach.wanted => {
                 let old = std::mem::replace(&mut reach.wanted, wanted);
                 reach.held.extend(exact(&old));
                 true
             }
-            _ => false,
+            Told::Nothing | Told::Part(_) | Told::All(_) => false,
         };
         let priority = self.units.get(unit).and_then(|work| work.priority);
         if is_new {

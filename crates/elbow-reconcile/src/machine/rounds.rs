@@ -14,6 +14,7 @@ use elbow_model::{AwsError, ErrorClass, ObservedStack, ResourceKind, Stack, Stac
 use elbow_plan::policy::MovedRules;
 use elbow_plan::{Action, Plan};
 
+use super::network::Told;
 use super::unit::{Knowledge, Phase, Unit, Work};
 use super::{CensusState, Effect, Owner, Reconciler, RoundResult};
 use crate::execute::{Execution, Next, Outcome};
@@ -172,10 +173,24 @@ impl Reconciler {
                 self.facts.want(queries, priority);
             }
             Translation::Done(done) => {
-                let networks = front::networks(&done, name);
-                self.note_reads(unit, done.reads);
+                let held = match self.held_targets(unit, &done, snapshot) {
+                    Ok(held) => held,
+                    Err(queries) => {
+                        let priority = self.set_phase(unit, Phase::AwaitingFacts);
+                        self.facts.want(queries, priority);
+                        return;
+                    }
+                };
+                let networks = match (front::networks(&done, name), &held) {
+                    (None, Some(held)) => Told::Part(held.networks.clone()),
+                    (networks, _) => networks.into(),
+                };
+                let mut reads = done.reads;
+                reads.extend(held.iter().flat_map(|held| held.reads.clone()));
+                self.note_reads(unit, reads);
                 if let Some(work) = self.units.get_mut(unit) {
                     work.is_translated = true;
+                    work.is_blocked = held.is_some();
                     work.has_mistakes = done.has_mistakes;
                     let until = done.holds_until_seconds;
                     work.holds_until = until.map(|seconds| self.settings.moment(seconds));
@@ -204,6 +219,9 @@ impl Reconciler {
                     Some(false) => self.look_again(unit, Knowledge::Census, snapshot, now),
                     None if self.must_look(unit, done.stack.as_ref()) => {
                         self.look_again(unit, Knowledge::Doubtful, snapshot, now);
+                    }
+                    None if let Some(held) = held => {
+                        self.plan_held(unit, &held, &done.unwanted, snapshot, now);
                     }
                     None => {
                         self.plan_gateway(unit, snapshot, done.stack.as_ref(), &done.unwanted, now);
@@ -262,36 +280,38 @@ impl Reconciler {
         {
             return;
         }
-        let name = &self.settings.translate.cluster_name;
-        let left = unwanted.iter().filter_map(|id| {
-            let observed = self.known.stacks.get(id)?;
-            Some((Stack::empty(id.clone(), name.clone()), observed))
-        });
-        let left: Vec<_> = left.collect();
-        let has_unwanted = !left.is_empty();
-        let policy = &self.settings.policy;
+        let left = self.left(unwanted);
         let plan = match stack {
-            Some(stack) if has_unwanted => {
+            Some(stack) if !left.is_empty() => {
                 let old: Vec<_> = left.iter().map(|(empty, is)| (empty, *is)).collect();
                 let nothing = ObservedStack::default();
                 let observed = self.known.stacks.get(&stack.id).unwrap_or(&nothing);
-                front::plan_switch(stack, observed, &old, &self.known, policy)
+                front::plan_switch(stack, observed, &old, &self.known, &self.settings.policy)
             }
             Some(stack) => self.plan_wanted(unit, stack, now),
-            None => {
-                let mut plan = Plan::default();
-                for (empty, observed) in &left {
-                    plan.append(front::plan_stack(empty, observed, &self.known, policy));
-                }
-                plan
-            }
+            None => self.plan_end(unwanted),
         };
-        let is_gone = unwanted.len() == unit.stacks().len();
-        if stack.is_none() && !has_unwanted && !is_gone {
-            self.finish(unit, &RoundResult::Blocked, now);
-        } else {
-            self.execute(unit, plan, now);
+        self.execute(unit, plan, now);
+    }
+
+    /// What is there of Stacks of which nothing is wanted, each beside what it is to come to.
+    fn left(&self, unwanted: &BTreeSet<StackId>) -> Vec<(Stack, &ObservedStack)> {
+        let name = &self.settings.translate.cluster_name;
+        let there = unwanted.iter().filter_map(|id| {
+            let observed = self.known.stacks.get(id)?;
+            Some((Stack::empty(id.clone(), name.clone()), observed))
+        });
+        there.collect()
+    }
+
+    /// Plans the end of Stacks of which nothing is wanted.
+    pub(super) fn plan_end(&self, unwanted: &BTreeSet<StackId>) -> Plan {
+        let mut plan = Plan::default();
+        for (empty, observed) in self.left(unwanted) {
+            let policy = &self.settings.policy;
+            plan.append(front::plan_stack(&empty, observed, &self.known, policy));
         }
+        plan
     }
 
     fn plan_wanted(&mut self, unit: &Unit, stack: &Stack, now: Timestamp) -> Plan {
@@ -443,6 +463,13 @@ impl Reconciler {
         }
         let Some(work) = self.units.get_mut(unit) else {
             return;
+        };
+        // What could be done is done; it is still not what anybody asked for.
+        let is_done = matches!(result, RoundResult::Converged { .. });
+        let result = if work.is_blocked && is_done {
+            &RoundResult::Blocked
+        } else {
+            result
         };
         if let Some(report) = &work.reported
             && front::is_settled_by(result)

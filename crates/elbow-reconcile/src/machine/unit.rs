@@ -145,6 +145,8 @@ pub(super) struct Work {
     pub(super) lacking: BTreeSet<ResourceId>,
     /// Why, as far as calls of the cluster's round failed for it: its next result has these failures.
     pub(super) shared_failures: Vec<Failure>,
+    /// Whether nothing can be said of it at present: what it has stays, and targets alone are changed.
+    pub(super) is_blocked: bool,
     /// Whether the objects were translated at least once, blocked or not.
     pub(super) is_translated: bool,
     /// Whether the last translation found mistakes.

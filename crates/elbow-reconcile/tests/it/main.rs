@@ -12,6 +12,7 @@ mod chains;
 mod crash;
 mod faults;
 mod gates;
+mod held;
 mod left_groups;
 mod network;
 mod programmed;
