@@ -9,7 +9,8 @@
 //!
 //! Start at [`translate_gateway`]; [`translate_cluster`] adds what all Gateways share, [`status`]
 //! makes conditions of what both left. [`translate_binding`] is for the TargetGroupBindings that users
-//! write, [`held_targets`] for Gateways of which nothing can be said at present. Further front-ends (Ingress, Service) stand beside `gateway`.
+//! write, [`held_targets`] for Gateways of which nothing can be said at present. Further front-ends
+//! (Ingress, Service) stand beside `gateway`.
 
 mod binding;
 mod cluster;

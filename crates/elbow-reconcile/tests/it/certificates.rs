@@ -84,3 +84,37 @@ fn a_certificate_that_no_round_has_tried_is_waited_for() {
         .collect();
     assert_eq!(ports, [80, 443, 9000]);
 }
+
+/// The Secret of the only listener goes: the listener stays as it is, and so do the targets behind it but for
+/// those that come and go.
+#[test]
+fn endpoints_of_a_listener_that_is_left_as_it_is_are_followed() {
+    let mut account = Account::new();
+    account.now = Timestamp::from_millis(BEGIN_MS);
+    let web = with_reference().replace("  - {name: http, protocol: HTTP, port: 80}\n", "");
+    let mut run = Run::start(&account, snapshot(&[]), settings());
+    let reads = run.snapshot.apply(&secret());
+    run.send(Input::ObjectsChanged(reads));
+    let start = snapshot(&[&web]);
+    for object in start.objects() {
+        let reads = run.snapshot.apply(&object);
+        run.send(Input::ObjectsChanged(reads));
+    }
+    run.settle_with(&mut |now, call| answer(&mut account, now, call));
+    run.assert_converged();
+    account.calls.clear();
+
+    // An edit makes the Snapshot that of the texts, which have no Secret.
+    run.edit(&[&web.replace("192.168.96.10", "192.168.96.11")]);
+    run.settle_with(&mut |now, call| answer(&mut account, now, call));
+    run.assert_converged();
+    let changes = account.take_changes();
+    assert_eq!(changes, ["RegisterTargets", "DeregisterTargets"]);
+    let mut reports = run.effects.iter().rev();
+    let report = reports.find_map(|effect| match effect {
+        Effect::Report { report, .. } => Some(report),
+        _ => None,
+    });
+    let bindings = report.unwrap().bindings();
+    assert_eq!(bindings.len(), 1, "pods go on waiting for it");
+}

@@ -61,7 +61,7 @@ fn targets(account: &mut Account, run: &Run) -> Vec<String> {
         Ok(AwsAnswer::TargetHealth(targets)) => targets
             .into_iter()
             .filter(|t| t.state != TargetState::Draining)
-            .map(|t| t.target.id.to_string())
+            .map(|t| t.target.id.clone())
             .collect(),
         other => unreachable!("{other:?}"),
     }

@@ -64,21 +64,22 @@ pub(crate) fn build<'a>(
             matches!(l.from_secrets, FromSecrets::Nothing(_))
                 || matches!(l.clients, Clients::Refused(_))
         });
+        let builder = |listeners| Builder {
+            frame,
+            port,
+            listeners,
+            attached,
+            routes,
+        };
         if valid.is_empty() {
             if !without.is_empty() {
                 ports.undecided.insert(port);
+                // What AWS has on the port goes on serving, and the endpoints behind it come and go.
+                let _unused = builder(&without).answers(groups, failures);
             }
             continue;
         }
-        let built = Builder {
-            frame,
-            port,
-            listeners: &valid,
-            attached,
-            routes,
-        }
-        .build(groups, failures);
-        match built {
+        match builder(&valid).build(groups, failures) {
             Ok(Some((listener, port_rules))) => {
                 ports.listeners.insert(port, listener);
                 rules.insert(port, port_rules);
@@ -114,19 +115,15 @@ struct Builder<'b, 'c, 'a> {
 }
 
 impl<'a> Builder<'_, '_, 'a> {
-    /// The listener and its rules; `None` when none is wanted.
-    fn build(
+    /// The default action, if the listener has one, and the rules. Their target groups are wanted even when the
+    /// listener is undecided.
+    fn answers(
         &self,
         groups: &mut TargetGroups<'_, '_, 'a>,
         failures: &mut [RouteFailures],
-    ) -> Result<Option<(stack::Listener, Vec<DraftRule<'a>>)>, ListenerProblem> {
+    ) -> Result<(Option<Action>, Vec<DraftRule<'a>>), ListenerProblem> {
         let protocol = self.protocol()?;
-        let configured = self
-            .frame
-            .configuration
-            .listener(protocol.as_str(), self.port.get());
-        // Rules first: their target groups are wanted even when the listener is undecided.
-        let (action, rules) = match self.frame.lb_type {
+        match self.frame.lb_type {
             LoadBalancerType::Application => {
                 let Attached {
                     routes, resolved, ..
@@ -144,19 +141,33 @@ impl<'a> Builder<'_, '_, 'a> {
                 if settings.listener_isolation == ListenerIsolation::ByRules {
                     rules::isolate(&mut rules, self.listeners, settings.hostname_ports);
                 }
-                (
-                    Some(Action::FixedResponse(FixedResponse::plain(404))),
-                    rules,
-                )
+                let not_found = Action::FixedResponse(FixedResponse::plain(404));
+                Ok((Some(not_found), rules))
             }
             LoadBalancerType::Network => {
-                let configured = configured.map(|(_, c)| c);
-                (
-                    self.forward(protocol, configured, groups, failures)?,
-                    Vec::new(),
-                )
+                let configured = self.configured(protocol).map(|(_, c)| c);
+                let action = self.forward(protocol, configured, groups, failures)?;
+                Ok((action, Vec::new()))
             }
-        };
+        }
+    }
+
+    /// What the configuration says of the listener.
+    fn configured(&self, protocol: Protocol) -> Option<(usize, &ListenerConfiguration)> {
+        self.frame
+            .configuration
+            .listener(protocol.as_str(), self.port.get())
+    }
+
+    /// The listener and its rules; `None` when none is wanted.
+    fn build(
+        &self,
+        groups: &mut TargetGroups<'_, '_, 'a>,
+        failures: &mut [RouteFailures],
+    ) -> Result<Option<(stack::Listener, Vec<DraftRule<'a>>)>, ListenerProblem> {
+        let protocol = self.protocol()?;
+        let configured = self.configured(protocol);
+        let (action, rules) = self.answers(groups, failures)?;
         let Some(default_action) = action else {
             return Ok(None);
         };
