@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use elbow_api::{NamespacedName, Snapshot};
 use elbow_emulator::Latencies;
-use elbow_model::{BundleStorage, Stack, StackId, VpcId};
+use elbow_model::{BundleStorage, Observed, Stack, StackId, VpcId};
 use elbow_reconcile::{
     BindingReport, Effect, Report, RoundResult, Settings, Timestamp, Unit, drive,
 };
@@ -119,6 +119,21 @@ impl Ideal {
         let report = unit.gateway().and_then(|name| self.reports.get(name));
         let is_of_nothing = report.is_some_and(Report::is_of_nothing);
         is_of_nothing || unit.stacks().iter().any(|id| self.stacks.contains_key(id))
+    }
+
+    /// Whether a Gateway keeps what it had under another class, since its load balancer would serve nothing
+    /// under the one that it has now. A fresh run has nothing to keep.
+    pub(crate) fn keeps_another_class(&self, unit: &Unit, observed: &Observed) -> bool {
+        let stacks = unit.stacks();
+        let is_there = |id: &StackId| {
+            let there = observed.stacks.get(id);
+            there.is_some_and(|stack| !stack.load_balancers.is_empty())
+        };
+        let mut wanted = stacks.iter().filter_map(|id| self.stacks.get(id));
+        wanted.any(|stack| {
+            let mut others = stacks.iter().filter(|id| **id != stack.id);
+            stack.listeners.is_empty() && others.any(is_there)
+        })
     }
 }
 

@@ -82,7 +82,11 @@ impl Simulation {
             .collect();
         let mut undecided: BTreeSet<Unit> = gateways
             .iter()
-            .filter(|unit| !ideal.decides(unit) || refused.contains(unit))
+            .filter(|unit| {
+                !ideal.decides(unit)
+                    || refused.contains(unit)
+                    || ideal.keeps_another_class(unit, &observed)
+            })
             .cloned()
             .collect();
         let unsettled = extras::unsettled(&self.cluster);
