@@ -32,7 +32,7 @@ use crate::execute::Failure;
 use crate::machine::{NetworkNotice, RoundResult};
 
 pub use bindings::BindingReport;
-pub(crate) use bindings::translate_binding;
+pub(crate) use bindings::{translate_binding, unasked_binding};
 pub(crate) use programmed::{Programmed, is_settled_by};
 
 /// What translation answers.
@@ -81,6 +81,20 @@ pub struct Report {
 }
 
 impl Report {
+    /// What follows from a translation, before anything is known of AWS.
+    fn of(translation: Arc<elbow_translate::Translation>) -> Self {
+        Self {
+            translation,
+            observed: None,
+            backend_security_group: None,
+            gone: BTreeSet::new(),
+            network: NetworkNotice::default(),
+            result: None,
+            programmed: Programmed::default(),
+            told: None,
+        }
+    }
+
     /// Findings about what users wrote.
     pub fn diagnostics(&self) -> impl Iterator<Item = &Diagnostic> {
         let found = self.translation.diagnostics.iter();
@@ -335,18 +349,23 @@ pub(crate) fn translate(
             reads: done.reads.clone(),
             has_mistakes: has_errors(&done.diagnostics),
             holds_until_seconds: done.holds_until_seconds,
-            report: Report {
-                translation: Arc::from(done),
-                observed: None,
-                backend_security_group: None,
-                gone: BTreeSet::new(),
-                network: NetworkNotice::default(),
-                result: None,
-                programmed: Programmed::default(),
-                told: None,
-            },
+            report: Report::of(Arc::from(done)),
         })),
     }
+}
+
+/// What a Gateway comes to of which AWS could not be asked before it was translated, if somebody has to do
+/// something about that.
+pub(crate) fn unasked_gateway(
+    snapshot: &Snapshot,
+    settings: &Settings,
+    gateway: &NamespacedName,
+    result: &RoundResult,
+) -> Option<Report> {
+    let why = failure_text(Some(result))?;
+    let translation =
+        elbow_translate::translate_unasked_gateway(snapshot, settings, gateway, &why)?;
+    Some(Report::of(Arc::new(translation)).with_result(result))
 }
 
 /// What a translation wants of the network: `None` where it cannot be said.

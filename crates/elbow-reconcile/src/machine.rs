@@ -33,6 +33,7 @@ mod records;
 mod rounds;
 mod shared;
 mod timers;
+mod unasked;
 mod unit;
 mod units;
 
@@ -287,6 +288,8 @@ pub struct Reconciler {
     /// Stacks with a load balancer that is being set up.
     provisioning: BTreeSet<StackId>,
     provisioning_poll_at: Option<Timestamp>,
+    /// How the rounds ended of units that were never reported.
+    unasked: BTreeMap<Unit, RoundResult>,
     is_stopping: bool,
     was_quiet: bool,
     effects: Vec<Effect>,
@@ -316,6 +319,7 @@ impl Reconciler {
             sequence: 0,
             provisioning: BTreeSet::new(),
             provisioning_poll_at: None,
+            unasked: BTreeMap::new(),
             is_stopping: false,
             was_quiet: false,
             effects: Vec::new(),
@@ -351,6 +355,7 @@ impl Reconciler {
         self.timers(snapshot, now);
         self.run_ready(snapshot, now);
         self.release(now);
+        self.tell_unasked(snapshot);
         std::mem::take(&mut self.effects)
     }
 

@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 
 use elbow_api::crds::{self, BindingProtocol, NetworkingPeer, TargetGroupBinding};
 use elbow_api::names::TARGET_GROUP_BINDING_FINALIZER;
-use elbow_api::{Diagnostic, Kind, NamespacedName, ObjectRef, Read, Snapshot};
+use elbow_api::{Diagnostic, Kind, NamespacedName, ObjectRef, Read, Reader, Snapshot};
 use elbow_model::aws_call::TargetGroupDescription;
 use elbow_model::stack::{
     HealthCheck, Protocol, Sharing, Target, TargetFamily, TargetGroup, TargetType,
@@ -167,6 +167,32 @@ pub fn translate_binding(
         diagnostics,
         reads,
     }))
+}
+
+/// Says of a binding that nothing can be done for it, since AWS could not be asked about it; `None` where it
+/// is absent or a Gateway's.
+pub fn translate_unasked_binding(
+    snapshot: &Snapshot,
+    name: &NamespacedName,
+) -> Option<BindingTranslation> {
+    let reader = Reader::new(snapshot);
+    let binding = reader.target_group_binding(name)?;
+    if binding.gateway().is_some() {
+        return None;
+    }
+    let mut finalizers = binding.metadata.finalizers.iter().flatten();
+    let status = binding.status.as_ref();
+    Some(BindingTranslation {
+        generation: binding.metadata.generation,
+        reconciled: status.and_then(|status| status.observed_generation),
+        is_protected: finalizers.any(|f| f == TARGET_GROUP_BINDING_FINALIZER),
+        is_leaving: binding.metadata.deletion_timestamp.is_some(),
+        verdict: BindingVerdict::Refused,
+        inferred_type: None,
+        network: None,
+        diagnostics: Vec::new(),
+        reads: BTreeSet::new(),
+    })
 }
 
 /// One binding that is there.

@@ -44,6 +44,7 @@ mod tags;
 mod target_group_config;
 mod target_groups;
 pub(crate) mod targets;
+mod unasked;
 mod unsupported;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,6 +63,7 @@ pub use failures::{RouteConditionType, RouteFailure, RouteFailures};
 pub use listeners::{ListenerProblem, ListenerProblemKind};
 pub use routes::ParentRef;
 
+pub use unasked::translate_unasked_gateway;
 use crate::settings::Settings;
 use crate::status::{
     ClassDraft, GatewayDraft, ListenerDraft, ListenerSetDraft, ParentDraft, RouteDraft, Verdict,

@@ -24,13 +24,14 @@ pub mod status;
 
 pub use binding::{
     BindingTranslation, BindingVerdict, TranslatedBinding, is_backend_missing, translate_binding,
+    translate_unasked_binding,
 };
 pub use cluster::{ClusterTranslation, SharedUse, translate_cluster};
 pub use gates::{Waiting, WaitingPod, Waits, pods_to_read, waiting};
 pub use gateway::{
     Addresses, BindingTemplate, ClassProblem, ListenerProblem, ListenerProblemKind, NetworkingRule,
     ParentRef, Peer, RouteConditionType, RouteFailure, RouteFailures, Translated, Translation,
-    stack_id, stack_ids, translate_class, translate_gateway,
+    stack_id, stack_ids, translate_class, translate_gateway, translate_unasked_gateway,
 };
 pub use held::{HeldTargets, held_targets};
 pub use settings::{

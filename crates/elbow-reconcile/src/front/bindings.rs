@@ -168,3 +168,15 @@ pub(crate) fn translate_binding(
     done.verdict = BindingVerdict::Refused;
     Ok(done)
 }
+
+/// What a TargetGroupBinding comes to of which AWS could not be asked before it was translated, if somebody
+/// has to do something about that.
+pub(crate) fn unasked_binding(
+    snapshot: &Snapshot,
+    binding: &NamespacedName,
+    result: &RoundResult,
+) -> Option<BindingReport> {
+    failure_text(Some(result))?;
+    let translation = elbow_translate::translate_unasked_binding(snapshot, binding)?;
+    Some(BindingReport::new(translation).with_result(result.clone()))
+}

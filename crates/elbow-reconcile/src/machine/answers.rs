@@ -153,12 +153,14 @@ impl Reconciler {
         self.census = CensusState::Failed(retry_at);
         let gateways = snapshot.gateway_names().cloned().map(Unit::Gateway);
         let bindings = snapshot.user_binding_names().cloned();
+        let result = RoundResult::LookupFailed {
+            error: error.clone(),
+        };
         for unit in gateways.chain(bindings.map(Unit::Binding)) {
+            self.note_unasked(&unit, &result);
             self.effects.push(super::Effect::RoundFinished {
                 unit,
-                result: RoundResult::LookupFailed {
-                    error: error.clone(),
-                },
+                result: result.clone(),
                 retry_at: Some(retry_at),
             });
         }

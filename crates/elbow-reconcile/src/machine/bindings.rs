@@ -379,8 +379,9 @@ impl Reconciler {
     pub(super) fn report_binding_outcome(&mut self, unit: &Unit, result: &RoundResult) {
         let reported = self.units.get(unit);
         let reported = reported.and_then(|work| work.reported_binding.clone());
-        if let Some(report) = reported {
-            self.report_binding(unit, report.with_result(result.clone()));
+        match reported {
+            Some(report) => self.report_binding(unit, report.with_result(result.clone())),
+            None => self.note_unasked(unit, result),
         }
     }
 

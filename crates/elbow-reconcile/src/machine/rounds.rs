@@ -643,8 +643,9 @@ impl Reconciler {
             return;
         }
         let reported = self.units.get(unit).and_then(|work| work.reported.clone());
-        if let Some(report) = reported {
-            self.report(unit, report.with_result(result));
+        match reported {
+            Some(report) => self.report(unit, report.with_result(result)),
+            None => self.note_unasked(unit, result),
         }
     }
 
