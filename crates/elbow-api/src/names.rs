@@ -52,6 +52,8 @@ impl GatewayController {
     }
 }
 
+/// Annotation on a Gateway: `true` asks that nothing be made of it yet.
+pub const DRY_RUN_ANNOTATION: &str = "gateway.k8s.aws/dry-run";
 /// Group of the Gateway API.
 pub const GATEWAY_GROUP: &str = "gateway.networking.k8s.io";
 /// Group of LoadBalancerConfiguration, TargetGroupConfiguration and ListenerRuleConfiguration.

@@ -49,6 +49,7 @@ mod unsupported;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use elbow_api::names::DRY_RUN_ANNOTATION;
 use elbow_api::{Diagnostic, GatewayController, Kind, NamespacedName, ObjectRef, Read, Snapshot};
 use elbow_model::stack::{LoadBalancerType, StackKind};
 use elbow_model::{
@@ -62,8 +63,8 @@ pub use class::ClassProblem;
 pub use failures::{RouteConditionType, RouteFailure, RouteFailures};
 pub use listeners::{ListenerProblem, ListenerProblemKind};
 pub use routes::ParentRef;
-
 pub use unasked::translate_unasked_gateway;
+
 use crate::settings::Settings;
 use crate::status::{
     ClassDraft, GatewayDraft, ListenerDraft, ListenerSetDraft, ParentDraft, RouteDraft, Verdict,
@@ -282,6 +283,23 @@ fn translate(ctx: &Context<'_>, name: &NamespacedName) -> Translation {
         .into_iter()
         .filter(|id| *id != stack_id(controller, name))
         .collect();
+    if !is_deleted && is_dry_run(gateway, controller) {
+        // Difference (dry-run): LBC writes its plan into an annotation.
+        let message = format!(
+            "the annotation {DRY_RUN_ANNOTATION} asks for a dry run: nothing is made; `elbow plan` shows \
+             what would be"
+        );
+        ctx.report(Diagnostic::warning("dry-run", message.clone()).on(gateway_ref(name)));
+        let verdict = Verdict::Misconfigured {
+            reason: "Pending",
+            message,
+        };
+        return Translation {
+            unwanted,
+            gateway: Some(gateway_draft(gateway, controller, verdict)),
+            ..hold()
+        };
+    }
     let configuration = match config::resolve(ctx, class, gateway) {
         Ok(configuration) => configuration,
         // Difference (deletion-needs-no-configuration): with LBC what is broken keeps a Gateway from going.
@@ -303,6 +321,15 @@ fn translate(ctx: &Context<'_>, name: &NamespacedName) -> Translation {
         return deleted(&frame, unwanted);
     }
     build(&frame, gateway, unwanted)
+}
+
+/// Whether nothing is to be made of a Gateway of which nothing was made yet: what is there goes on.
+fn is_dry_run(gateway: &Gateway, controller: GatewayController) -> bool {
+    let annotations = gateway.metadata.annotations.as_ref();
+    let asked = annotations.and_then(|annotations| annotations.get(DRY_RUN_ANNOTATION));
+    let mut finalizers = gateway.metadata.finalizers.iter().flatten();
+    asked.is_some_and(|asked| asked == "true")
+        && !finalizers.any(|finalizer| finalizer == controller.gateway_finalizer())
 }
 
 fn frame<'c, 'a>(
