@@ -2,20 +2,34 @@
 //!
 //! In: where the API server is, or nothing inside a cluster. Out: [`Cluster`], from which watches and
 //! writers are made. Always holds: all of them share one connection pool and one view of the versions
-//! that the API server serves.
+//! that the API server serves; an API server that has gone without a word is noticed within a minute.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use elbow_api::ObjectRef;
+use hyper_timeout::TimeoutConnector;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use kube::client::{Body, ConfigExt as _};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
+use tower::{BoxError, ServiceBuilder};
 
 use super::kinds::Served;
 use super::watch::{Event, WatchSettings};
 use super::write::Writer;
+
+/// After so long without a byte the kernel asks whether the other end is there, and so often again.
+const KEEPALIVE_TIME: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// After so many questions without an answer a connection counts as broken.
+const KEEPALIVE_RETRIES: u32 = 3;
+/// After so long without a confirmation of what was sent, as well. The same in sum.
+const CONFIRMATION_TIME_MAX: Duration = Duration::from_mins(1);
 
 /// Where the API server is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -89,8 +103,7 @@ impl Cluster {
                     })?,
                 None => Config::infer().await.map_err(ConnectError::Nowhere)?,
             };
-        let client =
-            Client::try_from(config).map_err(|error| ConnectError::Client(Box::new(error)))?;
+        let client = client(config).map_err(|error| ConnectError::Client(Box::new(error)))?;
         Ok(Self::new(client))
     }
 
@@ -130,5 +143,94 @@ impl Cluster {
     /// A writer. `instance` names this process in the events that it reports, as a pod's name does.
     pub fn writer(&self, instance: &str) -> Writer {
         Writer::new(self.client.clone(), self.served.clone(), instance)
+    }
+}
+
+/// The client of kube, less its log (each failed request is an error there; here each trouble is said once)
+/// and its own repeats, and with connections that do not stay silent for ever.
+///
+/// A watch may say nothing for minutes. When the node that it leads to is gone, or a firewall has forgotten
+/// it, nobody would notice before the watch was to end, after five minutes, in which no endpoint changes.
+fn client(config: Config) -> kube::Result<Client> {
+    if config.proxy_url.is_some() {
+        // It says what is to be done about that.
+        return Client::try_from(config);
+    }
+    let mut sockets = HttpConnector::new();
+    sockets.enforce_http(false);
+    sockets.set_keepalive(Some(KEEPALIVE_TIME));
+    sockets.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
+    sockets.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
+    #[cfg(target_os = "linux")]
+    sockets.set_tcp_user_timeout(Some(CONFIRMATION_TIME_MAX));
+    let mut connector =
+        TimeoutConnector::new(config.rustls_https_connector_with_connector(sockets)?);
+    connector.set_connect_timeout(config.connect_timeout);
+    connector.set_read_timeout(config.read_timeout);
+    connector.set_write_timeout(config.write_timeout);
+    let pool: hyper_util::client::legacy::Client<_, Body> =
+        hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service(pool);
+    Ok(Client::new(service, config.default_namespace))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::io::Write as _;
+
+    use elbow_api::NamespacedName;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// The timer of the socket that is connected to this port, as `/proc/net/tcp` has it.
+    fn timer(port: u16) -> Option<String> {
+        let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let ours = sockets.lines().find_map(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let is_ours = fields.get(2)?.ends_with(&format!(":{port:04X}"));
+            (is_ours && *fields.get(3)? == "01").then(|| fields.get(5).map(ToString::to_string))
+        });
+        ours.flatten()
+    }
+
+    #[tokio::test]
+    async fn connections_ask_whether_the_other_end_is_there() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut kubeconfig = tempfile::NamedTempFile::new().unwrap();
+        write!(
+            kubeconfig,
+            "{{apiVersion: v1, kind: Config, current-context: a, users: [], \
+             clusters: [{{name: a, cluster: {{server: 'http://127.0.0.1:{port}'}}}}], \
+             contexts: [{{name: a, context: {{cluster: a, user: ''}}}}]}}",
+        )
+        .unwrap();
+        let settings = ConnectSettings {
+            kubeconfig: Some(kubeconfig.path().to_owned()),
+            context: None,
+        };
+        let cluster = Cluster::connect(&settings).await.unwrap();
+        let writer = cluster.writer("elbow-0");
+        let asked =
+            tokio::spawn(
+                async move { writer.config_map(&NamespacedName::new("app", "web")).await },
+            );
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = [0; 4096];
+        assert_ne!(stream.read(&mut head).await.unwrap(), 0);
+        // What it has sent is confirmed with this, and the rest never comes.
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{";
+        stream.write_all(answer).await.unwrap();
+        let timer = timer(port).unwrap();
+        assert!(timer.starts_with("02:"), "no keepalive: {timer}");
+        drop(stream);
+        assert!(asked.await.unwrap().is_err());
     }
 }

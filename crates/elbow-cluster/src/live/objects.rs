@@ -4,6 +4,7 @@
 //! Always holds: an object that cannot be read costs itself and no other object of its list.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
 use elbow_api::{Kind, NamespacedName, Object};
@@ -15,16 +16,27 @@ use kube::core::DynamicResourceScope;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+use zeroize::Zeroizing;
 
 use super::trim::trim;
 use crate::object::{decode, unify};
 
 /// An object that was not read beyond its name. Its text is kept, so that one object that cannot be read
 /// does not fail the list that it is in, and so that one watch serves every kind.
-#[derive(Debug, Clone)]
+///
+/// The text is overwritten when it is dropped: it may be that of a Secret. What the connection and the client
+/// hold of it meanwhile is theirs.
+#[derive(Clone)]
 pub(super) struct Unread {
     metadata: ObjectMeta,
-    text: Box<RawValue>,
+    text: Zeroizing<Box<str>>,
+}
+
+impl fmt::Debug for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Unread");
+        shown.field("name", &self.name()).finish_non_exhaustive()
+    }
 }
 
 impl<'de> Deserialize<'de> for Unread {
@@ -37,6 +49,7 @@ impl<'de> Deserialize<'de> for Unread {
             resource_version: head.metadata.resource_version,
             ..ObjectMeta::default()
         };
+        let text = Zeroizing::new(text.into());
         Ok(Self { metadata, text })
     }
 }
@@ -98,7 +111,7 @@ impl Unread {
 
     /// Reads the rest of it.
     pub(super) fn read(&self, kind: Kind) -> serde_json::Result<Object> {
-        read(kind, self.text.get())
+        read(kind, &self.text)
     }
 }
 
