@@ -32,4 +32,4 @@ pub use readiness::{Gates, TargetHealth, condition, has_gate, inject};
 pub use trim::is_written;
 pub use watch::{Absence, Change, Event, WatchSettings};
 pub use webhook::{POD_PATH, Webhook, WebhookError, WebhookSettings};
-pub use write::{EventNote, EventType, FIELD_MANAGER, Preconditions, Writer, Written};
+pub use write::{EventNote, EventType, FIELD_MANAGER, Writer, Written};

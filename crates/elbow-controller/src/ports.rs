@@ -10,7 +10,7 @@ use std::sync::Arc;
 use elbow_api::crds::{TargetGroupBinding, TargetType};
 use elbow_api::names::{OWN_TARGETS_KEY, OWN_TARGETS_PREFIX, TARGET_GROUP_BINDING_FINALIZER};
 use elbow_api::{NamespacedName, Object, Secret};
-use elbow_cluster::live::{EventNote, Preconditions, Remedy, WriteError, Writer, Written};
+use elbow_cluster::live::{EventNote, Remedy, WriteError, Writer, Written};
 use elbow_model::{AwsAnswer, AwsCall, AwsError, CertificateMaterial, OwnTargets, SecretContent};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodCondition};
@@ -218,15 +218,7 @@ impl ClusterWriter for KubeCluster {
         };
         match write {
             Write::Status { object, status } => {
-                // A list that is one value could undo somebody else's entry; the rest is keyed.
-                let preconditions = if status.get("parents").is_some() {
-                    Preconditions::unchanged(object)
-                } else {
-                    Preconditions::same(object)
-                };
-                let reference = object.object_ref();
-                let applied = self.writer.apply_status(&reference, status, &preconditions);
-                applied.await.map(Some)
+                self.writer.write_status(object, status).await.map(Some)
             }
             Write::AddFinalizer { object, finalizer } => self
                 .writer

@@ -44,16 +44,16 @@ const WRITE_TIME_MAX: Duration = Duration::from_secs(15);
 
 /// The state of an object that a write was worked out from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Preconditions {
+struct Preconditions {
     /// It is this object, not another of the same name.
-    pub uid: Option<String>,
+    uid: Option<String>,
     /// Nothing of it has changed since.
-    pub resource_version: Option<String>,
+    resource_version: Option<String>,
 }
 
 impl Preconditions {
     /// It is still this object.
-    pub fn same(object: &Object) -> Self {
+    fn same(object: &Object) -> Self {
         Self {
             uid: object.metadata().uid.clone(),
             resource_version: None,
@@ -61,7 +61,7 @@ impl Preconditions {
     }
 
     /// It is still this object in this state.
-    pub fn unchanged(object: &Object) -> Self {
+    fn unchanged(object: &Object) -> Self {
         Self {
             uid: object.metadata().uid.clone(),
             resource_version: object.metadata().resource_version.clone(),
@@ -119,6 +119,7 @@ impl Writer {
         if !stale.is_empty() {
             self.remove_listeners(current, &stale).await?;
         }
+        // A list that is one value could undo somebody else's entry; the rest is keyed.
         let preconditions = if status.get("parents").is_some() {
             Preconditions::unchanged(current)
         } else {
@@ -128,8 +129,8 @@ impl Writer {
         self.apply_status(&reference, status, &preconditions).await
     }
 
-    /// Applies a status. Who knows the object's state uses [`write_status`](Self::write_status).
-    pub async fn apply_status(
+    /// Applies a status, without a look at what others have left in the object.
+    async fn apply_status(
         &self,
         object: &ObjectRef,
         status: &Value,
