@@ -1,14 +1,15 @@
 //! Health, readiness and metrics over HTTP.
 //!
 //! In: where to listen, and what the driver says of itself. Out: `/healthz`, `/readyz`, `/metrics`. What
-//! always holds: nothing else is answered, and no request waits for the driver.
+//! always holds: nothing else is answered, and no request waits for the driver. One that hangs is not
+//! healthy: the lease is renewed beside it, so that nobody else would take its place.
 //!
 //! kubert's admin server has other paths than LBC's probes ask for, and its crate brings a second kube.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::{Method, Request, Response, StatusCode, header};
@@ -18,6 +19,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
@@ -25,21 +27,44 @@ use crate::metrics::Metrics;
 /// How long a client may take to ask. Probes take milliseconds; others must not hold connections.
 const HEADER_TIME_MAX: Duration = Duration::from_secs(5);
 
+/// After so long without a word from its loop the process counts as hung. The loop turns every ten seconds
+/// at least, and no turn takes one.
+const SILENCE_TIME_MAX: Duration = Duration::from_mins(1);
+
 /// Whether the process can take over and its webhook be asked: its Snapshot is complete, and the webhook,
-/// if it has one, answers.
+/// if it has one, answers. And whether its loop turns.
 #[derive(Debug, Clone, Default)]
 pub struct Readiness(Arc<Parts>);
 
 #[derive(Debug, Default)]
 struct Parts {
-    has_snapshot: AtomicBool,
+    /// Cancelled once the Snapshot is complete.
+    has_snapshot: CancellationToken,
     lacks_webhook: AtomicBool,
+    /// When the loop turned last; none before it begins.
+    beat: Mutex<Option<Instant>>,
 }
 
 impl Readiness {
-    /// The Snapshot is complete.
+    /// The Snapshot is complete, and may be read as a whole. Stays so.
     pub fn set_ready(&self) {
-        self.0.has_snapshot.store(true, Ordering::Release);
+        self.0.has_snapshot.cancel();
+    }
+
+    /// Waits until the Snapshot is complete.
+    pub async fn snapshot(&self) {
+        self.0.has_snapshot.cancelled().await;
+    }
+
+    /// The loop turns.
+    pub fn beat(&self) {
+        *self.0.beat.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether the loop turns, or has not begun.
+    pub fn is_alive(&self) -> bool {
+        let beat = *self.0.beat.lock().unwrap_or_else(PoisonError::into_inner);
+        beat.is_none_or(|at| at.elapsed() < SILENCE_TIME_MAX)
     }
 
     /// Whether there is to be a webhook that does not answer.
@@ -54,8 +79,10 @@ impl Readiness {
 
     /// What it waits for.
     fn missing(&self) -> Option<&'static str> {
-        if !self.0.has_snapshot.load(Ordering::Acquire) {
-            return Some("the objects of the cluster are still being read");
+        if !self.0.has_snapshot.is_cancelled() {
+            return Some(
+                "the objects of the cluster are still being read, or may not be (see the log)",
+            );
         }
         let lacks_webhook = self.0.lacks_webhook.load(Ordering::Acquire);
         lacks_webhook.then_some("the webhook does not answer")
@@ -132,6 +159,10 @@ fn answer(service: &Service, method: &Method, path: &str) -> Response<Full<Bytes
         );
     }
     match (service, path) {
+        (Service::Health(readiness), "/healthz") if !readiness.is_alive() => {
+            let why = "the controller's loop has not turned for a minute\n";
+            text(StatusCode::SERVICE_UNAVAILABLE, why.to_owned())
+        }
         (Service::Health(_), "/healthz") => text(StatusCode::OK, "ok\n".to_owned()),
         (Service::Health(readiness), "/readyz") => match readiness.missing() {
             None => text(StatusCode::OK, "ok\n".to_owned()),
@@ -179,5 +210,26 @@ mod tests {
             let response = answer(&service, &Method::GET, path);
             assert_eq!(response.status().as_u16(), status, "{service:?} {path}");
         }
+    }
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_that_hangs_is_not_healthy() {
+        let readiness = Readiness::default();
+        let status = || {
+            let service = Service::Health(readiness.clone());
+            answer(&service, &Method::GET, "/healthz").status().as_u16()
+        };
+        tokio::time::advance(Duration::from_mins(10)).await;
+        assert_eq!(
+            status(),
+            200,
+            "it has not begun: AWS is being asked for the VPC, say"
+        );
+        readiness.beat();
+        tokio::time::advance(Duration::from_secs(59)).await;
+        assert_eq!(status(), 200);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(status(), 503);
+        readiness.beat();
+        assert_eq!(status(), 200);
     }
 }

@@ -1,8 +1,9 @@
 //! The daemon as a whole: connects, listens, takes part in the election, drives, stops in order.
 //!
 //! In: [`Daemon`], and a token that says when to stop. Out: how it ended. What always holds: nothing is
-//! done to AWS or the cluster before this instance leads; the lease is handed over last, after every
-//! call that was out is answered and what is known is written.
+//! done to AWS or the cluster before this instance leads, and it does not ask for the lead before it has
+//! read the cluster; the lease is handed over last, after every call that was out is answered and what is
+//! known is written, and else runs out.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Readiness, Service};
-use crate::driver::{Driver, DriverError, Inputs};
+use crate::driver::{Driver, DriverError, Ended, Inputs};
 use crate::metrics::Metrics;
 use crate::ports::KubeCluster;
 use crate::webhook;
@@ -169,7 +170,9 @@ pub async fn run(daemon: Daemon, stop: CancellationToken) -> Result<(), DaemonEr
                 name,
                 identity: identity(&daemon.instance),
             };
-            elect(cluster.client(), settings, release.clone())
+            let begin = readiness.clone();
+            let begin = async move { begin.snapshot().await };
+            elect(cluster.client(), settings, begin, release.clone())
         }
     };
     let driver = Driver::new(
@@ -189,17 +192,18 @@ pub async fn run(daemon: Daemon, stop: CancellationToken) -> Result<(), DaemonEr
         leadership,
         stop,
     };
-    let result = driver.run(inputs).await;
-    if result != Err(DriverError::LeaseLost) {
-        release.cancel();
-        if tokio::time::timeout(HAND_OVER_TIME_MAX, election)
-            .await
-            .is_err()
-        {
-            tracing::warn!("The lease was not handed over in time; it will run out");
+    match driver.run(inputs).await? {
+        Ended::InOrder => {
+            release.cancel();
+            let handed_over = tokio::time::timeout(HAND_OVER_TIME_MAX, election).await;
+            if handed_over.is_err() {
+                tracing::warn!("The lease was not handed over in time; it will run out");
+            }
+        }
+        Ended::InMidair => {
+            tracing::warn!("Something is still out; the lease is kept until it runs out");
         }
     }
-    result?;
     tracing::info!("Stopped");
     Ok(())
 }

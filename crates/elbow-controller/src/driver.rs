@@ -17,17 +17,16 @@
 //!
 //! Start at [`Driver::run`].
 
+mod effects;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use elbow_api::{Kind, NamespacedName, Object, ObjectRef, Read, Snapshot};
-use elbow_cluster::live::{Absence, Change, Event, EventNote, EventType, Leadership, WriteError};
-use elbow_model::{AwsAnswer, AwsCall, AwsError, ErrorClass};
-use elbow_reconcile::{
-    CallId, Effect, Input, Protection, Reconciler, RoundResult, Settings, StepState, Timestamp,
-    Unit,
-};
+use elbow_cluster::live::{Absence, Change, Event, EventNote, Leadership, WriteError};
+use elbow_model::{AwsAnswer, AwsCall, AwsError};
+use elbow_reconcile::{CallId, Input, Protection, Reconciler, Settings, Timestamp, Unit};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
@@ -40,9 +39,10 @@ use crate::metrics::Metrics;
 use crate::named::Named;
 use crate::notes::Notes;
 use crate::own_targets::OwnTargetsIo;
-use crate::ports::{AwsCaller, ClusterWriter, Write};
+use crate::ports::{AwsCaller, ClusterWriter};
 use crate::records::{RECORDS_TIME_MAX, Records};
 use crate::scribe::{Scribe, version};
+use effects::unknown;
 
 /// How long a call may take before its fate counts as unknown. The adapter gives up earlier; this is
 /// for one that does not.
@@ -57,6 +57,9 @@ const FLUSH_TIME_MAX: Duration = Duration::from_millis(1500);
 const EVENTS_MAX: usize = 4;
 const EVENTS_WAITING_MAX: usize = 1000;
 
+/// The longest wait of the loop: so often at least it says that it lives.
+const BEAT_TIME_MAX: Duration = Duration::from_secs(10);
+
 /// Where a driver's inputs come from.
 #[derive(Debug)]
 pub struct Inputs {
@@ -68,6 +71,15 @@ pub struct Inputs {
     pub leadership: watch::Receiver<Leadership>,
     /// Cancelled when the process is to end.
     pub stop: CancellationToken,
+}
+
+/// How a driver ended that was stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Whatever was asked of AWS is answered, and what the next leader has to know is written.
+    InOrder,
+    /// Something is still out, and may take effect yet: the lease must not be handed over.
+    InMidair,
 }
 
 /// Why a driver ended before it was stopped.
@@ -209,11 +221,12 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
     ///
     /// # Errors
     /// [`DriverError::LeaseLost`] at once when the lead is lost: what is out is dropped.
-    pub async fn run(mut self, mut inputs: Inputs) -> Result<(), DriverError> {
+    pub async fn run(mut self, mut inputs: Inputs) -> Result<Ended, DriverError> {
         loop {
+            self.readiness.beat();
             self.advance(&inputs);
             if self.is_over() {
-                return Ok(());
+                return Ok(self.ended());
             }
             let deadline = self.deadline();
             let is_running = self.is_running();
@@ -227,13 +240,13 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
                 }
                 () = inputs.stop.cancelled(), if is_running => self.begin_stop(),
                 Some(done) = self.calls.join_next_with_id() => self.answered(done),
-                Some(done) = self.writes.join_next_with_id() => self.written(done),
+                Some(done) = self.writes.join_next_with_id() => self.written(done, &inputs),
                 Some(done) = self.records_io.join_next() => self.records_done(done),
                 Some(input) = self.own_targets.next() => self.step(input),
                 Some(_) = self.events.join_next() => {}
                 // What is still under way at a stop needs no news.
                 event = inputs.events.recv(), if is_running => match event {
-                    Some(event) => self.seen(event, &mut inputs),
+                    Some(event) => self.seen(event, &inputs),
                     None => return Err(DriverError::WatchEnded),
                 },
                 () = tokio::time::sleep_until(deadline) => self.ticked(),
@@ -243,6 +256,9 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
 
     /// Does whatever can be done now.
     fn advance(&mut self, inputs: &Inputs) {
+        if self.is_synced && self.forbidden.is_empty() {
+            self.readiness.set_ready();
+        }
         if self.phase == Phase::Waiting
             && self.is_synced
             && self.forbidden.is_empty()
@@ -352,6 +368,19 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
         }
     }
 
+    fn ended(&self) -> Ended {
+        // A write of records that comes late would outlive what the next leader changes.
+        let is_in_order = self.calls.is_empty()
+            && self.held_calls.is_empty()
+            && self.records_io.is_empty()
+            && self.own_targets.is_idle();
+        if is_in_order {
+            Ended::InOrder
+        } else {
+            Ended::InMidair
+        }
+    }
+
     fn deadline(&self) -> Instant {
         let now = self.clock.now();
         let wakes = [
@@ -365,13 +394,10 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
             Phase::Stopping(until) | Phase::Flushing(until) => Some(until),
             Phase::Waiting | Phase::Reading | Phase::Leading => None,
         };
-        let never = Instant::now() + Duration::from_hours(1);
+        let beat = Instant::now() + BEAT_TIME_MAX;
         let named = self.named.give_up_at();
-        [wake, end, named]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(never)
+        let waits = [wake, end, named].into_iter().flatten();
+        waits.min().unwrap_or(beat).min(beat)
     }
 
     // --- inputs ---
@@ -393,7 +419,7 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
         }
     }
 
-    fn seen(&mut self, event: Event, inputs: &mut Inputs) {
+    fn seen(&mut self, event: Event, inputs: &Inputs) {
         match event {
             Event::Changed(changes) => {
                 let mut reads = BTreeSet::new();
@@ -404,7 +430,6 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
             }
             Event::Synced => {
                 self.is_synced = true;
-                self.readiness.set_ready();
                 tracing::info!("The Snapshot is complete");
             }
             Event::Served { kind, version } => {
@@ -465,7 +490,7 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
         reads
     }
 
-    fn objects_changed(&mut self, reads: BTreeSet<Read>, inputs: &mut Inputs) {
+    fn objects_changed(&mut self, reads: BTreeSet<Read>, inputs: &Inputs) {
         if let Some(names) = self.named.follow(&self.snapshot, &reads) {
             inputs.named.send_replace(names);
         }
@@ -507,7 +532,7 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
         self.step(Input::AwsAnswered { id, result });
     }
 
-    fn written(&mut self, done: Result<(Id, WriteDone), JoinError>) {
+    fn written(&mut self, done: Result<(Id, WriteDone), JoinError>, inputs: &Inputs) {
         let now = self.clock.now();
         let (task, done) = match done {
             Ok(done) => done,
@@ -545,22 +570,20 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
             let note = Notes::write_failed(reason, &failed.message);
             self.events_waiting.push_back((failed.object, note));
         }
+        let Ok(Some(written)) = result else { return };
+        if verb == "status" {
+            let note = Notes::binding_written(&written);
+            self.events_waiting.extend(note);
+        }
         // The watch would bring the same a little later. Not for what is gone or is just being made:
         // that could come back to life here.
-        if let Ok(Some(written)) = result
-            && self
-                .snapshot
-                .get(&object)
-                .is_some_and(|known| version(&known) < version(&written))
+        if self
+            .snapshot
+            .get(&object)
+            .is_some_and(|known| version(&known) < version(&written))
         {
             let reads = self.take_in(Change::Apply(written));
-            if self.phase == Phase::Leading && !reads.is_empty() {
-                if self.held.is_empty() {
-                    self.step(Input::ObjectsChanged(reads));
-                } else {
-                    self.held.extend(reads);
-                }
-            }
+            self.objects_changed(reads, inputs);
         }
     }
 
@@ -573,217 +596,4 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
             self.carry_out(effect);
         }
     }
-
-    fn carry_out(&mut self, effect: Effect) {
-        match effect {
-            Effect::Aws { id, call } if waits_for_records(&call) && self.records.holds_calls() => {
-                self.held_calls.push((id, call));
-            }
-            Effect::Aws { id, call } => self.call(id, call),
-            Effect::Report { gateway, report } => {
-                let object = ObjectRef::new(
-                    Kind::Gateway,
-                    gateway.namespace.clone(),
-                    gateway.name.clone(),
-                );
-                let controller = Scribe::controller(&self.snapshot, &object);
-                let notes = self.notes.reported(&object, controller, &report);
-                self.events_waiting.extend(notes);
-                self.scribe.reported(&gateway, &report);
-                self.metrics.reported(&gateway, &report);
-            }
-            Effect::Protect {
-                gateway,
-                controller,
-            } => self.scribe.protect(&gateway, controller),
-            Effect::Gates { binding, verdicts } => self.scribe.gates(&binding, verdicts),
-            Effect::BindingReport { binding, report } => {
-                let object = binding_ref(&binding);
-                let note = self.notes.binding_reported(&object, &report);
-                self.events_waiting.extend(note);
-                self.scribe.binding_reported(&binding, &report);
-                self.bindings_well.remove(&binding);
-                if report.problem().is_none() && !report.is_of_nothing() {
-                    self.bindings_well.insert(binding);
-                }
-            }
-            Effect::ProtectBinding { binding } => self.scribe.protect_binding(&binding),
-            Effect::ReadOwnTargets { binding } => self.own_targets.read(&self.cluster, binding),
-            Effect::KeepOwnTargets { binding, targets } => {
-                self.own_targets.keep(&self.cluster, binding, targets);
-            }
-            Effect::PlanReady { unit, plan } => {
-                tracing::info!(unit = %unit, steps = plan.steps.len(), "Carrying out a plan");
-                self.deploying.insert(unit, self.clock.now());
-            }
-            Effect::Progress { unit, step, state } => match state {
-                StepState::Failed { error } => tracing::warn!(
-                    unit = %unit,
-                    action = step.action.as_str(),
-                    resource = %step.resource.kind,
-                    name = step.name,
-                    %error,
-                    "A step failed"
-                ),
-                StepState::Succeeded => tracing::info!(
-                    unit = %unit,
-                    action = step.action.as_str(),
-                    resource = %step.resource.kind,
-                    name = step.name,
-                    "Done"
-                ),
-                _ => {}
-            },
-            Effect::RoundFinished {
-                unit,
-                result,
-                retry_at,
-            } => self.round_finished(&unit, &result, retry_at),
-            Effect::WakeAt(at) => self.wake_at = Some(at),
-            Effect::Record { stack, record } => self.records.note(&stack, record.as_ref()),
-            Effect::Quiet => tracing::debug!("Quiet"),
-        }
-    }
-
-    fn round_finished(&mut self, unit: &Unit, result: &RoundResult, retry_at: Option<Timestamp>) {
-        self.metrics.finished(unit, result);
-        if let Some(since) = self.deploying.remove(unit) {
-            let took = self.clock.now().millis_since(since);
-            self.metrics.stage(unit, "deploy_model", took);
-        }
-        let retry_ms = retry_at.map(|at| at.millis_since(self.clock.now()));
-        match result {
-            RoundResult::LookupFailed { error } => {
-                tracing::warn!(unit = %unit, retry_ms, %error, "AWS cannot be asked");
-            }
-            RoundResult::Incomplete { outcome } => {
-                let failed = outcome.failures.len();
-                tracing::warn!(unit = %unit, retry_ms, failed, "Round incomplete");
-            }
-            RoundResult::Converged { .. } | RoundResult::Blocked | RoundResult::Superseded => {
-                tracing::debug!(unit = %unit, "Round finished");
-            }
-        }
-        if let Some(binding) = unit.binding() {
-            let object = binding_ref(binding);
-            let is_well = self.bindings_well.contains(binding);
-            let note = self.notes.binding_finished(&object, result, is_well);
-            self.events_waiting.extend(note);
-        }
-        let Some(gateway) = unit.gateway() else {
-            return;
-        };
-        let object = ObjectRef::new(
-            Kind::Gateway,
-            gateway.namespace.clone(),
-            gateway.name.clone(),
-        );
-        let note = self.notes.finished(&object, result);
-        self.events_waiting.extend(note);
-    }
-
-    fn call(&mut self, id: CallId, call: AwsCall) {
-        let called = Called {
-            service: call.service(),
-            operation: call.operation(),
-            since: self.clock.now(),
-        };
-        let (aws, cluster) = (Arc::clone(&self.aws), Arc::clone(&self.cluster));
-        let task = self.calls.spawn(async move {
-            let answer = async {
-                // Key material lives as long as its call.
-                let material = match &call {
-                    AwsCall::ImportCertificate { content, .. } => {
-                        Some(cluster.material(content).await?)
-                    }
-                    _ => None,
-                };
-                aws.call(&call, material.as_ref()).await
-            };
-            let answer = tokio::time::timeout(CALL_TIME_MAX, answer).await;
-            (id, answer.unwrap_or_else(|_| Err(unknown("no answer"))))
-        });
-        self.call_of_task.insert(task.id(), (id, called));
-    }
-
-    fn write(&mut self) {
-        if !self.is_acting() {
-            return;
-        }
-        let now = self.clock.now();
-        let wall = self.clock.wall();
-        for (object, write) in self.scribe.pump(&self.snapshot, now, wall) {
-            let cluster = Arc::clone(&self.cluster);
-            let task = self.writes.spawn(async move {
-                let result = cluster.write(&write, wall).await;
-                WriteDone {
-                    verb: write.verb(),
-                    reason: write.failure_reason(),
-                    result,
-                }
-            });
-            self.object_of_task.insert(task.id(), object);
-        }
-    }
-
-    /// Reports events, as many at once as may be.
-    fn tell(&mut self) {
-        if !self.is_acting() {
-            return;
-        }
-        while self.events_waiting.len() > EVENTS_WAITING_MAX {
-            self.events_waiting.pop_front();
-        }
-        let wall = self.clock.wall();
-        while self.events.len() < EVENTS_MAX
-            && let Some((about, note)) = self.events_waiting.pop_front()
-        {
-            let Some(object) = self.snapshot.get(&about) else {
-                continue;
-            };
-            // A namespace that is going takes no events, and nobody reads that what goes is well.
-            let is_going = object.metadata().deletion_timestamp.is_some();
-            if is_going && note.event_type == EventType::Normal {
-                continue;
-            }
-            let cluster = Arc::clone(&self.cluster);
-            self.events.spawn(async move {
-                let write = Write::Event { object, note };
-                if let Err(error) = cluster.write(&write, wall).await {
-                    tracing::debug!(%error, "Could not report an event");
-                }
-            });
-        }
-    }
-
-    fn observe(&self) {
-        // What a standby has looked at is the leader's to write: nothing waits here.
-        let writes = if self.is_acting() {
-            self.scribe.depth()
-        } else {
-            0
-        };
-        self.metrics
-            .depths(self.calls.len(), writes, self.events_waiting.len());
-    }
-}
-
-fn binding_ref(binding: &NamespacedName) -> ObjectRef {
-    let NamespacedName { namespace, name } = binding;
-    ObjectRef::new(Kind::TargetGroupBinding, namespace.clone(), name.clone())
-}
-
-/// Whether a call goes out only when no record outlives it. Targets do not wait: as long as the API server
-/// takes for a write, traffic would go to pods that are gone (ADR 0012).
-fn waits_for_records(call: &AwsCall) -> bool {
-    let is_about_targets = matches!(
-        call,
-        AwsCall::RegisterTargets { .. } | AwsCall::DeregisterTargets { .. }
-    );
-    call.is_mutating() && !is_about_targets
-}
-
-/// The answer of a call that has none.
-fn unknown(message: &str) -> AwsError {
-    AwsError::new(ErrorClass::Transient, "NoAnswer", message)
 }

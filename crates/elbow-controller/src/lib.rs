@@ -27,7 +27,7 @@ mod webhook;
 pub use admin::Readiness;
 #[cfg(feature = "aws")]
 pub use daemon::{Daemon, DaemonError, Election, run};
-pub use driver::{Driver, DriverError, Inputs};
+pub use driver::{Driver, DriverError, Ended, Inputs};
 #[cfg(feature = "aws")]
 pub use elbow_aws::{Config as AwsConfig, Endpoints};
 pub use elbow_cluster::live::{ConnectSettings, WebhookSettings};

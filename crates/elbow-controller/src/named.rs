@@ -1,13 +1,16 @@
 //! Which Secrets, ConfigMaps and Pods the watch looks at, and whether it has looked.
 //!
 //! In: the Snapshot, and what the watch has looked up. Out: the names that references give. What always
-//! holds: what nothing refers to is not read; the rounds are not told that something is missing before
-//! somebody has looked.
+//! holds: what no Gateway or ListenerSet of ours refers to is not read; the rounds are not told that something
+//! is missing before somebody has looked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use elbow_api::{Kind, Object, ObjectRef, Read, Snapshot};
+use elbow_api::{
+    GatewayController, Kind, NamespacedName, Object, ObjectRef, Read, Reader, Snapshot,
+};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -38,16 +41,12 @@ impl Named {
         reads: &BTreeSet<Read>,
     ) -> Option<BTreeSet<ObjectRef>> {
         let mut has_changed = false;
-        for read in reads {
-            let Read::Object(object) = read else { continue };
-            if !matches!(object.kind, Kind::Gateway | Kind::ListenerSet) {
-                continue;
-            }
-            let named = snapshot
-                .get(object)
-                .map(|o| references(&o))
-                .unwrap_or_default();
-            has_changed |= self.note(object, named);
+        for object in referrers(snapshot, reads) {
+            let named = match snapshot.get(&object) {
+                Some(current) if is_ours(snapshot, &current) => references(&current),
+                _ => BTreeSet::new(),
+            };
+            has_changed |= self.note(&object, named);
         }
         for (slice, pods) in self.pods.follow(snapshot, reads) {
             has_changed |= self.note(&slice, pods);
@@ -109,6 +108,63 @@ impl Named {
             self.unknown.clear();
             self.unknown_since = None;
         }
+    }
+}
+
+/// The Gateways and ListenerSets whose references, or whose owner, may have changed.
+fn referrers(snapshot: &Snapshot, reads: &BTreeSet<Read>) -> BTreeSet<ObjectRef> {
+    let reader = Reader::new(snapshot);
+    let name = |object: &Object| object.object_ref().namespaced_name();
+    let mut changed = BTreeSet::new();
+    let mut gateways = BTreeSet::new();
+    for read in reads {
+        let Read::Object(object) = read else { continue };
+        match object.kind {
+            Kind::ListenerSet => {
+                changed.insert(object.clone());
+            }
+            Kind::Gateway => {
+                gateways.insert(object.namespaced_name());
+            }
+            Kind::GatewayClass => {
+                let of_class = reader.gateways_of(&object.name).into_iter();
+                gateways.extend(of_class.map(|g| name(&Object::Gateway(Arc::clone(g)))));
+            }
+            _ => {}
+        }
+    }
+    for gateway in gateways {
+        let sets = reader.listener_sets_of(&gateway).into_iter();
+        changed.extend(sets.map(|set| Object::ListenerSet(Arc::clone(set)).object_ref()));
+        changed.insert(ObjectRef::new(
+            Kind::Gateway,
+            gateway.namespace,
+            gateway.name,
+        ));
+    }
+    changed
+}
+
+/// Whether an object is a Gateway of our controllers, or a ListenerSet of one. Those of others are nobody's
+/// business here, their keys least of all.
+fn is_ours(snapshot: &Snapshot, object: &Object) -> bool {
+    match object {
+        Object::Gateway(gateway) => {
+            let class = NamespacedName::new("", gateway.spec.gateway_class_name.clone());
+            let class = Reader::new(snapshot).gateway_class(&class);
+            class.is_some_and(|class| {
+                GatewayController::from_controller_name(&class.spec.controller_name).is_some()
+            })
+        }
+        Object::ListenerSet(set) => {
+            let parent = &set.spec.parent_ref;
+            let own = || object.object_ref().namespace;
+            let namespace = parent.namespace.clone().unwrap_or_else(own);
+            let parent = ObjectRef::new(Kind::Gateway, namespace, parent.name.clone());
+            let parent = snapshot.get(&parent);
+            parent.is_some_and(|parent| is_ours(snapshot, &parent))
+        }
+        _ => false,
     }
 }
 

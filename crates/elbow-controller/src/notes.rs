@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use elbow_api::{Diagnostic, GatewayController, NamespacedName, ObjectRef, Severity};
+use elbow_api::{Diagnostic, GatewayController, NamespacedName, Object, ObjectRef, Severity};
 use elbow_cluster::live::{EventNote, EventType};
 use elbow_reconcile::{BindingReport, Outcome, Report, RoundResult};
 
@@ -37,7 +37,6 @@ struct ToldOfBinding {
 
 #[derive(Debug, Default)]
 struct Told {
-    controller: Option<GatewayController>,
     findings: BTreeSet<(Option<ObjectRef>, String)>,
     /// The failure of the last rounds, until one succeeds.
     failure: Option<String>,
@@ -60,7 +59,6 @@ impl Notes {
             .of_gateway
             .entry(gateway.namespaced_name())
             .or_default();
-        told.controller = controller;
         let errors = report.diagnostics();
         let errors = errors.filter(|d| d.severity == Severity::Error);
         let mut notes = Vec::new();
@@ -99,18 +97,24 @@ impl Notes {
     }
 
     /// Takes in how a round ended.
-    pub(crate) fn finished(&mut self, gateway: &ObjectRef, result: &RoundResult) -> Option<Note> {
+    pub(crate) fn finished(
+        &mut self,
+        gateway: &ObjectRef,
+        controller: Option<GatewayController>,
+        result: &RoundResult,
+    ) -> Option<Note> {
+        // Somebody else's is told nothing, and one that becomes ours everything.
+        controller?;
         let told = self
             .of_gateway
             .entry(gateway.namespaced_name())
             .or_default();
-        let controller = told.controller;
         let (failure, why) = match result {
             RoundResult::Superseded => return None,
             RoundResult::Converged { outcome } => {
                 let had_failed = told.failure.take().is_some();
                 let is_news = had_failed || outcome.succeeded > 0;
-                return (is_news && controller.is_some()).then(|| {
+                return is_news.then(|| {
                     let reason = "SuccessfullyReconciled".to_owned();
                     let message = "Successfully reconciled".to_owned();
                     (
@@ -138,7 +142,6 @@ impl Notes {
             "deploy"
         };
         let message = format!("Failed {what} model due to {why}");
-        controller?;
         Some((
             gateway.clone(),
             note(EventType::Warning, failure.to_owned(), message, controller),
@@ -207,6 +210,16 @@ impl Notes {
         }
         let was_wrong = told.problem.take().is_some();
         (was_wrong || outcome.succeeded > 0).then(|| Self::good_news(binding))
+    }
+
+    /// Takes in a status as it is after a write. That the targets of a Gateway's binding are registered is
+    /// news when its status comes to say so; of a user's the rounds tell.
+    pub(crate) fn binding_written(written: &Object) -> Option<Note> {
+        let Object::TargetGroupBinding(binding) = written else {
+            return None;
+        };
+        binding.gateway()?;
+        Some(Self::good_news(&written.object_ref()))
     }
 
     fn good_news(binding: &ObjectRef) -> Note {
@@ -306,11 +319,6 @@ mod tests {
     fn a_failure_that_repeats_is_told_once_and_its_end_too() {
         let gateway = ObjectRef::new(elbow_api::Kind::Gateway, "app", "web");
         let mut notes = Notes::default();
-        let told = notes
-            .of_gateway
-            .entry(gateway.namespaced_name())
-            .or_default();
-        told.controller = Some(GatewayController::Alb);
         let failed = RoundResult::LookupFailed {
             error: AwsError::new(ErrorClass::Denied, "AccessDenied", "no"),
         };
@@ -321,7 +329,7 @@ mod tests {
         for result in [&failed, &failed, &converged, &converged, &failed] {
             reasons.extend(
                 notes
-                    .finished(&gateway, result)
+                    .finished(&gateway, Some(GatewayController::Alb), result)
                     .map(|(_, note)| note.reason),
             );
         }

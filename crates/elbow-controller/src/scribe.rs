@@ -111,9 +111,8 @@ impl Scribe {
         } else {
             self.going.remove(object);
         }
-        if current.is_none() {
-            self.slots
-                .retain(|other, slot| other != object || slot.is_out);
+        if current.is_none() && self.slots.get(object).is_some_and(|slot| !slot.is_out) {
+            self.slots.remove(object);
         }
         // What is being deleted may be free to go now. There is rarely any.
         self.dirty.extend(self.going.iter().cloned());
@@ -223,7 +222,9 @@ impl Scribe {
                 continue;
             }
             let Some(write) = self.next_write(&object, current.as_ref(), snapshot, wall) else {
-                if let Some(slot) = self.slots.get_mut(&object) {
+                if current.is_none() {
+                    self.slots.remove(&object);
+                } else if let Some(slot) = self.slots.get_mut(&object) {
                     slot.settle();
                 }
                 continue;
@@ -299,7 +300,8 @@ impl Scribe {
         }
     }
 
-    fn forget_gateway(&mut self, gateway: &NamespacedName) {
+    /// Forgets a Gateway that is gone.
+    pub(crate) fn forget_gateway(&mut self, gateway: &NamespacedName) {
         self.protected.retain(|(other, _)| other != gateway);
         if let Some(outcome) = self.outcomes.remove(gateway) {
             Outcome::default().differences(&outcome, &mut self.dirty);

@@ -59,11 +59,12 @@ pub enum Leadership {
     Released,
 }
 
-/// Takes part in the election until `release` is cancelled; then the Lease, if it is ours, is handed
-/// over, and the task ends.
+/// Takes part in the election from `begin` on, until `release` is cancelled; then the Lease, if it is ours,
+/// is handed over, and the task ends. Whoever could not act yet should not begin: it would keep others from it.
 pub fn elect(
     client: Client,
     settings: LeaseSettings,
+    begin: impl Future<Output = ()> + Send + 'static,
     release: CancellationToken,
 ) -> (watch::Receiver<Leadership>, JoinHandle<()>) {
     let (sender, receiver) = watch::channel(Leadership::Standby);
@@ -73,7 +74,13 @@ pub fn elect(
         settings,
         observed: None,
     };
-    (receiver, tokio::spawn(candidate.run(sender, release)))
+    let task = tokio::spawn(async move {
+        tokio::select! {
+            () = begin => candidate.run(sender, release).await,
+            () = release.cancelled() => {}
+        }
+    });
+    (receiver, task)
 }
 
 /// A failed try, for the log.
@@ -83,6 +90,17 @@ enum ElectionError {
     Api(#[source] kube::Error),
     #[error("the API server did not answer in time")]
     Timeout,
+}
+
+/// What became of a try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Try {
+    /// The Lease is ours from now on.
+    Ours,
+    /// Somebody else holds it.
+    Theirs,
+    /// Somebody else wrote to it in the same moment: the next look says whose it is.
+    Overtaken,
 }
 
 /// Takes part in an election.
@@ -119,8 +137,9 @@ impl Candidate {
         let mut last_holder = None;
         loop {
             match self.try_acquire_or_renew().await {
-                Ok(true) => return true,
-                Ok(false) => {
+                Ok(Try::Ours) => return true,
+                Ok(Try::Overtaken) => {}
+                Ok(Try::Theirs) => {
                     let holder = self.holder().map(str::to_owned);
                     if holder != last_holder {
                         tracing::info!(
@@ -152,18 +171,20 @@ impl Candidate {
             let started_at = Instant::now();
             let deadline = renewed_at + RENEW_DEADLINE;
             match tokio::time::timeout_at(deadline, self.try_acquire_or_renew()).await {
-                Ok(Ok(true)) => renewed_at = started_at,
+                Ok(Ok(Try::Ours)) => renewed_at = started_at,
+                // Nothing was renewed: others count from the last time.
+                Ok(Ok(Try::Overtaken)) if Instant::now() < deadline => {}
                 Ok(Err(error)) if Instant::now() < deadline => {
                     tracing::warn!(error = %report(&error), "Cannot renew the lease");
                 }
                 // Somebody else has it, for it was ours too long without a renewal; or it may be so soon.
-                Ok(Ok(false) | Err(_)) | Err(_) => return false,
+                Ok(Ok(Try::Theirs | Try::Overtaken) | Err(_)) | Err(_) => return false,
             }
         }
     }
 
-    /// Takes or renews the Lease if that may be done. `false`: somebody else holds it.
-    async fn try_acquire_or_renew(&mut self) -> Result<bool, ElectionError> {
+    /// Takes or renews the Lease if that may be done.
+    async fn try_acquire_or_renew(&mut self) -> Result<Try, ElectionError> {
         let name = self.settings.name.clone();
         let Some(mut lease) = request(self.api.get_opt(&name)).await? else {
             let spec = self.own_spec(None);
@@ -180,7 +201,7 @@ impl Candidate {
         let spec = lease.spec.take().unwrap_or_default();
         self.observe(&spec);
         if !self.may_take() {
-            return Ok(false);
+            return Ok(Try::Theirs);
         }
         let spec = self.own_spec(Some(&spec));
         lease.spec = Some(spec.clone());
@@ -188,23 +209,22 @@ impl Candidate {
         self.written(replaced, spec)
     }
 
-    /// A write that another candidate's came before is no error: that one may lead now.
+    /// A write that another's came before is no error: that one may lead now.
     fn written(
         &mut self,
         result: Result<Lease, ElectionError>,
         spec: LeaseSpec,
-    ) -> Result<bool, ElectionError> {
+    ) -> Result<Try, ElectionError> {
         match result {
             Ok(_) => {
                 self.observed = Some(Observed {
                     spec,
                     since: Instant::now(),
                 });
-                Ok(true)
+                Ok(Try::Ours)
             }
-            // The next look says whose it is; a leader that was overtaken has one until its deadline.
             Err(ElectionError::Api(kube::Error::Api(status))) if status.code == 409 => {
-                Ok(self.holder() == Some(self.settings.identity.as_str()))
+                Ok(Try::Overtaken)
             }
             Err(error) => Err(error),
         }

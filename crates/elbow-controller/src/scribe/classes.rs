@@ -5,7 +5,7 @@
 //! Gateways have in AWS can be told to be ours.
 
 use elbow_api::names::GATEWAY_CLASS_FINALIZER;
-use elbow_api::{GatewayController, NamespacedName, Object, Reader, Snapshot};
+use elbow_api::{GatewayController, NamespacedName, Object, ObjectRef, Reader, Snapshot};
 use elbow_cluster::live::merge_status;
 use elbow_translate::status;
 
@@ -59,4 +59,16 @@ pub(super) fn controller(snapshot: &Snapshot, gateway: &Object) -> Option<Gatewa
     let reader = Reader::new(snapshot);
     let class = reader.gateway_class(&class)?;
     GatewayController::from_controller_name(&class.spec.controller_name)
+}
+
+/// Whether there is such a Gateway, and its class is not known to be somebody else's.
+pub(super) fn may_be_ours(snapshot: &Snapshot, gateway: &ObjectRef) -> bool {
+    let Some(Object::Gateway(gateway)) = snapshot.get(gateway) else {
+        return false;
+    };
+    let class = NamespacedName::new("", gateway.spec.gateway_class_name.clone());
+    let class = Reader::new(snapshot).gateway_class(&class);
+    class.is_none_or(|class| {
+        GatewayController::from_controller_name(&class.spec.controller_name).is_some()
+    })
 }

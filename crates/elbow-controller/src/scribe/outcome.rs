@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use elbow_api::crds::TargetGroupBinding;
 use elbow_api::{GatewayController, NamespacedName, Object, ObjectRef};
 use elbow_reconcile::{Report, RoundResult};
+use elbow_translate::status::{GatewayDraft, Verdict};
 use serde_json::Value;
 
 use super::gateway_ref;
@@ -25,6 +26,9 @@ pub(super) struct Outcome {
     pub(super) is_complete: bool,
     /// Controllers whose finalizers may go.
     pub(super) released: BTreeSet<GatewayController>,
+    /// Whether nothing can be said of it at present: its class or configuration is missing, or AWS could
+    /// not be asked. What was said of its routes stays.
+    pub(super) is_undecided: bool,
 }
 
 impl Outcome {
@@ -40,6 +44,11 @@ impl Outcome {
             let entries = routes.entry(route).or_default();
             entries.extend(parents.iter().map(json));
         }
+        let translation = &report.translation;
+        let is_blocked = |draft: &GatewayDraft| matches!(draft.verdict, Verdict::Blocked);
+        let is_undecided = translation.stack.is_none()
+            && !report.is_of_nothing()
+            && !translation.gateway.as_ref().is_some_and(is_blocked);
         let bindings = report.bindings().into_iter().map(|binding| {
             let object = Object::from(binding.clone()).object_ref();
             (object, binding)
@@ -50,6 +59,7 @@ impl Outcome {
             bindings: bindings.collect(),
             is_complete: matches!(report.result, Some(RoundResult::Converged { .. })),
             released: report.released(),
+            is_undecided,
         }
     }
 

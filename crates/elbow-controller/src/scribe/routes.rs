@@ -2,13 +2,13 @@
 //!
 //! In: a route, and what all Gateways came to. Out: the next write to its status. Always holds: entries
 //! of other controllers stay; an entry for a Gateway that was not looked at yet since the start stays as
-//! the last leader left it.
+//! the last leader left it, and one for a Gateway of which nothing can be said at present as it is.
 
 use elbow_api::{GatewayController, Kind, NamespacedName, Object, ObjectRef, Snapshot};
 use elbow_cluster::live::merge_parents;
 use serde_json::Value;
 
-use super::{Scribe, gateway_ref, status_write};
+use super::{Scribe, classes, gateway_ref, status_write};
 use crate::ports::Write;
 
 impl Scribe {
@@ -41,12 +41,15 @@ impl Scribe {
         status_write(current, status)
     }
 
-    /// Whether a parent is a Gateway of ours that was not reported on yet.
+    /// Whether a parent is a Gateway of ours, for all that is known, of which nothing can be said yet.
     fn is_unseen(&self, parent: &Value, namespace: &str, snapshot: &Snapshot) -> bool {
         let Some(gateway) = gateway_of(parent, namespace, snapshot) else {
             return false;
         };
-        self.is_gateway_unseen(&gateway, snapshot)
+        match self.outcomes.get(&gateway) {
+            Some(outcome) => outcome.is_undecided,
+            None => classes::may_be_ours(snapshot, &gateway_ref(&gateway)),
+        }
     }
 
     fn is_gateway_unseen(&self, gateway: &NamespacedName, snapshot: &Snapshot) -> bool {

@@ -2,6 +2,7 @@
 
 use elbow_api::{Kind, ObjectRef};
 use elbow_cluster::live::Leadership;
+use elbow_controller::Ended;
 use elbow_emulator::world::TargetGroupSpec;
 use elbow_model::{AwsError, ErrorClass};
 use serde_json::json;
@@ -142,7 +143,7 @@ async fn a_binding_that_was_edited_between_two_instances_gives_its_old_group_bac
     let world = world("");
     pass(30).await;
     world.stop.cancel();
-    assert_eq!(world.run.await.unwrap(), Ok(()));
+    assert_eq!(world.run.await.unwrap(), Ok(Ended::InOrder));
     let moved = manifests("").replace("targetGroupName: web", "targetGroupName: two");
     for object in crate::world::objects(&moved) {
         world.cluster.apply(&object);
@@ -159,7 +160,7 @@ async fn a_binding_that_was_edited_between_two_instances_gives_its_old_group_bac
 
     // And one that was not edited costs nothing of its own.
     next.stop.cancel();
-    assert_eq!(next.run.await.unwrap(), Ok(()));
+    assert_eq!(next.run.await.unwrap(), Ok(Ended::InOrder));
     let last = World::resume(next.aws.clone(), next.cluster.clone());
     pass(30).await;
     let calls = last.aws.take_calls();
@@ -172,7 +173,7 @@ async fn what_nobody_can_know_about_a_group_that_was_left_is_told() {
         let (world, moved) = (world(""), manifests(", targetType: ip"));
         pass(30).await;
         world.stop.cancel();
-        assert_eq!(world.run.await.unwrap(), Ok(()));
+        assert_eq!(world.run.await.unwrap(), Ok(Ended::InOrder));
         // As the AWS Load Balancer Controller leaves it: edited, and without a record.
         for object in crate::world::objects(&moved) {
             world.cluster.apply(&object);

@@ -30,6 +30,8 @@ struct Inner {
     objects: BTreeMap<ObjectRef, Object>,
     version: u64,
     watch: mpsc::Sender<Event>,
+    /// What the watch has yet to tell, while it is held up.
+    held: Option<Vec<Change>>,
     writes: Vec<String>,
     events: Vec<String>,
     records: BTreeMap<String, String>,
@@ -47,6 +49,7 @@ impl FakeCluster {
             objects: BTreeMap::new(),
             version: 100,
             watch,
+            held: None,
             writes: Vec::new(),
             events: Vec::new(),
             records: BTreeMap::new(),
@@ -93,6 +96,20 @@ impl FakeCluster {
     /// What a watch tells beside changes.
     pub(crate) fn say(&self, event: Event) {
         self.with(|inner| inner.watch.try_send(event).unwrap());
+    }
+
+    /// Lets the watch fall behind.
+    pub(crate) fn hold_watch(&self) {
+        self.with(|inner| inner.held = Some(Vec::new()));
+    }
+
+    /// Lets the watch catch up.
+    pub(crate) fn release_watch(&self) {
+        self.with(|inner| {
+            for change in inner.held.take().unwrap_or_default() {
+                inner.tell(change);
+            }
+        });
     }
 
     /// Applies an object as a person would: its status and finalizers stay.
@@ -219,6 +236,10 @@ impl Inner {
     }
 
     fn tell(&mut self, change: Change) {
+        if let Some(held) = &mut self.held {
+            held.push(change);
+            return;
+        }
         // Nobody listens between two instances.
         let _told = self.watch.try_send(Event::Changed(vec![change]));
     }

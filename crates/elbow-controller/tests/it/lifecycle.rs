@@ -109,14 +109,19 @@ async fn the_queue_of_writes_is_the_leaders() {
 
 #[tokio::test(start_paused = true)]
 async fn a_kind_that_may_not_be_read_is_not_taken_for_one_that_is_empty() {
-    let world = World::start(FakeAws::new(), ALB, Leadership::Standby);
+    let world = World::start_unsynced(FakeAws::new(), ALB, Leadership::Standby);
     let why = Absence::Forbidden {
         resource: "gateways".to_owned(),
         message: "RBAC: no".to_owned(),
     };
     let kind = Kind::Gateway;
     world.cluster.say(Event::Missing { kind, why });
+    world.cluster.synced();
     pass(1).await;
+    assert!(
+        !world.readiness.is_ready(),
+        "another one must not be stopped for it"
+    );
     world.leadership.send_replace(Leadership::Leader);
     pass(30).await;
     assert_eq!(world.aws.take_calls(), Vec::<&str>::new());
@@ -126,6 +131,7 @@ async fn a_kind_that_may_not_be_read_is_not_taken_for_one_that_is_empty() {
         version: "v1",
     });
     pass(30).await;
+    assert!(world.readiness.is_ready());
     assert!(world.programmed().starts_with("True Programmed"));
 }
 

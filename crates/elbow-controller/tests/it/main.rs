@@ -14,5 +14,7 @@ mod docs;
 mod failures;
 mod gates;
 mod lifecycle;
+mod named;
+mod statuses;
 mod stop;
 mod world;

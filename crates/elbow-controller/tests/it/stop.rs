@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use elbow_cluster::live::Leadership;
-use elbow_controller::DriverError;
+use elbow_controller::{DriverError, Ended};
 use tokio::time::Instant;
 
 use crate::account::{FakeAws, Fate};
@@ -34,7 +34,7 @@ async fn a_standby_that_is_stopped_ends_at_once() {
     pass(1).await;
     let since = Instant::now();
     world.stop.cancel();
-    assert_eq!(world.run.await.unwrap(), Ok(()));
+    assert_eq!(world.run.await.unwrap(), Ok(Ended::InOrder));
     assert!(since.elapsed() < Duration::from_millis(100));
 }
 
@@ -45,7 +45,7 @@ async fn a_stop_in_the_middle_of_a_round_answers_what_is_out_and_begins_nothing(
         pass_millis(millis).await;
         let since = Instant::now();
         world.stop.cancel();
-        assert_eq!(world.run.await.unwrap(), Ok(()), "{millis}");
+        assert_eq!(world.run.await.unwrap(), Ok(Ended::InOrder), "{millis}");
         assert!(since.elapsed() < Duration::from_secs(2), "{millis}");
         let calls = world.aws.take_calls();
 
@@ -68,12 +68,25 @@ async fn a_stop_waits_for_a_call_that_is_out_but_not_for_ever() {
     pass(5).await;
     let since = Instant::now();
     world.stop.cancel();
-    assert_eq!(world.run.await.unwrap(), Ok(()));
+    // Whoever leads next must not begin before it has taken effect, or cannot any more.
+    assert_eq!(world.run.await.unwrap(), Ok(Ended::InMidair));
     let took = since.elapsed();
     assert!(
         (Duration::from_secs(5)..Duration::from_secs(9)).contains(&took),
         "{took:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_with_nothing_to_do_says_that_it_lives() {
+    let world = World::leading(ALB);
+    for _ in 0..20 {
+        pass(30).await;
+        assert!(world.readiness.is_alive());
+    }
+    world.run.abort();
+    pass(61).await;
+    assert!(!world.readiness.is_alive());
 }
 
 #[tokio::test(start_paused = true)]
@@ -95,7 +108,7 @@ async fn the_next_leader_rewrites_no_status() {
     let world = World::leading(ALB);
     pass(60).await;
     world.stop.cancel();
-    assert_eq!(world.run.await.unwrap(), Ok(()));
+    assert_eq!(world.run.await.unwrap(), Ok(Ended::InOrder));
     world.cluster.take_writes();
     world.aws.take_calls();
     let cluster = world.cluster.clone();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use elbow_api::{Kind, Object, ObjectRef};
 use elbow_cluster::live::{Event, Leadership};
-use elbow_controller::{Driver, DriverError, Inputs, Metrics, Readiness};
+use elbow_controller::{Driver, DriverError, Ended, Inputs, Metrics, Readiness};
 use elbow_model::VpcId;
 use elbow_reconcile::Settings;
 use tokio::sync::{mpsc, watch};
@@ -28,7 +28,7 @@ pub(crate) struct World {
     pub(crate) stop: CancellationToken,
     pub(crate) metrics: Metrics,
     pub(crate) readiness: Readiness,
-    pub(crate) run: JoinHandle<Result<(), DriverError>>,
+    pub(crate) run: JoinHandle<Result<Ended, DriverError>>,
 }
 
 impl World {
@@ -38,11 +38,17 @@ impl World {
     }
 
     pub(crate) fn start(aws: FakeAws, text: &str, leads: Leadership) -> Self {
+        let world = Self::start_unsynced(aws, text, leads);
+        world.cluster.synced();
+        world
+    }
+
+    /// The same, before the watch has said that it has listed everything.
+    pub(crate) fn start_unsynced(aws: FakeAws, text: &str, leads: Leadership) -> Self {
         let (cluster, events) = FakeCluster::new();
         for object in objects(text) {
             cluster.apply(&object);
         }
-        cluster.synced();
         Self::over(aws, cluster, events, leads)
     }
 

@@ -21,6 +21,8 @@ struct Store {
     lease: Option<Value>,
     version: u64,
     is_down: bool,
+    /// Somebody else always writes first.
+    is_contended: bool,
 }
 
 impl Store {
@@ -40,8 +42,8 @@ impl Store {
                     .lease
                     .as_ref()
                     .map(|l| &l["metadata"]["resourceVersion"]);
-                if *method == Method::PUT && current != Some(&lease["metadata"]["resourceVersion"])
-                {
+                let is_stale = current != Some(&lease["metadata"]["resourceVersion"]);
+                if *method == Method::PUT && (is_stale || self.is_contended) {
                     return (409, status(409, "Conflict"));
                 }
                 self.version += 1;
@@ -97,13 +99,21 @@ struct Candidate {
 
 impl Candidate {
     fn start(server: &Server, identity: &str) -> Self {
+        Self::start_after(server, identity, std::future::ready(()))
+    }
+
+    fn start_after(
+        server: &Server,
+        identity: &str,
+        begin: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
         let release = CancellationToken::new();
         let settings = LeaseSettings {
             namespace: "kube-system".to_owned(),
             name: "aws-load-balancer-controller-leader".to_owned(),
             identity: identity.to_owned(),
         };
-        let (leadership, task) = elect(server.client(), settings, release.clone());
+        let (leadership, task) = elect(server.client(), settings, begin, release.clone());
         Self {
             leadership,
             release,
@@ -194,6 +204,33 @@ async fn a_leader_that_cannot_renew_stops_before_another_may_start() {
     second.becomes(Leadership::Leader).await;
     // Lost is for ever.
     assert_eq!(first.now(), Leadership::Lost);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_not_ready_leaves_the_lease_to_others() {
+    let server = Server::default();
+    let ready = CancellationToken::new();
+    let begin = ready.clone().cancelled_owned();
+    let mut first = Candidate::start_after(&server, "first", begin);
+    pass(60).await;
+    assert_eq!(server.spec(), Value::Null);
+    ready.cancel();
+    first.becomes(Leadership::Leader).await;
+    let never = Candidate::start_after(&server, "never", std::future::pending());
+    never.release.cancel();
+    never.task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_is_refused_is_none() {
+    let server = Server::default();
+    let mut first = Candidate::start(&server, "first");
+    first.becomes(Leadership::Leader).await;
+    pass(7).await;
+    // Nobody sees the Lease change any more, though it can be read, and names the first.
+    server.with(|store| store.is_contended = true);
+    let took = first.becomes(Leadership::Lost).await;
+    assert!(took <= Duration::from_secs(12), "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]
