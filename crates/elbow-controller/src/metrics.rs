@@ -235,6 +235,20 @@ impl Metrics {
             writes: Family::default(),
             states: Mutex::default(),
         };
+        // A counter that is first seen at 1 has not grown, to whoever asks for its rate.
+        for controller in CONTROLLERS {
+            for result in ["success", "requeue", "error"] {
+                let labels = RoundLabels { controller, result };
+                inner.rounds.get_or_create(&labels).inc_by(0);
+            }
+            for error_category in CATEGORIES {
+                let labels = ErrorLabels {
+                    controller,
+                    error_category,
+                };
+                inner.errors.get_or_create(&labels).inc_by(0);
+            }
+        }
         macro_rules! register {
             ($($name:literal, $metric:ident;)*) => {
                 $( registry.register($name, help($name), inner.$metric.clone()); )*
@@ -390,6 +404,22 @@ impl Metrics {
     }
 }
 
+/// What has rounds, as [`controller`] calls it.
+const CONTROLLERS: [&str; 4] = ["cluster", "network", "gateway", "targetGroupBinding"];
+
+/// What rounds fail for, as [`category`] and [`Metrics::finished`] call it.
+const CATEGORIES: [&str; 9] = [
+    "throttled",
+    "denied",
+    "quota",
+    "conflict",
+    "not_found",
+    "invalid",
+    "transient",
+    "build_model_error",
+    "deploy_model_error",
+];
+
 const STATES: [&str; 5] = ["active", "provisioning", "failed", "blocked", "absent"];
 
 fn state(report: &Report) -> &'static str {
@@ -488,5 +518,36 @@ mod tests {
         ] {
             assert!(text.contains(line), "{text}");
         }
+    }
+    #[test]
+    fn what_fails_for_the_first_time_has_grown() {
+        let metrics = Metrics::new();
+        let series = r#"awslbc_controller_reconcile_errors_total{controller="gateway",error_category="denied"}"#;
+        let before = metrics.encode();
+        assert!(before.contains(&format!("{series} 0")), "{before}");
+        let n_series = before.lines().count();
+        for class in [
+            ErrorClass::Throttled,
+            ErrorClass::Denied,
+            ErrorClass::Quota,
+            ErrorClass::Conflict,
+            ErrorClass::NotFound,
+            ErrorClass::Invalid,
+            ErrorClass::Transient,
+        ] {
+            for unit in [
+                Unit::Cluster,
+                Unit::Network,
+                Unit::Gateway(NamespacedName::new("app", "web")),
+                Unit::Binding(NamespacedName::new("app", "web")),
+            ] {
+                let error = AwsError::new(class, "Code", "message");
+                metrics.finished(&unit, &RoundResult::LookupFailed { error });
+                metrics.finished(&unit, &RoundResult::Blocked);
+            }
+        }
+        let after = metrics.encode();
+        assert!(after.contains(&format!("{series} 1")), "{after}");
+        assert_eq!(after.lines().count(), n_series, "{after}");
     }
 }
