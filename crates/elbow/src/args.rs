@@ -317,13 +317,29 @@ pub struct SettingsArgs {
     #[arg(long, value_delimiter = ',', value_name = "KEY")]
     pub external_managed_tags: Vec<String>,
     /// Whether load balancers share one security group as the source of their traffic.
-    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    #[arg(
+        long,
+        default_value_t = true,
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = clap::ArgAction::Set,
+        value_name = "BOOL"
+    )]
     pub enable_backend_security_group: bool,
     /// That group, if it is not to be created.
     #[arg(long, value_name = "GROUP")]
     pub backend_security_group: Option<String>,
     /// Opens all ports of nodes and pods to load balancers, not only those in use.
-    #[arg(long, default_value_t = false, action = clap::ArgAction::Set, value_name = "BOOL")]
+    #[arg(
+        long,
+        default_value_t = false,
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = clap::ArgAction::Set,
+        value_name = "BOOL"
+    )]
     pub disable_restricted_sg_rules: bool,
     /// Tags that, besides the cluster's, tell which of several security groups of a network interface is opened
     /// to load balancers.

@@ -186,12 +186,14 @@ fn webhook(args: &ControllerArgs) -> Option<WebhookSettings> {
     } else {
         default_certificates()
     };
-    let certificate = folder.join(&args.webhook_cert_file);
+    let named =
+        |file: &str, default: &str| folder.join(if file.is_empty() { default } else { file });
+    let certificate = named(&args.webhook_cert_file, "tls.crt");
     // Out of a cluster there is neither a certificate nor anybody who could ask.
     (is_given || certificate.exists()).then(|| WebhookSettings {
         address: (Ipv6Addr::UNSPECIFIED, args.webhook_bind_port).into(),
         certificate,
-        key: folder.join(&args.webhook_key_file),
+        key: named(&args.webhook_key_file, "tls.key"),
     })
 }
 
@@ -281,7 +283,12 @@ mod tests {
         };
         // Nobody has put a certificate where LBC's chart mounts one.
         assert_eq!(served(&[]), None);
-        let settings = served(&["--webhook-cert-dir=/certs"]).expect("the folder is named");
+        let settings = served(&[
+            "--webhook-cert-dir=/certs",
+            "--webhook-cert-file=",
+            "--webhook-key-file=",
+        ]);
+        let settings = settings.expect("the folder is named");
         assert_eq!(settings.address.port(), 9443);
         assert_eq!(settings.certificate, PathBuf::from("/certs/tls.crt"));
         assert_eq!(settings.key, PathBuf::from("/certs/tls.key"));

@@ -6,11 +6,11 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, bail};
-use elbow_api::{Object, Snapshot};
-use elbow_model::stack::{Scheme, TargetType};
+use elbow_api::{NamespacedName, Object, Snapshot};
+use elbow_model::stack::{CLUSTER_TAG, Scheme, TargetType};
 use elbow_model::{BundleStorage, CertificateArn, SecurityGroupId, Tags, VpcId};
 use elbow_translate::{
-    BackendSecurityGroup, HostnamePorts, ListenerIsolation, NodeRules, Settings,
+    BackendSecurityGroup, HostnamePorts, ListenerIsolation, NodeRules, Settings, stack_ids,
 };
 
 use crate::args::{self, SettingsArgs};
@@ -136,11 +136,18 @@ pub fn settings(args: &SettingsArgs, place: &Place) -> anyhow::Result<Settings> 
         "--service-target-eni-security-group-tags",
         &args.service_target_eni_security_group_tags,
     )?;
-    settings.external_managed_tags = args.external_managed_tags.iter().cloned().collect();
-    settings.backend_security_group = match (
-        args.enable_backend_security_group,
-        &args.backend_security_group,
-    ) {
+    let others = args.external_managed_tags.iter();
+    settings.external_managed_tags = others.filter(|key| !key.is_empty()).cloned().collect();
+    check_tag_keys(&settings)?;
+    // Manifests that are filled in elsewhere have flags without a value.
+    let group = args.backend_security_group.as_ref();
+    let group = group.filter(|group| !group.is_empty());
+    if let Some(group) = group
+        && !group.starts_with("sg-")
+    {
+        bail!("--backend-security-group: `{group}` is not the id of a security group, `sg-…`");
+    }
+    settings.backend_security_group = match (args.enable_backend_security_group, group) {
         (false, _) => BackendSecurityGroup::Disabled,
         (true, Some(group)) => BackendSecurityGroup::Existing(SecurityGroupId::new(group.clone())),
         (true, None) => BackendSecurityGroup::Managed,
@@ -165,9 +172,41 @@ pub fn settings(args: &SettingsArgs, place: &Place) -> anyhow::Result<Settings> 
     Ok(settings)
 }
 
+/// Refuses what LBC refuses: tags by which it is told what is whose, and tags that are both set and left to
+/// others.
+fn check_tag_keys(settings: &Settings) -> anyhow::Result<()> {
+    let tracks = |key: &str| {
+        let stacks = stack_ids(&NamespacedName::new("", ""));
+        let of_stacks = stacks
+            .iter()
+            .flat_map(|s| [s.stack_tag(), s.resource_tag()]);
+        let classic = ["ingress.k8s.aws", "service.k8s.aws"].into_iter();
+        let classic = classic.flat_map(|p| [format!("{p}/stack"), format!("{p}/resource")]);
+        key == CLUSTER_TAG || of_stacks.chain(classic).any(|tag| tag == key)
+    };
+    let by_default = settings.default_tags.keys();
+    let by_default = by_default.map(|key| ("--default-tags", key));
+    let others = settings.external_managed_tags.iter();
+    let others = others.map(|key| ("--external-managed-tags", key));
+    for (flag, key) in by_default.chain(others) {
+        if tracks(key) {
+            bail!("{flag}: `{key}` is a tag by which elbow knows what is its own");
+        }
+    }
+    for key in &settings.external_managed_tags {
+        if settings.default_tags.contains_key(key) {
+            bail!(
+                "`{key}` is in --default-tags, to be set, and in --external-managed-tags, not to be"
+            );
+        }
+    }
+    Ok(())
+}
+
 fn tags(flag: &str, pairs: &[String]) -> anyhow::Result<Tags> {
     pairs
         .iter()
+        .filter(|pair| !pair.is_empty())
         .map(|pair| {
             let (key, value) = pair
                 .split_once('=')
@@ -269,6 +308,15 @@ mod tests {
             ("--default-tags=a", "`a` is not KEY=VALUE"),
             ("--feature-gates=Nope=true", "`Nope` is not a gate"),
             (
+                "--default-tags=elbv2.k8s.aws/cluster=other",
+                "knows what is its own",
+            ),
+            (
+                "--external-managed-tags=gateway.k8s.aws.nlb/resource",
+                "knows what is its own",
+            ),
+            ("--backend-security-group=web", "`web` is not the id"),
+            (
                 "--feature-gates=ALBSingleSubnet=yes",
                 "`ALBSingleSubnet=yes` is not GATE",
             ),
@@ -276,5 +324,27 @@ mod tests {
             let error = settings(&args(&[flag]), &place).expect_err(flag);
             assert!(error.to_string().contains(says), "{flag}: {error}");
         }
+        let both = args(&["--default-tags=a=1", "--external-managed-tags=b,a"]);
+        let error = settings(&both, &place).expect_err("one or the other");
+        assert!(error.to_string().starts_with("`a` is in"), "{error}");
+    }
+
+    #[test]
+    fn switches_need_no_value_and_texts_may_be_empty() {
+        let place = place_of(&["--aws-region=eu-west-1"]);
+        let flags = args(&[
+            "--disable-restricted-sg-rules",
+            "--enable-backend-security-group",
+            "--backend-security-group=",
+            "--default-tags=",
+            "--external-managed-tags=",
+        ]);
+        let settings = settings(&flags, &place).expect("the flags are right");
+        assert_eq!(settings.node_rules, NodeRules::AllPorts);
+        assert_eq!(
+            settings.backend_security_group,
+            BackendSecurityGroup::Managed
+        );
+        assert!(settings.default_tags.is_empty() && settings.external_managed_tags.is_empty());
     }
 }
