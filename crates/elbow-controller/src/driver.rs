@@ -370,10 +370,8 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
 
     fn ended(&self) -> Ended {
         // A write of records that comes late would outlive what the next leader changes.
-        let is_in_order = self.calls.is_empty()
-            && self.held_calls.is_empty()
-            && self.records_io.is_empty()
-            && self.own_targets.is_idle();
+        let is_in_order =
+            self.calls.is_empty() && !self.records.is_out() && self.own_targets.is_idle();
         if is_in_order {
             Ended::InOrder
         } else {

@@ -90,6 +90,11 @@ impl Records {
         self.not_before.filter(|_| self.wanted != self.written)
     }
 
+    /// Whether a write is out.
+    pub(crate) fn is_out(&self) -> bool {
+        self.out.is_some()
+    }
+
     /// Whether all is written, or cannot be written now.
     pub(crate) fn is_idle(&self) -> bool {
         self.out.is_none() && (self.wanted == self.written || self.failures > 0)

@@ -113,9 +113,11 @@ impl<A: AwsCaller, C: ClusterWriter> Driver<A, C> {
         }
         if let Some(binding) = unit.binding() {
             let object = binding_ref(binding);
-            let is_well = self.bindings_well.contains(binding);
-            let note = self.notes.binding_finished(&object, result, is_well);
-            self.events_waiting.extend(note);
+            if self.snapshot.get(&object).is_some() {
+                let is_well = self.bindings_well.contains(binding);
+                let note = self.notes.binding_finished(&object, result, is_well);
+                self.events_waiting.extend(note);
+            }
         }
         let Some(gateway) = unit.gateway() else {
             return;
