@@ -134,8 +134,58 @@ stringData:
 		require.NoError(t, s.Emulator.Calm(ctx))
 		answers(t, s, "crowded", "a")
 	})
+	t.Run("a configuration that is not there, while all pods are replaced", func(t *testing.T) {
+		require.NoError(t, s.ApplyText(ctx, shop("lost", "a")))
+		answers(t, s, "lost", "a")
+		const reference = `{"spec":{"infrastructure":{"parametersRef":{"group":"gateway.k8s.aws","kind":"LoadBalancerConfiguration","name":"no-such-configuration"}}}}`
+		_, err := s.Kubectl(ctx, "patch", "-n", "app-ns", "gateway", "lost", "--type=merge", "-p", reference)
+		require.NoError(t, err)
+		eventually(t, "the Gateway is refused", func(ctx context.Context) error {
+			var gateway gatewayv1.Gateway
+			if err := s.Client.Get(ctx, types.NamespacedName{Namespace: "app-ns", Name: "lost"}, &gateway); err != nil {
+				return err
+			}
+			return because(gateway.Status.Conditions, "Accepted", metav1.ConditionFalse, "InvalidParameters")
+		})
+		replacePods(t, s)
+		answers(t, s, "lost", "a")
+	})
 
 	answers(t, s, "good", "a")
+}
+
+// replacePods replaces the pods behind all Gateways, and waits until none of the old ones is left.
+func replacePods(t *testing.T, s *system.System) {
+	t.Helper()
+	pods := func(ctx context.Context) (map[types.UID]bool, error) {
+		found, err := s.Clientset.CoreV1().Pods("app-ns").List(ctx, metav1.ListOptions{LabelSelector: "app=app"})
+		if err != nil {
+			return nil, err
+		}
+		uids := map[types.UID]bool{}
+		for _, pod := range found.Items {
+			uids[pod.UID] = true
+		}
+		return uids, nil
+	}
+	before, err := pods(t.Context())
+	require.NoError(t, err)
+	_, err = s.Kubectl(t.Context(), "rollout", "restart", "-n", "app-ns", "deployment/app")
+	require.NoError(t, err)
+	_, err = s.Kubectl(t.Context(), "rollout", "status", "-n", "app-ns", "deployment/app", "--timeout=120s")
+	require.NoError(t, err)
+	eventually(t, "the old pods to be gone", func(ctx context.Context) error {
+		left, err := pods(ctx)
+		if err != nil {
+			return err
+		}
+		for uid := range left {
+			if before[uid] {
+				return fmt.Errorf("the pod %s is still there", uid)
+			}
+		}
+		return nil
+	})
 }
 
 // routeCondition waits for a condition of a route at its one parent; any reason is good if none is given.
