@@ -1,7 +1,8 @@
 //! Fact look-ups: what translation asks for in, calls and in the end [`Facts`] out.
 //!
-//! What always holds: a fact is in the result only when all its pages are; certificates that were
-//! described before are not described again, for a certificate keeps its names under its ARN.
+//! What always holds: a fact is in the result only when all its pages are; what cannot be looked up keeps back no
+//! other fact; certificates that were described before are not described again, for a certificate keeps its names
+//! under its ARN.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,6 +31,7 @@ pub struct FactLookup {
     listed_certificates: BTreeSet<CertificateArn>,
     trust_stores: BTreeMap<String, TrustStoreArn>,
     facts: Facts,
+    failed: BTreeMap<FactQuery, AwsError>,
 }
 
 impl FactLookup {
@@ -52,6 +54,7 @@ impl FactLookup {
             listed_certificates: BTreeSet::new(),
             trust_stores: BTreeMap::new(),
             facts: Facts::default(),
+            failed: BTreeMap::new(),
         };
         let calls = lookup.first_calls();
         lookup.outstanding = calls.len();
@@ -63,15 +66,15 @@ impl FactLookup {
         self.outstanding == 0
     }
 
-    /// Takes in the answer to one of its calls and answers with the calls to make next. An error ends
-    /// the look-up, except for a certificate that was deleted meanwhile.
+    /// Takes in the answer to one of its calls and answers with the calls to make next. An error is one of the
+    /// facts that the call is about, unless it tells that something is not there.
     pub fn answered(
         &mut self,
         call: &AwsCall,
         result: Result<AwsAnswer, AwsError>,
-    ) -> Result<Vec<AwsCall>, AwsError> {
-        let next = match result {
-            Ok(answer) => self.fold(call, answer)?,
+    ) -> Vec<AwsCall> {
+        let next = match result.and_then(|answer| self.fold(call, answer)) {
+            Ok(next) => next,
             Err(error) => match (call, error.class) {
                 (AwsCall::DescribeCertificate { certificate }, ErrorClass::NotFound) => {
                     self.listed_certificates.remove(certificate);
@@ -92,11 +95,45 @@ impl FactLookup {
                 (AwsCall::DescribeTrustStores { .. }, _) if error.code == "TrustStoreNotFound" => {
                     Vec::new()
                 }
-                _ => return Err(error),
+                _ => {
+                    for query in self.queries_behind(call) {
+                        self.failed.insert(query, error.clone());
+                    }
+                    Vec::new()
+                }
             },
         };
         self.outstanding = self.outstanding + next.len() - 1;
-        Ok(next)
+        next
+    }
+
+    /// The facts that a call is about.
+    fn queries_behind(&self, call: &AwsCall) -> Vec<FactQuery> {
+        match call {
+            AwsCall::DescribeVpcs { vpc_id } if *vpc_id == self.vpc_id => vec![FactQuery::Vpc],
+            AwsCall::DescribeVpcs { vpc_id } => vec![FactQuery::OtherVpc(vpc_id.clone())],
+            AwsCall::DescribeSubnets { .. } => vec![FactQuery::Subnets, FactQuery::PublicSubnets],
+            AwsCall::DescribeRouteTables { .. } => vec![FactQuery::PublicSubnets],
+            AwsCall::DescribeAvailabilityZones => vec![FactQuery::AvailabilityZones],
+            AwsCall::ListCertificates { .. } | AwsCall::DescribeCertificate { .. } => {
+                vec![FactQuery::Certificates]
+            }
+            AwsCall::DescribeSecurityGroups { tags, .. } => {
+                let name = tags.get("Name").cloned();
+                name.map(FactQuery::SecurityGroupsByName)
+                    .into_iter()
+                    .collect()
+            }
+            AwsCall::DescribeTrustStores { names, .. } => {
+                let names = names.iter().cloned();
+                names.map(FactQuery::TrustStoreByName).collect()
+            }
+            AwsCall::DescribeTargetGroups { names, .. } => {
+                names.iter().cloned().map(FactQuery::TargetGroup).collect()
+            }
+            // No other call is made here.
+            _ => Vec::new(),
+        }
     }
 
     /// What is looked up.
@@ -104,10 +141,11 @@ impl FactLookup {
         &self.queries
     }
 
-    /// Adds what was found to what is known. Load balancers are no matter of a look-up: they are
-    /// taken from what was observed ([`existing_load_balancer`]).
-    pub fn finish(self, facts: &mut Facts) {
-        for query in &self.queries {
+    /// Adds what was found to what is known, and answers with what could not be looked up. Load balancers are no
+    /// matter of a look-up: they are taken from what was observed ([`existing_load_balancer`]).
+    pub fn finish(self, facts: &mut Facts) -> BTreeMap<FactQuery, AwsError> {
+        let found = { self.queries.iter() }.filter(|query| !self.failed.contains_key(query));
+        for query in found {
             match query {
                 FactQuery::Vpc => facts.vpc.clone_from(&self.facts.vpc),
                 FactQuery::Subnets => {
@@ -150,6 +188,7 @@ impl FactLookup {
                 }
             }
         }
+        self.failed
     }
 
     fn first_calls(&self) -> Vec<AwsCall> {

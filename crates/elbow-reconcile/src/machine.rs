@@ -494,7 +494,7 @@ impl Reconciler {
         affected.extend(self.changed_bindings(reads, snapshot));
         for unit in affected {
             let work = self.units.entry(&unit);
-            let priority = if is_targets_only && (work.applied.is_some() || work.is_blocked) {
+            let priority = if is_targets_only && (work.applied.is_some() || work.held.is_some()) {
                 Priority::Targets
             } else {
                 Priority::Fresh

@@ -48,7 +48,7 @@ impl Reconciler {
         let owner = sent.owner.clone();
         match &owner {
             Owner::Census => self.census_answered(sent, result, snapshot, now),
-            Owner::Facts => self.facts_answered(sent, result, now),
+            Owner::Facts => self.facts_answered(sent, result, snapshot, now),
             Owner::Provisioning => self.provisioning_answered(&sent.call, &result, now),
             Owner::Gates => self.gates_answered(&sent.call, result, now),
             Owner::Targets(unit) => self.lane_answered(unit, &sent.call, &result, now),
@@ -166,7 +166,13 @@ impl Reconciler {
         }
     }
 
-    fn facts_answered(&mut self, sent: Sent<Owner>, result: Answer, now: Timestamp) {
+    fn facts_answered(
+        &mut self,
+        sent: Sent<Owner>,
+        result: Answer,
+        snapshot: &Snapshot,
+        now: Timestamp,
+    ) {
         let priority = sent.priority;
         let Some((call, result)) = self.settled(sent, result, now) else {
             return;
@@ -174,37 +180,29 @@ impl Reconciler {
         let Some(lookup) = self.facts.lookup_mut() else {
             return;
         };
-        match lookup.answered(&call, result) {
-            Ok(calls) => {
-                if lookup.is_done() {
-                    self.facts.finish(now);
-                    for unit in self.awaiting_facts() {
-                        let priority = self.set_phase(&unit, Phase::Idle);
-                        self.enqueue(&unit, priority, now);
-                    }
-                } else {
-                    self.send_all(&Owner::Facts, priority, calls);
+        let calls = lookup.answered(&call, result);
+        if !lookup.is_done() {
+            self.send_all(&Owner::Facts, priority, calls);
+            return;
+        }
+        let failed = self.facts.finish(now);
+        self.units.settle(&self.settings);
+        let awaiting: Vec<Unit> = self.units.with(Trait::AwaitsFacts).cloned().collect();
+        for unit in awaiting {
+            let phase = self.units.get(&unit).map(|work| &work.phase);
+            let error = match phase {
+                Some(Phase::AwaitingFacts(queries)) => {
+                    queries.iter().find_map(|query| failed.get(query)).cloned()
                 }
-            }
-            Err(error) => {
-                self.withdraw(&Owner::Facts);
-                self.facts.fail();
-                for unit in self.awaiting_facts() {
-                    self.finish(
-                        &unit,
-                        &RoundResult::LookupFailed {
-                            error: error.clone(),
-                        },
-                        now,
-                    );
-                }
+                _ => None,
+            };
+            if let Some(error) = error {
+                self.go_without_facts(&unit, error, snapshot, now);
+            } else {
+                let priority = self.set_phase(&unit, Phase::Idle);
+                self.enqueue(&unit, priority, now);
             }
         }
-    }
-
-    fn awaiting_facts(&mut self) -> Vec<Unit> {
-        self.units.settle(&self.settings);
-        self.units.with(Trait::AwaitsFacts).cloned().collect()
     }
 
     fn observation_answered(

@@ -45,8 +45,7 @@ impl Reconciler {
         let done = match front::translate_binding(snapshot, facts, settings, name, owner) {
             Ok(done) => done,
             Err(queries) => {
-                let priority = self.set_phase(unit, Phase::AwaitingFacts);
-                self.facts.want(queries, priority);
+                self.await_facts(unit, queries);
                 return;
             }
         };

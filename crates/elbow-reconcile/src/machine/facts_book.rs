@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use elbow_model::facts::Certificate;
-use elbow_model::{AwsCall, CertificateArn, FactQuery, Facts, TargetGroupArn, VpcId};
+use elbow_model::{AwsCall, AwsError, CertificateArn, FactQuery, Facts, TargetGroupArn, VpcId};
 
 use crate::facts::FactLookup;
 use crate::observe::Census;
@@ -64,16 +64,18 @@ impl FactsBook {
         Some((priority, calls))
     }
 
-    /// Ends the look-up and keeps what it found.
-    pub(super) fn finish(&mut self, now: Timestamp) {
-        if let Some(lookup) = self.lookup.take() {
-            for query in lookup.queries() {
-                self.looked_up_at.insert(query.clone(), now);
-            }
-            lookup.finish(&mut self.facts);
-            self.certificates
-                .extend(self.facts.certificates.clone().unwrap_or_default());
-        }
+    /// Ends the look-up, keeps what it found, and answers with what it could not look up.
+    pub(super) fn finish(&mut self, now: Timestamp) -> BTreeMap<FactQuery, AwsError> {
+        let Some(lookup) = self.lookup.take() else {
+            return BTreeMap::new();
+        };
+        let queries = lookup.queries().clone();
+        let failed = lookup.finish(&mut self.facts);
+        let found = queries.into_iter().filter(|q| !failed.contains_key(q));
+        self.looked_up_at.extend(found.map(|query| (query, now)));
+        let certificates = self.facts.certificates.clone();
+        self.certificates.extend(certificates.unwrap_or_default());
+        failed
     }
 
     /// Takes from a census which of these target groups there are.
@@ -104,11 +106,6 @@ impl FactsBook {
                 .as_ref()
                 .is_none_or(|group| !arns.contains(&group.arn))
         });
-    }
-
-    /// Gives the look-up up.
-    pub(super) fn fail(&mut self) {
-        self.lookup = None;
     }
 
     /// Forgets facts that are older than that, so that the next translation asks for them again. Zone

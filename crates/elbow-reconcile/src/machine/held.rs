@@ -1,17 +1,19 @@
-//! A Gateway of which nothing can be said at present: its class or configuration is missing, or AWS has not what
-//! it names.
+//! A Gateway of which nothing can be said at present: its class or configuration is missing, AWS has not what it
+//! names, or does not tell.
 //!
-//! In: a translation without a Stack. Out: a plan for its targets. What always holds: what it has stays as it
-//! is, but that endpoints which come and go are followed, for as long as its bindings tell which.
+//! In: a translation without a Stack, or an error in the place of facts. Out: a plan for its targets. What always
+//! holds: what it has stays as it is, but that endpoints which come and go are followed, for as long as its
+//! bindings tell which.
 
 use std::collections::BTreeSet;
 
 use elbow_api::Snapshot;
-use elbow_model::{FactQuery, StackId};
+use elbow_model::{AwsError, FactQuery, StackId};
 use elbow_translate::HeldTargets;
 
-use super::Reconciler;
-use super::unit::Unit;
+use super::network::Told;
+use super::unit::{Knowledge, Unit};
+use super::{Reconciler, RoundResult};
 use crate::front::{self, Translated};
 use crate::time::Timestamp;
 
@@ -35,6 +37,45 @@ impl Reconciler {
         }
         let (facts, settings) = (self.facts.facts(), &self.settings.translate);
         front::held_targets(snapshot, facts, settings, name, &self.known).map(Some)
+    }
+
+    /// Ends the round of a unit that lacks facts. The targets of a Gateway are looked after all the same.
+    pub(super) fn go_without_facts(
+        &mut self,
+        unit: &Unit,
+        error: AwsError,
+        snapshot: &Snapshot,
+        now: Timestamp,
+    ) {
+        let result = RoundResult::LookupFailed { error };
+        let Some(held) = self.held_without_facts(unit, snapshot) else {
+            self.finish(unit, &result, now);
+            return;
+        };
+        let Some(work) = self.units.get_mut(unit) else {
+            return;
+        };
+        if work.knowledge == Knowledge::Believed {
+            // Which targets there are is not known.
+            self.look_again(unit, Knowledge::Census, snapshot, now);
+            return;
+        }
+        work.held = Some(result);
+        let mut reads = work.reads.clone();
+        reads.extend(held.reads.iter().cloned());
+        self.note_reads(unit, reads);
+        self.note_reach(unit, Told::Part(held.networks.clone()), now);
+        self.plan_held(unit, &held, &BTreeSet::new(), snapshot, now);
+    }
+
+    fn held_without_facts(&self, unit: &Unit, snapshot: &Snapshot) -> Option<HeldTargets> {
+        let name = unit.gateway()?;
+        if front::is_deleted(snapshot, name) {
+            return None;
+        }
+        let (facts, settings) = (self.facts.facts(), &self.settings.translate);
+        let held = front::held_targets(snapshot, facts, settings, name, &self.known).ok()?;
+        (!held.stacks.is_empty()).then_some(held)
     }
 
     /// Plans the targets of what stays, and the end of what does not.

@@ -32,7 +32,7 @@ impl Reconciler {
             }
             Phase::Observing(_)
             | Phase::Looking { .. }
-            | Phase::AwaitingFacts
+            | Phase::AwaitingFacts(_)
             | Phase::AwaitingCluster
             | Phase::AwaitingProtection
             | Phase::AwaitingOwnTargets

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use elbow_api::Snapshot;
 use elbow_model::observed::{LoadBalancerState, ObservedLoadBalancer};
-use elbow_model::{AwsError, ErrorClass, ObservedStack, ResourceKind, Stack, StackId};
+use elbow_model::{AwsError, ErrorClass, FactQuery, ObservedStack, ResourceKind, Stack, StackId};
 use elbow_plan::policy::MovedRules;
 use elbow_plan::{Action, Plan};
 
@@ -168,16 +168,12 @@ impl Reconciler {
         let translation =
             front::translate(snapshot, self.facts.facts(), &self.settings.translate, name);
         match translation {
-            Translation::NeedFacts(queries) => {
-                let priority = self.set_phase(unit, Phase::AwaitingFacts);
-                self.facts.want(queries, priority);
-            }
+            Translation::NeedFacts(queries) => self.await_facts(unit, queries),
             Translation::Done(done) => {
                 let held = match self.held_targets(unit, &done, snapshot) {
                     Ok(held) => held,
                     Err(queries) => {
-                        let priority = self.set_phase(unit, Phase::AwaitingFacts);
-                        self.facts.want(queries, priority);
+                        self.await_facts(unit, queries);
                         return;
                     }
                 };
@@ -190,7 +186,7 @@ impl Reconciler {
                 self.note_reads(unit, reads);
                 if let Some(work) = self.units.get_mut(unit) {
                     work.is_translated = true;
-                    work.is_blocked = held.is_some();
+                    work.held = held.is_some().then_some(RoundResult::Blocked);
                     work.has_mistakes = done.has_mistakes;
                     let until = done.holds_until_seconds;
                     work.holds_until = until.map(|seconds| self.settings.moment(seconds));
@@ -243,7 +239,7 @@ impl Reconciler {
         work.knowledge == Knowledge::Believed && !is_alike
     }
 
-    fn look_again(
+    pub(super) fn look_again(
         &mut self,
         unit: &Unit,
         knowledge: Knowledge,
@@ -432,6 +428,15 @@ impl Reconciler {
         };
         work.phase = Phase::Idle;
         work.finished_at = now;
+        let result = match (result, &work.held) {
+            (RoundResult::Converged { outcome }, Some(held)) => {
+                if outcome.must_observe {
+                    work.knowledge = Knowledge::Doubtful;
+                }
+                held
+            }
+            (result, _) => result,
+        };
         let mut result = work.with_shared_failures(result.clone());
         if work.failures >= PERSISTENT_AFTER
             && let RoundResult::Incomplete { outcome } = &mut result
@@ -463,13 +468,6 @@ impl Reconciler {
         }
         let Some(work) = self.units.get_mut(unit) else {
             return;
-        };
-        // What could be done is done; it is still not what anybody asked for.
-        let is_done = matches!(result, RoundResult::Converged { .. });
-        let result = if work.is_blocked && is_done {
-            &RoundResult::Blocked
-        } else {
-            result
         };
         if let Some(report) = &work.reported
             && front::is_settled_by(result)
@@ -578,6 +576,12 @@ impl Reconciler {
         let work = self.units.entry(unit);
         work.phase = phase;
         work.priority.unwrap_or(Priority::Retry)
+    }
+
+    /// Waits for facts, and has them looked up.
+    pub(super) fn await_facts(&mut self, unit: &Unit, queries: BTreeSet<FactQuery>) {
+        let priority = self.set_phase(unit, Phase::AwaitingFacts(queries.clone()));
+        self.facts.want(queries, priority);
     }
 
     pub(super) fn note_reads(&mut self, unit: &Unit, reads: BTreeSet<elbow_api::Read>) {

@@ -142,7 +142,7 @@ pub(super) fn alarm(settings: &Settings, unit: &Unit, work: &Work) -> Option<Tim
         }
         Phase::Observing(_)
         | Phase::Looking { .. }
-        | Phase::AwaitingFacts
+        | Phase::AwaitingFacts(_)
         | Phase::AwaitingCluster
         | Phase::AwaitingProtection
         | Phase::AwaitingOwnTargets

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use elbow_api::{NamespacedName, Read};
-use elbow_model::{ResourceId, Stack, StackId, StackKind};
+use elbow_model::{FactQuery, ResourceId, Stack, StackId, StackKind};
 use serde::{Deserialize, Serialize};
 
+use super::RoundResult;
 use super::left_groups::Groups;
 use crate::execute::{Deferred, Execution, Failure};
 use crate::front::{BindingReport, Programmed, Report};
@@ -145,8 +146,9 @@ pub(super) struct Work {
     pub(super) lacking: BTreeSet<ResourceId>,
     /// Why, as far as calls of the cluster's round failed for it: its next result has these failures.
     pub(super) shared_failures: Vec<Failure>,
-    /// Whether nothing can be said of it at present: what it has stays, and targets alone are changed.
-    pub(super) is_blocked: bool,
+    /// What its round comes to when what can be done is done: nothing can be said of it at present, so what it has
+    /// stays, and targets alone are changed.
+    pub(super) held: Option<RoundResult>,
     /// Whether the objects were translated at least once, blocked or not.
     pub(super) is_translated: bool,
     /// Whether the last translation found mistakes.
@@ -168,8 +170,8 @@ pub(super) enum Phase {
         /// Whether it began with nothing that was known before.
         is_of_everything: bool,
     },
-    /// Facts are being looked up, for this unit and others.
-    AwaitingFacts,
+    /// These facts are being looked up, for this unit and others.
+    AwaitingFacts(BTreeSet<FactQuery>),
     /// What it shares with others is being made.
     AwaitingCluster,
     /// The finalizer is being set.

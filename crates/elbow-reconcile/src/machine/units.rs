@@ -72,7 +72,7 @@ impl Trait {
         match self {
             Self::Unsettled => !work.is_settled(),
             Self::AtWork => !matches!(work.phase, Phase::Idle),
-            Self::AwaitsFacts => matches!(work.phase, Phase::AwaitingFacts),
+            Self::AwaitsFacts => matches!(work.phase, Phase::AwaitingFacts(_)),
             Self::AwaitsCluster => matches!(work.phase, Phase::AwaitingCluster),
             Self::AwaitsOwnTargets => matches!(work.phase, Phase::AwaitingOwnTargets),
             Self::UsesGroup => {

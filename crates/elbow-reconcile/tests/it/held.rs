@@ -1,11 +1,13 @@
 //! Gateways of which nothing can be said at present: what they have stays and goes on serving.
 
+use std::collections::BTreeMap;
+
 use elbow_api::NamespacedName;
 use elbow_model::observed::TargetState;
-use elbow_model::{AwsAnswer, AwsCall};
-use elbow_reconcile::{Effect, Report, RoundResult, Unit};
+use elbow_model::{AwsAnswer, AwsCall, AwsError, ErrorClass};
+use elbow_reconcile::{Effect, Report, RoundResult, Timestamp, Unit};
 
-use crate::account::{ALB, Account, Run, planned_from_scratch, settings, snapshot};
+use crate::account::{ALB, Account, NLB, Run, planned_from_scratch, settings, snapshot};
 
 /// A class of the other kind of load balancer.
 const NLB_CLASS: &str = "
@@ -227,4 +229,104 @@ fn a_gateway_that_is_blocked_can_be_deleted() {
     run.assert_converged();
     assert!(account.take_changes().contains(&"DeleteLoadBalancer"));
     assert_eq!(run.reconciler.known().stacks.len(), 0);
+}
+
+/// The ALB, whose certificate is found by its hostname.
+fn with_discovery() -> String {
+    let (head, tail) = ALB.split_at(ALB.find("  listenerConfigurations:").unwrap());
+    format!("{head}{}", &tail[tail.find("---").unwrap()..])
+}
+
+/// Answers, but for an operation that is denied.
+fn deny(
+    account: &mut Account,
+    operation: &str,
+    now: Timestamp,
+    call: &AwsCall,
+) -> Result<AwsAnswer, AwsError> {
+    if call.operation() == operation {
+        account.calls.push(call.clone());
+        return Err(AwsError::new(ErrorClass::Denied, "AccessDenied", "no"));
+    }
+    account.answer(now, call)
+}
+
+/// Runs with an operation denied until nothing happens for a minute.
+fn run_without(run: &mut Run, account: &mut Account, operation: &str) {
+    let until = run.now().plus_millis(60_000);
+    while run.now() < until && run.turn(&mut |now, call| deny(account, operation, now, call)) {}
+}
+
+#[test]
+fn a_fact_that_is_denied_keeps_back_nobody_who_does_not_need_it() {
+    let mut account = Account::new();
+    let texts = [with_discovery(), NLB.to_owned()];
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let mut run = Run::start(&account, snapshot(&texts), settings());
+    run_without(&mut run, &mut account, "ListCertificates");
+    let results = run.effects.iter().filter_map(|effect| match effect {
+        Effect::RoundFinished { unit, result, .. } => Some((unit.clone(), result)),
+        _ => None,
+    });
+    let tcp = Unit::Gateway(NamespacedName::new("app", "tcp"));
+    let (mut of_tcp, mut of_web) = (Vec::new(), Vec::new());
+    for (unit, result) in results {
+        if unit == tcp {
+            of_tcp.push(result);
+        } else if unit == web() {
+            of_web.push(result);
+        }
+    }
+    assert!(
+        matches!(of_tcp[..], [RoundResult::Converged { .. }]),
+        "{of_tcp:?}"
+    );
+    let is_refused = |result: &&RoundResult| matches!(result, RoundResult::LookupFailed { error } if error.class == ErrorClass::Denied);
+    assert!(
+        !of_web.is_empty() && of_web.iter().all(is_refused),
+        "{of_web:?}"
+    );
+    run.settle(&mut account);
+    run.assert_converged();
+}
+
+#[test]
+fn the_targets_of_a_gateway_that_lacks_facts_follow_its_endpoints() {
+    let text = with_discovery();
+    let mut account = Account::new();
+    let mut run = Run::start(&account, snapshot(&[&text]), settings());
+    run.settle(&mut account);
+    run.assert_converged();
+    let written = bindings(&run);
+    let records = run.effects.iter().filter_map(|effect| match effect {
+        Effect::Record { stack, record } => Some((stack.clone(), record.clone()?)),
+        _ => None,
+    });
+    let records: BTreeMap<_, _> = records.collect();
+    assert!(!records.is_empty());
+    for kept in [BTreeMap::new(), records] {
+        account.calls.clear();
+        let later = moved(&text, "192.168.96.11");
+        let objects = snapshot(&[&later, &written]);
+        let mut next = Run::start_with(&account, objects, settings(), kept);
+        run_without(&mut next, &mut account, "ListCertificates");
+        let result = &next.results()[&web()];
+        assert!(
+            matches!(result, RoundResult::LookupFailed { .. }),
+            "{result:?}"
+        );
+        let changes = account.take_changes();
+        assert_eq!(changes, ["RegisterTargets", "DeregisterTargets"]);
+
+        // They are followed further, at once.
+        let before = next.now();
+        next.edit(&[&moved(&text, "192.168.96.10"), &written]);
+        while account.take_changes() != ["RegisterTargets"] {
+            assert!(next.turn(&mut |now, call| deny(&mut account, "ListCertificates", now, call)));
+        }
+        assert!(next.now().millis_since(before) < 1_000);
+        next.settle(&mut account);
+        next.assert_converged();
+        assert_eq!(targets(&mut account, &next), ["192.168.96.10"]);
+    }
 }
