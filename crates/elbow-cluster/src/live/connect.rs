@@ -103,7 +103,7 @@ impl Cluster {
                     })?,
                 None => Config::infer().await.map_err(ConnectError::Nowhere)?,
             };
-        let client = client(config).map_err(|error| ConnectError::Client(Box::new(error)))?;
+        let client = client(config).map_err(ConnectError::Client)?;
         Ok(Self::new(client))
     }
 
@@ -151,10 +151,10 @@ impl Cluster {
 ///
 /// A watch may say nothing for minutes. When the node that it leads to is gone, or a firewall has forgotten
 /// it, nobody would notice before the watch was to end, after five minutes, in which no endpoint changes.
-fn client(config: Config) -> kube::Result<Client> {
+fn client(config: Config) -> Result<Client, Box<kube::Error>> {
     if config.proxy_url.is_some() {
         // It says what is to be done about that.
-        return Client::try_from(config);
+        return Ok(Client::try_from(config)?);
     }
     let mut sockets = HttpConnector::new();
     sockets.enforce_http(false);
@@ -179,7 +179,8 @@ fn client(config: Config) -> kube::Result<Client> {
     Ok(Client::new(service, config.default_namespace))
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use std::io::Write as _;
 

@@ -80,9 +80,6 @@ async fn what_is_said_of_routes_stays_while_nothing_can_be_said_of_their_gateway
         let before = world.cluster.get(&route()).unwrap()["status"].clone();
         // Somebody removes it by force.
         world.cluster.edit(&missing, |o| {
-            o["metadata"]["finalizers"] = serde_json::json!([])
-        });
-        world.cluster.edit(&missing, |o| {
             o["metadata"]["finalizers"] = serde_json::json!([]);
             o["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
         });
