@@ -90,6 +90,12 @@ pub const GATE_INJECTION_LABEL: &str = "elbv2.k8s.aws/pod-readiness-gate-inject"
 /// Value of [`GATE_INJECTION_LABEL`].
 pub const GATE_INJECTION_ENABLED: &str = "enabled";
 
+/// Annotation of pods: which of their containers have a server id for QUIC.
+pub const QUIC_CONTAINERS_ANNOTATION: &str =
+    "service.beta.kubernetes.io/aws-load-balancer-quic-enabled-containers";
+/// Environment variable of such a container with its server id, base64.
+pub const QUIC_SERVER_ID_VARIABLE: &str = "AWS_LBC_QUIC_SERVER_ID";
+
 /// What the condition types of readiness gates begin with; the name of a TargetGroupBinding follows.
 pub const READINESS_GATE_PREFIX: &str = "target-health.elbv2.k8s.aws/";
 

@@ -14,13 +14,15 @@ use elbow_model::stack::Protocol;
 
 /// The protocol of that name; `None` for one that elbow does not use.
 fn protocol(name: &str) -> Option<Protocol> {
-    const ALL: [Protocol; 6] = [
+    const ALL: [Protocol; 8] = [
         Protocol::Http,
         Protocol::Https,
         Protocol::Tcp,
         Protocol::Tls,
         Protocol::Udp,
         Protocol::TcpUdp,
+        Protocol::Quic,
+        Protocol::TcpQuic,
     ];
     ALL.into_iter().find(|protocol| protocol.as_str() == name)
 }

@@ -2,11 +2,11 @@
 //!
 //! In: the Snapshot, with TargetGroupBindings and EndpointSlices. Out: of each slice of a Service whose
 //! pods are targets, the pods that have to be read. What always holds: pods that are ready are not read,
-//! and those of other Services neither.
+//! unless they are targets of QUIC and have server ids, and those of other Services neither.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use elbow_api::crds::TargetType;
+use elbow_api::crds::{BindingProtocol, TargetType};
 use elbow_api::{Kind, NamespacedName, Object, ObjectRef, Read, Reader, Snapshot};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 
@@ -17,9 +17,24 @@ const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 #[derive(Debug, Default)]
 pub(crate) struct Pods {
     /// By the binding that says so.
-    service_of: BTreeMap<NamespacedName, NamespacedName>,
+    bound_by: BTreeMap<NamespacedName, Bound>,
     /// The reverse of it.
     bindings_of: BTreeMap<NamespacedName, BTreeSet<NamespacedName>>,
+}
+
+/// What a binding says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Bound {
+    service: NamespacedName,
+    carried: Carried,
+}
+
+/// What gets to the targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Carried {
+    Anything,
+    /// QUIC, for which each pod has a server id.
+    Quic,
 }
 
 impl Pods {
@@ -51,9 +66,11 @@ impl Pods {
         }
         let pods = slices.into_iter().map(|reference| {
             let pods = match snapshot.get(&reference) {
-                Some(Object::EndpointSlice(slice)) if self.is_bound(&slice) => {
-                    elbow_translate::pods_to_read(snapshot, &slice)
-                }
+                Some(Object::EndpointSlice(slice)) => match self.carried_to(&slice) {
+                    Some(Carried::Quic) => elbow_translate::pods_of(&slice),
+                    Some(Carried::Anything) => elbow_translate::pods_to_read(snapshot, &slice),
+                    None => BTreeSet::new(),
+                },
                 _ => BTreeSet::new(),
             };
             let pods = { pods.into_iter() }
@@ -73,22 +90,29 @@ impl Pods {
         binding: &ObjectRef,
     ) -> BTreeSet<NamespacedName> {
         let name = binding.namespaced_name();
-        let service = match snapshot.get(binding) {
+        let bound = match snapshot.get(binding) {
             Some(Object::TargetGroupBinding(binding))
                 if binding.spec.target_type != Some(TargetType::Instance) =>
             {
                 let service = binding.spec.service_ref.name.clone();
-                Some(NamespacedName::new(name.namespace.clone(), service))
+                Some(Bound {
+                    service: NamespacedName::new(name.namespace.clone(), service),
+                    carried: match binding.spec.target_group_protocol {
+                        Some(BindingProtocol::Quic | BindingProtocol::TcpQuic) => Carried::Quic,
+                        _ => Carried::Anything,
+                    },
+                })
             }
             _ => None,
         };
-        let before = match &service {
-            Some(service) => self.service_of.insert(name.clone(), service.clone()),
-            None => self.service_of.remove(&name),
+        let before = match &bound {
+            Some(bound) => self.bound_by.insert(name.clone(), bound.clone()),
+            None => self.bound_by.remove(&name),
         };
-        if before == service {
+        if before == bound {
             return BTreeSet::new();
         }
+        let [before, service] = [before, bound].map(|bound| bound.map(|b| b.service));
         if let Some(before) = &before
             && let Some(bindings) = self.bindings_of.get_mut(before)
         {
@@ -104,13 +128,13 @@ impl Pods {
         before.into_iter().chain(service).collect()
     }
 
-    fn is_bound(&self, slice: &EndpointSlice) -> bool {
-        let labels = slice.metadata.labels.as_ref();
-        let service = labels.and_then(|labels| labels.get(SERVICE_NAME_LABEL));
+    /// What gets to the endpoints of a slice; `None` when they are no targets.
+    fn carried_to(&self, slice: &EndpointSlice) -> Option<Carried> {
+        let service = slice.metadata.labels.as_ref()?.get(SERVICE_NAME_LABEL)?;
         let namespace = slice.metadata.namespace.clone().unwrap_or_default();
-        service.is_some_and(|service| {
-            let service = NamespacedName::new(namespace, service.clone());
-            self.bindings_of.contains_key(&service)
-        })
+        let service = NamespacedName::new(namespace, service.clone());
+        let bindings = self.bindings_of.get(&service)?.iter();
+        let bound = bindings.filter_map(|binding| self.bound_by.get(binding));
+        bound.map(|bound| bound.carried).max()
     }
 }

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::stack::Target;
 
-/// Targets that this cluster has registered, each as `<id>:<port>`. Prints as LBC keeps them: with
-/// commas between them.
+/// Targets that this cluster has registered, each as `<id>:<port>`, those of QUIC as
+/// `<id>:<port>:<server id>`. Prints as LBC keeps them: with commas between them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct OwnTargets(BTreeSet<String>);
@@ -47,7 +47,10 @@ impl OwnTargets {
 
 /// The zone is no part of it: it says how a target is reached, not which one it is.
 fn text(target: &Target) -> String {
-    format!("{}:{}", target.id, target.port)
+    match &target.quic_server_id {
+        Some(server) => format!("{}:{}:{server}", target.id, target.port),
+        None => format!("{}:{}", target.id, target.port),
+    }
 }
 
 impl<'t> FromIterator<&'t Target> for OwnTargets {
@@ -82,14 +85,21 @@ mod tests {
                 .next()
                 .unwrap_or_else(|| unreachable!()),
             availability_zone: Some("all".to_owned()),
+            quic_server_id: None,
+        };
+        let of_quic = Target {
+            quic_server_id: Some("0x0123".to_owned()),
+            ..target("192.168.1.9", 443)
         };
         let targets = [
             target("192.168.1.9", 8080),
             target("2001:db8::1", 80),
             target("i-0123", 30080),
+            of_quic,
         ];
         let own: OwnTargets = targets.iter().collect();
-        let text = "192.168.1.9:8080,2001:db8::1:80,i-0123:30080";
+        // In the order of the texts.
+        let text = "192.168.1.9:443:0x0123,192.168.1.9:8080,2001:db8::1:80,i-0123:30080";
         assert_eq!(own.to_string(), text);
         assert_eq!(OwnTargets::parse(text), own);
         let rows = [

@@ -365,6 +365,8 @@ pub enum Protocol {
     Tls,
     Udp,
     TcpUdp,
+    Quic,
+    TcpQuic,
 }
 
 impl Protocol {
@@ -377,12 +379,26 @@ impl Protocol {
             Self::Tls => "TLS",
             Self::Udp => "UDP",
             Self::TcpUdp => "TCP_UDP",
+            Self::Quic => "QUIC",
+            Self::TcpQuic => "TCP_QUIC",
         }
     }
 
     /// Whether clients present themselves to it with TLS.
     pub const fn is_secure(self) -> bool {
         matches!(self, Self::Https | Self::Tls)
+    }
+
+    /// Whether QUIC is among what it carries. Each target then has a server id, by which the load balancer
+    /// finds it:
+    /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-target-groups.html>.
+    pub const fn is_quic(self) -> bool {
+        matches!(self, Self::Quic | Self::TcpQuic)
+    }
+
+    /// Whether datagrams are among what it carries.
+    pub const fn has_datagrams(self) -> bool {
+        matches!(self, Self::Udp | Self::TcpUdp) || self.is_quic()
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! In: the targets that are wanted and those that are registered. Out: calls of at most
 //! [`TARGETS_PER_CALL`] targets. What always holds: targets are registered before others are
-//! deregistered; a target that is draining counts as gone.
+//! deregistered, but for those of QUIC that are registered again with another server id; a target that is draining counts as gone.
 //!
 //! A load balancer that is a target stays until another one is known to take its place, which it does in
 //! a group of its own ([`crate::pairing`]).
@@ -81,7 +81,11 @@ pub(crate) fn change_targets(
     observed: &ObservedTargetGroup,
     policy: &Policy,
 ) -> Vec<StepId> {
-    let key = |target: &Target| (target.id.clone(), target.port);
+    // A target of QUIC with another server id is another target.
+    let key = |target: &Target| {
+        let server = target.quic_server_id.clone();
+        (target.id.clone(), target.port, server)
+    };
     let registered: BTreeMap<_, &ObservedTarget> = observed
         .targets
         .iter()
@@ -112,6 +116,11 @@ pub(crate) fn change_targets(
         .filter(|target| may_go(target))
         .collect();
     surplus.sort();
+    // AWS does not change the server id of a target that is registered: it has to go first.
+    let at = |target: &Target| (target.id.clone(), target.port);
+    let anew: BTreeSet<_> = missing.iter().map(|target| at(target)).collect();
+    let (replaced, surplus): (Vec<&Target>, Vec<&Target>) =
+        surplus.into_iter().partition(|target| anew.contains(&at(target)));
 
     let group = Group {
         stack,
@@ -120,6 +129,13 @@ pub(crate) fn change_targets(
         arn: observed.arn.clone().into(),
         desired: Some(desired),
     };
+    deregister(
+        draft,
+        &group,
+        &replaced,
+        "they have another server id, which AWS does not change",
+        &[],
+    );
     let steps = register(draft, &group, &missing, policy);
     deregister(
         draft,

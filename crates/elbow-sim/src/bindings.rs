@@ -88,6 +88,7 @@ fn others() -> Vec<Target> {
             id: (*id).to_owned(),
             port,
             availability_zone: None,
+            quic_server_id: None,
         })
         .collect()
 }

@@ -89,6 +89,7 @@ pub(crate) fn meddle(
                     id: "192.168.100.203".to_owned(),
                     port,
                     availability_zone: None,
+                    quic_server_id: None,
                 })
                 .collect(),
         }),

@@ -424,10 +424,6 @@ impl<'a> Translator<'_, 'a> {
 
     /// The group, if it takes instances or addresses.
     fn usable(&self, description: &'a TargetGroupDescription) -> Result<Group<'a>, Refusal> {
-        let is_quic = matches!(
-            self.binding.spec.target_group_protocol,
-            Some(BindingProtocol::Quic | BindingProtocol::TcpQuic)
-        );
         match (
             description.target_type,
             description.protocol,
@@ -439,7 +435,7 @@ impl<'a> Translator<'_, 'a> {
                 Some(protocol),
                 Some(port),
                 Some(vpc_id),
-            ) if !is_quic => Ok(Group {
+            ) if !protocol.is_quic() || target_type == TargetType::Ip => Ok(Group {
                 description,
                 target_type,
                 protocol,
@@ -453,7 +449,7 @@ impl<'a> Translator<'_, 'a> {
                     "target group `{}` has a target type or protocol whose targets are not registered yet",
                     description.name
                 ),
-                "use a target group of instances or IP addresses without QUIC",
+                "use a target group of IP addresses, or of instances without QUIC",
             )),
         }
     }
@@ -619,6 +615,7 @@ impl<'a> Translator<'_, 'a> {
             node_selector: self.binding.spec.node_selector.as_ref(),
             node_port,
             vpc_id: group.vpc_id,
+            protocol: group.protocol,
         };
         Ok(targets::of(self.ctx, &source))
     }

@@ -114,6 +114,13 @@ pub fn pods_to_read(snapshot: &Snapshot, slice: &EndpointSlice) -> BTreeSet<Name
         .collect()
 }
 
+/// All pods of a slice: those of a Service behind QUIC have server ids, which a slice does not tell.
+pub fn pods_of(slice: &EndpointSlice) -> BTreeSet<NamespacedName> {
+    let own = slice.metadata.namespace.as_deref().unwrap_or_default();
+    let endpoints = slice.endpoints.iter().flatten();
+    endpoints.filter_map(|e| pod_of(e, own)).collect()
+}
+
 /// Whether an endpoint's pod may wait for a gate: it is not ready, and not about to go.
 fn may_wait(conditions: &EndpointConditions) -> bool {
     let is_ready = conditions.ready.unwrap_or(true);

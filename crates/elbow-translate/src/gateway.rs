@@ -35,6 +35,7 @@ mod load_balancer;
 pub(crate) mod names;
 mod ports;
 mod precedence;
+mod quic;
 mod routes;
 mod rules;
 mod secrets;

@@ -27,7 +27,7 @@ pub use binding::{
     translate_unasked_binding,
 };
 pub use cluster::{ClusterTranslation, SharedUse, translate_cluster};
-pub use gates::{Waiting, WaitingPod, Waits, pods_to_read, waiting};
+pub use gates::{Waiting, WaitingPod, Waits, pods_of, pods_to_read, waiting};
 pub use gateway::{
     Addresses, BindingTemplate, ClassProblem, ListenerProblem, ListenerProblemKind, NetworkingRule,
     ParentRef, Peer, RouteConditionType, RouteFailure, RouteFailures, Translated, Translation,

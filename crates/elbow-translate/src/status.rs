@@ -410,17 +410,15 @@ pub fn listener_set(
     } else {
         condition("Accepted", status, "Accepted", "Accepted")
     };
-    let programmed = if !is_any_valid {
-        condition(
+    let programmed = match (is_active, is_any_valid) {
+        (false, _) => condition("Programmed", "False", "Pending", PARENT_PENDING),
+        (true, false) => condition(
             "Programmed",
             "False",
             "ListenersNotValid",
             "No valid listeners to materialize",
-        )
-    } else if is_active {
-        condition("Programmed", "True", "Programmed", "Programmed")
-    } else {
-        condition("Programmed", "False", "Pending", PARENT_PENDING)
+        ),
+        (true, true) => condition("Programmed", "True", "Programmed", "Programmed"),
     };
     let listeners = draft.listeners.iter();
     ListenerSetStatus {

@@ -209,7 +209,12 @@ fn bound(
         })?,
     };
     let speaks = match binding.spec.target_group_protocol {
-        Some(BindingProtocol::Udp | BindingProtocol::TcpUdp) => Speaks::Udp,
+        Some(
+            BindingProtocol::Udp
+            | BindingProtocol::TcpUdp
+            | BindingProtocol::Quic
+            | BindingProtocol::TcpQuic,
+        ) => Speaks::Udp,
         Some(BindingProtocol::Tcp | BindingProtocol::Tls) => Speaks::Tcp,
         _ => Speaks::Http,
     };

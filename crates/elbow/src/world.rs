@@ -171,7 +171,8 @@ fn add_target_group(wanted: &mut Wanted, binding: &TargetGroupBinding, snapshot:
         Some(BindingProtocol::Tls) => Protocol::Tls,
         Some(BindingProtocol::Udp) => Protocol::Udp,
         Some(BindingProtocol::TcpUdp) => Protocol::TcpUdp,
-        Some(BindingProtocol::Quic | BindingProtocol::TcpQuic) => return,
+        Some(BindingProtocol::Quic) => Protocol::Quic,
+        Some(BindingProtocol::TcpQuic) => Protocol::TcpQuic,
         None if is_udp => Protocol::Udp,
         Some(BindingProtocol::Http) | None => Protocol::Http,
     };

@@ -183,6 +183,7 @@ fn to_target(target: &Target) -> TargetDescription {
         .id(&target.id)
         .port(number(target.port))
         .set_availability_zone(target.availability_zone.clone())
+        .set_quic_server_id(target.quic_server_id.clone())
         .build()
 }
 
@@ -246,6 +247,7 @@ fn observed(description: TargetHealthDescription) -> Option<ObservedTarget> {
             port: Port::new(target.port?)?,
             // Only `all` was ever sent; whatever else AWS knows is not part of the target.
             availability_zone: target.availability_zone.filter(|zone| zone == "all"),
+            quic_server_id: target.quic_server_id,
         },
         state: match state {
             Some(TargetHealthStateEnum::Initial) => TargetState::Initial,

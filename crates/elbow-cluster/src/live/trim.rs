@@ -9,9 +9,13 @@
 
 use std::sync::Arc;
 
-use elbow_api::names::READINESS_GATE_PREFIX;
+use elbow_api::names::{
+    QUIC_CONTAINERS_ANNOTATION, QUIC_SERVER_ID_VARIABLE, READINESS_GATE_PREFIX,
+};
 use elbow_api::{Kind, Object};
-use k8s_openapi::api::core::v1::{Node, Pod, PodSpec, PodStatus, Service};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerPort, Node, Pod, PodSpec, PodStatus, Service,
+};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -114,16 +118,27 @@ fn trim_service(service: &mut Service) {
     }
 }
 
-/// Where it runs, its readiness gates, and whether they are open and its containers ready stays.
+/// Where it runs, its readiness gates, and whether they are open and its containers ready stays; where it
+/// has server ids for QUIC, the ports of its containers and those ids.
 fn trim_pod(pod: &mut Pod) {
     pod.metadata.owner_references = None;
     pod.metadata.finalizers = None;
-    pod.metadata.annotations = None;
     pod.metadata.labels = None;
+    if let Some(annotations) = &mut pod.metadata.annotations {
+        annotations.retain(|key, _| key == QUIC_CONTAINERS_ANNOTATION);
+    }
+    pod.metadata.annotations = pod.metadata.annotations.take().filter(|a| !a.is_empty());
+    let has_server_ids = pod.metadata.annotations.is_some();
     if let Some(spec) = pod.spec.take() {
+        let trimmed = |containers: Vec<Container>| -> Vec<Container> {
+            let kept = containers.into_iter().filter(|_| has_server_ids);
+            kept.map(trimmed_container).collect()
+        };
         pod.spec = Some(PodSpec {
             node_name: spec.node_name,
             readiness_gates: spec.readiness_gates,
+            containers: trimmed(spec.containers),
+            init_containers: spec.init_containers.map(trimmed).filter(|c| !c.is_empty()),
             ..PodSpec::default()
         });
     }
@@ -142,6 +157,23 @@ fn trim_pod(pod: &mut Pod) {
         conditions: Some(conditions),
         ..PodStatus::default()
     });
+}
+
+fn trimmed_container(container: Container) -> Container {
+    let variables = container.env.into_iter().flatten();
+    let variables = variables.filter(|variable| variable.name == QUIC_SERVER_ID_VARIABLE);
+    let ports = container.ports.into_iter().flatten();
+    let ports = ports.map(|port| ContainerPort {
+        container_port: port.container_port,
+        ..ContainerPort::default()
+    });
+    Container {
+        name: container.name,
+        restart_policy: container.restart_policy,
+        env: Some(variables.collect()),
+        ports: Some(ports.collect()),
+        ..Container::default()
+    }
 }
 
 /// What names a pod, where it runs and whether it is ready stays.

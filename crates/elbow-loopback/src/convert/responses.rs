@@ -327,6 +327,7 @@ fn target_health(output: elbv2::DescribeTargetHealthOutput) -> Vec<ObservedTarge
                 port: Port::new(target.port?)?,
                 // Only `all` was ever sent; whatever else AWS knows is not part of the target.
                 availability_zone: target.availability_zone.filter(|zone| zone == "all"),
+                quic_server_id: target.quic_server_id,
             },
             state: target_state(health.state.as_deref()),
             reason: health.reason,
@@ -351,13 +352,15 @@ fn target_state(state: Option<&str>) -> TargetState {
 }
 
 fn protocol(name: &str) -> Option<Protocol> {
-    const ALL: [Protocol; 6] = [
+    const ALL: [Protocol; 8] = [
         Protocol::Http,
         Protocol::Https,
         Protocol::Tcp,
         Protocol::Tls,
         Protocol::Udp,
         Protocol::TcpUdp,
+        Protocol::Quic,
+        Protocol::TcpQuic,
     ];
     ALL.into_iter().find(|protocol| protocol.as_str() == name)
 }

@@ -184,4 +184,8 @@ pub struct Target {
     /// `all` for an address outside the VPC, else absent.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub availability_zone: Option<String>,
+    /// Of a target of QUIC: the id that its connections carry, `0x` and hexadecimal digits. AWS does not
+    /// change that of a target which is registered.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub quic_server_id: Option<String>,
 }

@@ -99,6 +99,7 @@ pub(crate) fn target(address: &str) -> Target {
         id: address.to_owned(),
         port: Port::new(8080).unwrap(),
         availability_zone: None,
+        quic_server_id: None,
     }
 }
 

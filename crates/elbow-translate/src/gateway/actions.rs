@@ -15,7 +15,7 @@ use super::backends::ResolvedRule;
 use super::conditions::RuleProblem;
 use super::failures::RouteFailure;
 use super::precedence::Unit;
-use super::routes::{Filter, PathModifier, RedirectFilter};
+use super::routes::{Filter, PathModifier, RedirectFilter, RouteKind};
 
 /// Target groups of one forward action:
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html>.
@@ -74,7 +74,9 @@ pub(crate) fn of(
             | Filter::OtherExtension { .. } => {}
         }
     }
-    if actions.redirect.is_some() && rule.filters.len() == 1 {
+    // A GRPCRoute has no redirects, and as with LBC one that is configured does nothing.
+    let is_http = unit.route.kind == RouteKind::Http;
+    if is_http && actions.redirect.is_some() && rule.filters.len() == 1 {
         return Err(RuleProblem::unsupported(
             "redirect-without-filter",
             configuration_field(&rule.filters),

@@ -240,6 +240,10 @@ fn common_hostnames(
     else {
         return Ok(Vec::new());
     };
+    // As with LBC a route without hostnames takes that of the listener, whatever it is.
+    if route.hostnames.is_empty() {
+        return Ok(vec![hostname.clone()]);
+    }
     if !hostnames::is_valid(hostname) {
         // Difference (bad-hostname): LBC gives up the whole Gateway here.
         ctx.report(
@@ -255,9 +259,6 @@ fn common_hostnames(
             .hint("use a DNS name, or leave the hostname out"),
         );
         return Err(RouteFailure::NoMatchingHostname);
-    }
-    if route.hostnames.is_empty() {
-        return Ok(vec![hostname.clone()]);
     }
     let common: Vec<_> = route
         .hostnames

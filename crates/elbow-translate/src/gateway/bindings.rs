@@ -199,6 +199,8 @@ pub(crate) fn build(
                 Protocol::Tls => BindingProtocol::Tls,
                 Protocol::Udp => BindingProtocol::Udp,
                 Protocol::TcpUdp => BindingProtocol::TcpUdp,
+                Protocol::Quic => BindingProtocol::Quic,
+                Protocol::TcpQuic => BindingProtocol::TcpQuic,
             }),
             service_ref: ServiceReference {
                 name: backend.name.name.clone(),
@@ -223,7 +225,7 @@ fn networking(
     backend: &ServiceBackend<'_>,
     group: &TargetGroup,
 ) -> Option<Vec<NetworkingRule>> {
-    let is_udp = matches!(group.protocol, Protocol::Udp | Protocol::TcpUdp);
+    let is_udp = group.protocol.has_datagrams();
     let traffic = &backend.traffic_port;
     let checked = group.health_check.port.parse::<i32>().ok();
     let port = |protocol, port: &IntOrString| NetworkingPort {
@@ -264,8 +266,10 @@ fn networking(
         }
         TowardTargets::Addresses => {
             let traffic_protocols: &[_] = match group.protocol {
-                Protocol::Udp => &[NetworkingProtocol::Udp],
-                Protocol::TcpUdp => &[NetworkingProtocol::Tcp, NetworkingProtocol::Udp],
+                Protocol::Udp | Protocol::Quic => &[NetworkingProtocol::Udp],
+                Protocol::TcpUdp | Protocol::TcpQuic => {
+                    &[NetworkingProtocol::Tcp, NetworkingProtocol::Udp]
+                }
                 _ => &[NetworkingProtocol::Tcp],
             };
             let sources = sources(frame, network, backend, group, is_udp);
@@ -284,13 +288,11 @@ fn networking(
                     .map(|p| port(*p, traffic))
                     .collect(),
             }];
-            if !covers_checks {
+            let checkers = subnet_blocks(frame, network, backend.family);
+            if !covers_checks && !checkers.is_empty() {
                 let checked = checked.map_or_else(|| traffic.clone(), IntOrString::Int);
                 rules.push(NetworkingRule {
-                    from: subnet_blocks(frame, network, backend.family)
-                        .into_iter()
-                        .map(Peer::Cidr)
-                        .collect(),
+                    from: checkers.into_iter().map(Peer::Cidr).collect(),
                     ports: vec![port(NetworkingProtocol::Tcp, &checked)],
                 });
             }

@@ -7,6 +7,7 @@ use elbow_api::{GatewayController, NamespacedName};
 use gateway_api::apis::experimental::gatewayclasses::GatewayClass;
 
 use super::context::Context;
+use super::target_group_config;
 
 /// Why a GatewayClass is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum ClassProblem {
     NamespaceRequired,
     /// Its LoadBalancerConfiguration does not exist.
     NotFound(NamespacedName),
+    /// The default TargetGroupConfiguration that this names cannot be used, for that reason.
+    TargetGroups(String),
 }
 
 impl ClassProblem {
@@ -23,6 +26,7 @@ impl ClassProblem {
         match self {
             Self::NamespaceRequired => "InvalidParametersRef",
             Self::NotFound(_) => "NotFound",
+            Self::TargetGroups(_) => "InvalidParameters",
         }
     }
 
@@ -36,6 +40,21 @@ impl ClassProblem {
             Self::NotFound(name) => {
                 let NamespacedName { namespace, name } = name;
                 format!("LoadBalancerConfiguration ({name},{namespace}) not found")
+            }
+            Self::TargetGroups(cause) => format!(
+                "failed to resolve default TargetGroupConfiguration for GatewayClass LBC: {cause}"
+            ),
+        }
+    }
+
+    /// What is to be done about it.
+    pub(crate) const fn hint(&self) -> &'static str {
+        match self {
+            Self::NamespaceRequired | Self::NotFound(_) => {
+                "name a LoadBalancerConfiguration that exists, with its namespace"
+            }
+            Self::TargetGroups(_) => {
+                "correct defaultTargetGroupConfiguration of its LoadBalancerConfiguration"
             }
         }
     }
@@ -60,8 +79,9 @@ pub(crate) fn configuration<'a>(
     let namespace = reference.namespace.as_ref().filter(|n| !n.is_empty());
     let namespace = namespace.ok_or(ClassProblem::NamespaceRequired)?;
     let name = NamespacedName::new(namespace.clone(), reference.name.clone());
-    match ctx.reader.load_balancer_configuration(&name) {
-        Some(configuration) => Ok(Some(configuration)),
-        None => Err(ClassProblem::NotFound(name)),
-    }
+    let configuration = ctx.reader.load_balancer_configuration(&name);
+    let configuration = configuration.ok_or(ClassProblem::NotFound(name))?;
+    // Difference (class-says-what-is-wrong): LBC leaves the condition of such a class as it was.
+    target_group_config::check_default(ctx, configuration).map_err(ClassProblem::TargetGroups)?;
+    Ok(Some(configuration))
 }

@@ -95,7 +95,7 @@ pub(crate) fn resolve(
             Diagnostic::error("gateway-class-not-accepted", problem.message())
                 .on(ObjectRef::new(Kind::GatewayClass, "", name.clone()))
                 .at("spec.parametersRef")
-                .hint("name a LoadBalancerConfiguration that exists, with its namespace"),
+                .hint(problem.hint()),
         );
         Problem::invalid(format!(
             "Unable to materialize gateway when gateway class [{name}] is not accepted"

@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use elbow_api::crds::{AlpnPolicy, ListenerConfiguration};
 use elbow_api::{Diagnostic, Kind};
 use elbow_model::rule::{Action, FixedResponse, Forward, Stickiness, WeightedTargetGroup};
-use elbow_model::stack::{LoadBalancerType, Protocol};
+use elbow_model::stack::{LoadBalancerType, Protocol, TargetType};
 use elbow_model::{Cause, CertificateArn, MutualAuthentication, Port, Ref, ResourceId, stack};
 
 use super::attachment::{Attachments, PortHostnames};
-use super::backends::{Backend, ResolvedRoute};
+use super::backends::{Backend, ResolvedRoute, ServiceBackend};
 use super::chained::Chained;
 use super::clients::Clients;
 use super::failures::RouteFailure;
@@ -122,7 +122,9 @@ impl<'a> Builder<'_, '_, 'a> {
         groups: &mut TargetGroups<'_, '_, 'a>,
         failures: &mut [RouteFailures],
     ) -> Result<(Option<Action>, Vec<DraftRule<'a>>), ListenerProblem> {
-        let protocol = self.protocol()?;
+        let declared = self.protocol()?;
+        let configured = self.configured(declared);
+        let protocol = self.served(declared, configured).unwrap_or(declared);
         match self.frame.lb_type {
             LoadBalancerType::Application => {
                 let Attached {
@@ -145,14 +147,14 @@ impl<'a> Builder<'_, '_, 'a> {
                 Ok((Some(not_found), rules))
             }
             LoadBalancerType::Network => {
-                let configured = self.configured(protocol).map(|(_, c)| c);
+                let configured = configured.map(|(_, c)| c);
                 let action = self.forward(protocol, configured, groups, failures)?;
                 Ok((action, Vec::new()))
             }
         }
     }
 
-    /// What the configuration says of the listener.
+    /// What the configuration says of the listener, by the protocol that the Gateway's listeners have.
     fn configured(&self, protocol: Protocol) -> Option<(usize, &ListenerConfiguration)> {
         self.frame
             .configuration
@@ -165,13 +167,14 @@ impl<'a> Builder<'_, '_, 'a> {
         groups: &mut TargetGroups<'_, '_, 'a>,
         failures: &mut [RouteFailures],
     ) -> Result<Option<(stack::Listener, Vec<DraftRule<'a>>)>, ListenerProblem> {
-        let protocol = self.protocol()?;
-        let configured = self.configured(protocol);
+        let declared = self.protocol()?;
+        let configured = self.configured(declared);
         let (action, rules) = self.answers(groups, failures)?;
         let Some(default_action) = action else {
             return Ok(None);
         };
-        self.check_configuration(configured)?;
+        let protocol = self.served(declared, configured)?;
+        let attributes = self.attributes(protocol, configured);
         let configured = configured.map(|(_, c)| c);
         let id = ResourceId::new(self.port.to_string());
         let secure = protocol.is_secure();
@@ -189,7 +192,7 @@ impl<'a> Builder<'_, '_, 'a> {
             }),
             alpn_policy: (protocol == Protocol::Tls).then(|| alpn_policy(configured).to_owned()),
             mutual_authentication: self.mutual_authentication(),
-            attributes: self.attributes(protocol),
+            attributes,
             tags: tags::of(
                 self.frame.ctx,
                 &self.frame.stack,
@@ -306,6 +309,7 @@ impl<'a> Builder<'_, '_, 'a> {
         }
         let rules = &self.attached.resolved[winner].rules;
         let mut target_groups = Vec::new();
+        let mut has_traffic = false;
         for backend in rules.iter().flat_map(|r| &r.backends) {
             if let Backend::Gateway(chained) = backend
                 && protocol != Protocol::Tcp
@@ -314,9 +318,19 @@ impl<'a> Builder<'_, '_, 'a> {
                 failures[winner].note(failure);
                 continue;
             }
+            if protocol.is_quic()
+                && let Backend::Service(service) = backend
+                && service.target_type == TargetType::Instance
+            {
+                let failure = self.refuse_instances(route, service);
+                failures[winner].note(failure);
+                continue;
+            }
+            has_traffic |= backend.weight() > 0;
             target_groups.push(WeightedTargetGroup {
                 target_group: groups.ensure(route, backend, protocol),
-                weight: Some(backend.weight()),
+                // AWS takes no weights for QUIC.
+                weight: (!protocol.is_quic()).then_some(backend.weight()),
             });
         }
         if rules.iter().any(|r| r.has_bad_weight) {
@@ -337,7 +351,7 @@ impl<'a> Builder<'_, '_, 'a> {
                 "use fewer backends",
             ));
         }
-        if target_groups.iter().all(|g| g.weight == Some(0)) {
+        if !has_traffic {
             self.frame.ctx.report(
                 Diagnostic::warning(
                     "listener-without-backend",
@@ -379,30 +393,62 @@ impl<'a> Builder<'_, '_, 'a> {
         RouteFailure::UnsupportedValue(message)
     }
 
-    /// Settings that are not translated yet and without which the listener would be another.
-    fn check_configuration(
+    /// A server id is a pod's, and an instance has many: LBC registers them without, and AWS refuses them.
+    ///
+    /// Difference (bad-backend-is-dropped).
+    fn refuse_instances(&self, route: &Route, service: &ServiceBackend<'_>) -> RouteFailure {
+        let message = format!(
+            "QUIC has targets of type ip only, and those of Service {} are instances",
+            service.name
+        );
+        self.frame.ctx.report(
+            Diagnostic::error("quic-over-ip", message.clone())
+                .on(route.object())
+                .at("spec.rules")
+                .hint("set targetType to ip in the Service's TargetGroupConfiguration"),
+        );
+        RouteFailure::UnsupportedValue(message)
+    }
+
+    /// The protocol that the load balancer serves the port with: QUIC in the place of UDP where it is asked
+    /// for.
+    fn served(
         &self,
+        declared: Protocol,
         configured: Option<(usize, &ListenerConfiguration)>,
-    ) -> Result<(), ListenerProblem> {
-        let Some((place, configured)) = configured else {
-            return Ok(());
+    ) -> Result<Protocol, ListenerProblem> {
+        let Some((place, _)) = configured.filter(|(_, c)| c.quic_enabled == Some(true)) else {
+            return Ok(declared);
         };
-        let unsupported = |field: &str, message: &str| {
-            let finding = Diagnostic::error("not-supported-yet", message)
-                .hint("remove it; until then the listener is left as it is, or not created");
-            let field = format!("listenerConfigurations[{place}].{field}");
-            self.frame
-                .ctx
-                .report(self.frame.configuration.finding(finding, &field));
-            Err(ListenerProblem {
-                kind: ListenerProblemKind::Invalid,
-                message: message.to_owned(),
-            })
+        let field = format!("listenerConfigurations[{place}].quicEnabled");
+        let report = |finding: Diagnostic| {
+            let finding = self.frame.configuration.finding(finding, &field);
+            self.frame.ctx.report(finding);
         };
-        if configured.quic_enabled == Some(true) {
-            return unsupported("quicEnabled", "quicEnabled is not translated yet");
+        let protocol = match declared {
+            Protocol::Udp => Protocol::Quic,
+            Protocol::TcpUdp => Protocol::TcpQuic,
+            other => {
+                let message = format!("QUIC protocol upgrade not supported for protocol {other}");
+                report(Diagnostic::error("quic-over-udp", message.clone()).hint(
+                    "set it for UDP or TCP_UDP; until then the listener is left as it is, or not created",
+                ));
+                let kind = ListenerProblemKind::Invalid;
+                return Err(ListenerProblem { kind, message });
+            }
+        };
+        // As with LBC the listener is asked for all the same.
+        let spec = &self.frame.configuration.spec;
+        if spec.disable_security_group != Some(true) {
+            report(
+                Diagnostic::warning(
+                    "aws-may-refuse",
+                    "AWS says that a load balancer with security groups carries no QUIC",
+                )
+                .hint("set disableSecurityGroup; a load balancer that has security groups must be created anew"),
+            );
         }
-        Ok(())
+        Ok(protocol)
     }
 
     /// What the listener asks of its clients: all listeners of a port ask the same.
@@ -509,11 +555,11 @@ impl<'a> Builder<'_, '_, 'a> {
         })
     }
 
-    fn attributes(&self, protocol: Protocol) -> elbow_model::Attributes {
-        let configured = self
-            .frame
-            .configuration
-            .listener(protocol.as_str(), self.port.get());
+    fn attributes(
+        &self,
+        protocol: Protocol,
+        configured: Option<(usize, &ListenerConfiguration)>,
+    ) -> elbow_model::Attributes {
         let Some((place, configured)) = configured else {
             return elbow_model::Attributes::new();
         };

@@ -38,8 +38,15 @@ pub(crate) fn defaults(
     of_gateway: Option<&Arc<LoadBalancerConfiguration>>,
     prefer_gateway: bool,
 ) -> Result<Defaults, String> {
-    let of_class = named_default(ctx, "GatewayClass", of_class)?;
-    let of_gateway = named_default(ctx, "Gateway", of_gateway)?;
+    // That of the class has been judged with the class.
+    let of_class = of_class.and_then(|c| named_default(ctx, c).ok().flatten());
+    let of_gateway = match of_gateway {
+        None => None,
+        Some(configuration) => named_default(ctx, configuration).map_err(|problem| {
+            problem.report(ctx);
+            problem.of_gateway()
+        })?,
+    };
     let (high, low) = if prefer_gateway {
         (of_gateway, of_class)
     } else {
@@ -62,55 +69,90 @@ pub(crate) fn defaults(
     Ok(found)
 }
 
-/// `owner` is the kind of the object that names the LoadBalancerConfiguration.
+/// Whether the default of a GatewayClass's configuration can be used. The error is LBC's text.
+pub(crate) fn check_default(
+    ctx: &Context<'_>,
+    configuration: &LoadBalancerConfiguration,
+) -> Result<(), String> {
+    match named_default(ctx, configuration) {
+        Ok(_) => Ok(()),
+        Err(problem) => {
+            problem.report(ctx);
+            Err(problem.cause())
+        }
+    }
+}
+
+/// A default that cannot be used.
+struct DefaultProblem {
+    /// The LoadBalancerConfiguration that names it.
+    by: String,
+    name: NamespacedName,
+    exists: bool,
+}
+
+impl DefaultProblem {
+    /// LBC's words, which scripts and people may search for.
+    fn cause(&self) -> String {
+        let NamespacedName { namespace, name } = &self.name;
+        if self.exists {
+            format!(
+                "TargetGroupConfiguration \"{name}\" in namespace \"{namespace}\" has targetReference set and cannot be used as a defaultTargetGroupConfiguration — a default TGC must not have targetReference"
+            )
+        } else {
+            format!("TargetGroupConfiguration.gateway.k8s.aws \"{name}\" not found")
+        }
+    }
+
+    /// The same for the Gateway whose configuration names it.
+    fn of_gateway(&self) -> String {
+        let NamespacedName { namespace, name } = &self.name;
+        let (by, cause) = (&self.by, self.cause());
+        format!(
+            "failed to resolve default TargetGroupConfiguration \"{name}\" referenced by Gateway LoadBalancerConfiguration \"{by}\" in namespace \"{namespace}\": {cause}"
+        )
+    }
+
+    fn report(&self, ctx: &Context<'_>) {
+        let Self { by, name, exists } = self;
+        let problem = if *exists {
+            "has a targetReference and cannot be a default"
+        } else {
+            "does not exist"
+        };
+        let message = format!("default TargetGroupConfiguration {name} {problem}");
+        let object = ObjectRef::new(
+            Kind::LoadBalancerConfiguration,
+            name.namespace.clone(),
+            by.clone(),
+        );
+        ctx.report(
+            Diagnostic::error("invalid-default-target-group-configuration", message)
+                .on(object)
+                .at("spec.defaultTargetGroupConfiguration.name")
+                .hint("name a TargetGroupConfiguration of this namespace that has no targetReference"),
+        );
+    }
+}
+
 fn named_default<'a>(
     ctx: &Context<'a>,
-    owner: &str,
-    configuration: Option<&Arc<LoadBalancerConfiguration>>,
-) -> Result<Option<&'a Arc<TargetGroupConfiguration>>, String> {
-    let Some(configuration) = configuration else {
-        return Ok(None);
-    };
+    configuration: &LoadBalancerConfiguration,
+) -> Result<Option<&'a Arc<TargetGroupConfiguration>>, DefaultProblem> {
     let Some(reference) = &configuration.spec.default_target_group_configuration else {
         return Ok(None);
     };
     let namespace = configuration.metadata.namespace.clone().unwrap_or_default();
     let name = NamespacedName::new(namespace, reference.name.clone());
     let found = ctx.reader.target_group_configuration(&name);
-    let NamespacedName {
-        namespace,
-        name: own,
-    } = &name;
-    let (problem, cause) = match found {
-        Some(default) if default.spec.target_reference.is_none() => return Ok(found),
-        Some(_) => (
-            "has a targetReference and cannot be a default",
-            format!(
-                "TargetGroupConfiguration \"{own}\" in namespace \"{namespace}\" has targetReference set and cannot be used as a defaultTargetGroupConfiguration — a default TGC must not have targetReference"
-            ),
-        ),
-        None => (
-            "does not exist",
-            format!("TargetGroupConfiguration.gateway.k8s.aws \"{own}\" not found"),
-        ),
-    };
-    let by = configuration.metadata.name.as_deref().unwrap_or_default();
-    // LBC's message, which scripts and people may search for.
-    let condition = format!(
-        "failed to resolve default TargetGroupConfiguration \"{own}\" referenced by {owner} LoadBalancerConfiguration \"{by}\" in namespace \"{namespace}\": {cause}"
-    );
-    let message = format!("default TargetGroupConfiguration {name} {problem}");
-    ctx.report(
-        Diagnostic::error("invalid-default-target-group-configuration", message)
-            .on(ObjectRef::new(
-                Kind::LoadBalancerConfiguration,
-                name.namespace.clone(),
-                configuration.metadata.name.clone().unwrap_or_default(),
-            ))
-            .at("spec.defaultTargetGroupConfiguration.name")
-            .hint("name a TargetGroupConfiguration of this namespace that has no targetReference"),
-    );
-    Err(condition)
+    if found.is_some_and(|default| default.spec.target_reference.is_none()) {
+        return Ok(found);
+    }
+    Err(DefaultProblem {
+        by: configuration.metadata.name.clone().unwrap_or_default(),
+        exists: found.is_some(),
+        name,
+    })
 }
 
 /// What applies to the target group of a route and a Service.

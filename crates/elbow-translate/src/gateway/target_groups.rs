@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use elbow_api::crds::{ProtocolVersion as ConfiguredVersion, TargetGroupProtocol};
+use elbow_api::names::{QUIC_CONTAINERS_ANNOTATION, QUIC_SERVER_ID_VARIABLE};
 use elbow_api::{Diagnostic, NamespacedName, ObjectRef};
 use elbow_model::stack::{
     Protocol, ProtocolVersion, Sharing, Target, TargetFamily, TargetGroup, TargetType,
@@ -113,6 +114,7 @@ impl<'f, 'c, 'a> TargetGroups<'f, 'c, 'a> {
             id: arn.to_string(),
             port: backend.port,
             availability_zone: None,
+            quic_server_id: None,
         });
         let name = GroupName {
             backend: &backend.name,
@@ -163,6 +165,8 @@ impl<'f, 'c, 'a> TargetGroups<'f, 'c, 'a> {
             frame.ctx.report(finding);
         }
         self.report_unsupported(&backend.props);
+        let source = source(frame, backend, protocol);
+        report_without_server_id(frame, backend, &source);
         let user = UserTags {
             tags: props.tags.as_ref(),
             object,
@@ -188,7 +192,7 @@ impl<'f, 'c, 'a> TargetGroups<'f, 'c, 'a> {
             health_check: health_check::of(backend, protocol, version),
             attributes,
             tags: tags::of(frame.ctx, &frame.stack, &backend.resource, user),
-            targets: targets::of(frame.ctx, &source(frame, backend)),
+            targets: targets::of(frame.ctx, &source),
             sharing: Sharing::Exclusive,
             causes: causes(route, &backend.object(), &backend.props),
         };
@@ -284,8 +288,13 @@ fn causes(route: &Route, backend: &ObjectRef, props: &Props) -> Vec<Cause> {
     own.into_iter().chain(configurations).collect()
 }
 
-fn source<'s>(frame: &'s Frame<'_, '_>, backend: &'s ServiceBackend<'_>) -> Source<'s> {
+fn source<'s>(
+    frame: &'s Frame<'_, '_>,
+    backend: &'s ServiceBackend<'_>,
+    protocol: Protocol,
+) -> Source<'s> {
     Source {
+        protocol,
         service: &backend.name,
         service_port: backend.service_port,
         target_type: backend.target_type,
@@ -296,13 +305,33 @@ fn source<'s>(frame: &'s Frame<'_, '_>, backend: &'s ServiceBackend<'_>) -> Sour
     }
 }
 
+/// A load balancer finds the targets of QUIC by server ids, and nothing gets to a pod without one.
+fn report_without_server_id(
+    frame: &Frame<'_, '_>,
+    backend: &ServiceBackend<'_>,
+    source: &Source<'_>,
+) {
+    let addresses = targets::without_server_id(frame.ctx, source);
+    let Some(first) = addresses.first() else {
+        return;
+    };
+    let message = match addresses.len() {
+        1 => format!("endpoint {first} has no server id and gets no QUIC traffic"),
+        n => format!("{n} endpoints, {first} the first of them, have no server id and get no QUIC traffic"),
+    };
+    let finding = Diagnostic::warning("quic-target-without-server-id", message).hint(format!(
+        "give the pods the annotation {QUIC_CONTAINERS_ANNOTATION} and their containers the variable {QUIC_SERVER_ID_VARIABLE}: 8 bytes, base64, of each pod its own"
+    ));
+    frame.ctx.report(finding.on(backend.object()));
+}
+
 fn protocol(
     route: RouteKind,
     configured: Option<TargetGroupProtocol>,
     listener: Protocol,
 ) -> Protocol {
-    if listener == Protocol::TcpUdp {
-        return Protocol::TcpUdp;
+    if listener == Protocol::TcpUdp || listener.is_quic() {
+        return listener;
     }
     match configured {
         Some(TargetGroupProtocol::Http) => Protocol::Http,

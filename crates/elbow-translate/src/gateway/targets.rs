@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use elbow_api::{NamespacedName, Reader};
 use elbow_model::facts::Vpc;
-use elbow_model::stack::{Target, TargetFamily, TargetType};
+use elbow_model::stack::{Protocol, Target, TargetFamily, TargetType};
 use elbow_model::{Port, VpcId};
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::{Node, ServicePort};
@@ -17,6 +17,7 @@ use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointSlic
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::context::Context;
+use super::quic;
 use crate::selector;
 
 /// Labels that keep a node out of load balancers. The value counts where one is given.
@@ -60,6 +61,8 @@ pub(crate) struct Source<'s> {
     pub(crate) node_port: Port,
     /// The target group's VPC.
     pub(crate) vpc_id: &'s VpcId,
+    /// The target group's protocol.
+    pub(crate) protocol: Protocol,
 }
 
 /// The targets of a source.
@@ -103,8 +106,19 @@ fn pods(ctx: &Context<'_>, source: &Source<'_>) -> Vec<Target> {
                 NodeState::NotReady => continue,
             };
             // Kubernetes: the addresses of an endpoint are one and the same, and the first is used.
-            if let Some(address) = endpoint.addresses.first() {
-                into.extend(ports.iter().map(|port| (address.clone(), *port)));
+            let Some(address) = endpoint.addresses.first() else {
+                continue;
+            };
+            for port in &ports {
+                let server = if source.protocol.is_quic() {
+                    // As with LBC an endpoint without a server id is no target: AWS takes none.
+                    let id = server_id(&ctx.reader, endpoint, &source.service.namespace, *port);
+                    let Some(id) = id else { continue };
+                    Some(id)
+                } else {
+                    None
+                };
+                into.insert((address.clone(), *port, server));
             }
         }
     }
@@ -117,14 +131,44 @@ fn pods(ctx: &Context<'_>, source: &Source<'_>) -> Vec<Target> {
     };
     found
         .into_iter()
-        .map(|(id, port)| Target {
+        .map(|(id, port, quic_server_id)| Target {
             availability_zone: vpc
                 .is_some_and(|v| is_outside(&id, v))
                 .then(|| "all".to_owned()),
             id,
             port,
+            quic_server_id,
         })
         .collect()
+}
+
+/// The server id of the pod behind an endpoint.
+fn server_id(
+    reader: &Reader<'_>,
+    endpoint: &Endpoint,
+    namespace: &str,
+    port: Port,
+) -> Option<String> {
+    let reference = endpoint.target_ref.as_ref()?;
+    let namespace = reference.namespace.as_deref().unwrap_or(namespace);
+    let name = NamespacedName::new(namespace, reference.name.clone()?);
+    quic::server_id(reader.pod(&name)?, port)
+}
+
+/// The endpoints of a QUIC group that are no targets, since they have no server id.
+pub(crate) fn without_server_id(ctx: &Context<'_>, source: &Source<'_>) -> BTreeSet<String> {
+    if !source.protocol.is_quic() {
+        return BTreeSet::new();
+    }
+    let all = Source {
+        protocol: Protocol::Udp,
+        ..*source
+    };
+    let mut addresses: BTreeSet<_> = of(ctx, &all).into_iter().map(|target| target.id).collect();
+    for target in of(ctx, source) {
+        addresses.remove(&target.id);
+    }
+    addresses
 }
 
 /// The ports of a slice that are those of a Service port. A Service port without a name is the only one,
@@ -230,6 +274,7 @@ fn nodes(ctx: &Context<'_>, source: &Source<'_>) -> Vec<Target> {
             id: id.to_owned(),
             port: source.node_port,
             availability_zone: None,
+            quic_server_id: None,
         })
         .collect()
 }

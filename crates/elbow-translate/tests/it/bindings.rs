@@ -261,7 +261,7 @@ fn what_lbcs_webhook_refuses_changes_nothing() {
         ("targetGroupName: odd,", "not-supported-yet"),
         (
             "targetGroupName: web, targetGroupProtocol: QUIC,",
-            "not-supported-yet",
+            "target-group-differs",
         ),
         (
             "targetGroupName: web, iamRoleArnToAssume: 'arn:aws:iam::2:role/r',",

@@ -245,6 +245,7 @@ fn the_target_is_what_is_observed_or_what_the_condition_says() {
             id: arn.to_owned(),
             port: Port::new(80_u16).unwrap(),
             availability_zone: None,
+            quic_server_id: None,
         });
         assert_eq!(group.targets, Vec::from_iter(expected), "{name}");
         assert_eq!(group.target_type, TargetType::Alb, "{name}");

@@ -17,4 +17,5 @@ mod lbc_samples;
 mod listener_sets;
 mod network;
 mod order;
+mod quic;
 mod support;

@@ -79,6 +79,7 @@ pub(super) fn target(id: &str) -> Target {
         id: id.to_owned(),
         port: port(8080),
         availability_zone: None,
+        quic_server_id: None,
     }
 }
 

@@ -388,7 +388,7 @@ fn targets(targets: &[Target]) -> Vec<elbv2::TargetDescription> {
         id: target.id.clone(),
         port: Some(number(target.port)),
         availability_zone: target.availability_zone.clone(),
-        quic_server_id: None,
+        quic_server_id: target.quic_server_id.clone(),
     };
     targets.iter().map(target).collect()
 }

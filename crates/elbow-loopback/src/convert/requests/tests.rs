@@ -19,6 +19,7 @@ fn target() -> Target {
         id: "192.168.0.9".into(),
         port: port(80),
         availability_zone: Some("all".into()),
+        quic_server_id: Some("0x0123456789abcdef".into()),
     }
 }
 
