@@ -119,8 +119,9 @@ pub(crate) fn change_targets(
     // AWS does not change the server id of a target that is registered: it has to go first.
     let at = |target: &Target| (target.id.clone(), target.port);
     let anew: BTreeSet<_> = missing.iter().map(|target| at(target)).collect();
-    let (replaced, surplus): (Vec<&Target>, Vec<&Target>) =
-        surplus.into_iter().partition(|target| anew.contains(&at(target)));
+    let (replaced, surplus): (Vec<&Target>, Vec<&Target>) = surplus
+        .into_iter()
+        .partition(|target| anew.contains(&at(target)));
 
     let group = Group {
         stack,

@@ -200,6 +200,7 @@ kind: HTTPRoute
 metadata: {name: web, namespace: shop}
 spec:
   parentRefs: [{name: edge}]
+  hostnames: [b.example.com]
   rules:
   - matches: [{path: {type: Exact, value: /a}}]
     backendRefs: [{name: a, port: 80}]

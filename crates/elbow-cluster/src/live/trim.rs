@@ -223,3 +223,60 @@ fn metadata_mut(object: &mut Object) -> &mut ObjectMeta {
         ConfigMap,
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn trimmed(pod: Value) -> Option<Value> {
+        let mut object = Object::from(serde_json::from_value::<Pod>(pod).ok()?);
+        trim(&mut object);
+        let Object::Pod(pod) = object else {
+            return None;
+        };
+        serde_json::to_value(&*pod).ok()
+    }
+
+    #[test]
+    fn of_a_pods_containers_only_server_ids_stay() {
+        let key = QUIC_CONTAINERS_ANNOTATION;
+        let pod = |annotations: Value| {
+            json!({
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": { "name": "p", "namespace": "app", "annotations": annotations },
+                "spec": { "containers": [{
+                    "name": "c", "image": "i", "command": ["run"],
+                    "ports": [{ "containerPort": 443, "name": "quic", "protocol": "UDP" }],
+                    "env": [
+                        { "name": "TOKEN", "value": "secret" },
+                        { "name": QUIC_SERVER_ID_VARIABLE, "value": "AAAAAAAAAAE=" },
+                    ],
+                }] },
+            })
+        };
+        let rows = [
+            (
+                pod(json!({ "a": "b" })),
+                json!({ "name": "p", "namespace": "app" }),
+                json!([]),
+            ),
+            (
+                pod(json!({ "a": "b", key: "c" })),
+                json!({ "name": "p", "namespace": "app", "annotations": { key: "c" } }),
+                json!([{
+                    "name": "c",
+                    "ports": [{ "containerPort": 443 }],
+                    "env": [{ "name": QUIC_SERVER_ID_VARIABLE, "value": "AAAAAAAAAAE=" }],
+                }]),
+            ),
+        ];
+        for (pod, metadata, containers) in rows {
+            let found = trimmed(pod).unwrap_or_default();
+            assert_eq!(found["metadata"], metadata);
+            assert_eq!(found["spec"]["containers"], containers);
+        }
+    }
+}

@@ -154,6 +154,36 @@ fn only_own_targets_go_from_a_shared_group() {
     }
 }
 
+/// AWS does not change the server id of a target that is registered.
+#[test]
+fn a_target_of_quic_goes_before_it_comes_with_another_server_id() {
+    let with_id = |mut target: Target, id: &str| {
+        target.quic_server_id = Some(id.to_owned());
+        target
+    };
+    let rows = [
+        ("0x01", ""),
+        ("0x02", "-10.0.0.1 +10.0.0.1 +10.0.0.2 -10.0.0.3"),
+    ];
+    for (id, expected) in rows {
+        let mut stack = wanted("10.0.0.1", Sharing::Exclusive);
+        let mut there = observed("10.0.0.1", &stack, None);
+        let registered = &mut there.target_groups[0].targets;
+        registered[0].target = with_id(registered[0].target.clone(), "0x01");
+        let group = stack.target_groups.values_mut().next().unwrap();
+        group.targets[0] = with_id(group.targets[0].clone(), id);
+        if !expected.is_empty() {
+            group
+                .targets
+                .push(with_id(build::target("10.0.0.2"), "0x03"));
+            let mut third = registered[0].clone();
+            third.target = with_id(build::target("10.0.0.3"), "0x04");
+            registered.push(third);
+        }
+        assert_eq!(steps(&stack, &there), expected, "{id}");
+    }
+}
+
 #[test]
 fn a_group_that_the_binding_does_not_name_is_not_touched() {
     let stack = wanted("10.0.0.1", Sharing::Exclusive);

@@ -130,7 +130,9 @@ impl DefaultProblem {
             Diagnostic::error("invalid-default-target-group-configuration", message)
                 .on(object)
                 .at("spec.defaultTargetGroupConfiguration.name")
-                .hint("name a TargetGroupConfiguration of this namespace that has no targetReference"),
+                .hint(
+                    "name a TargetGroupConfiguration of this namespace that has no targetReference",
+                ),
         );
     }
 }

@@ -317,7 +317,9 @@ fn report_without_server_id(
     };
     let message = match addresses.len() {
         1 => format!("endpoint {first} has no server id and gets no QUIC traffic"),
-        n => format!("{n} endpoints, {first} the first of them, have no server id and get no QUIC traffic"),
+        n => format!(
+            "{n} endpoints, {first} the first of them, have no server id and get no QUIC traffic"
+        ),
     };
     let finding = Diagnostic::warning("quic-target-without-server-id", message).hint(format!(
         "give the pods the annotation {QUIC_CONTAINERS_ANNOTATION} and their containers the variable {QUIC_SERVER_ID_VARIABLE}: 8 bytes, base64, of each pod its own"

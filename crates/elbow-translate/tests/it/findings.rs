@@ -2,7 +2,7 @@
 
 use elbow_model::rule::Action;
 use elbow_model::{Port, Stack};
-use elbow_translate::{Translation, status};
+use elbow_translate::{Translation, status, translate_class};
 use serde_json::json;
 
 use crate::support;
@@ -362,6 +362,89 @@ spec: {{{spec}}}
             status.conditions[0].message.clone()
         });
         assert_eq!(accepted.as_deref(), message, "{finding}");
+    }
+}
+
+/// LBC, `controllers/gateway/gateway_class_controller.go`: a class is not accepted before its default is
+/// there, and its Gateways wait for that.
+#[test]
+fn a_class_whose_default_for_target_groups_cannot_be_used_is_not_accepted() {
+    let of = |target_groups: &str| {
+        format!(
+            "
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {{name: configured}}
+spec: {{controllerName: gateway.k8s.aws/alb, parametersRef: {{group: gateway.k8s.aws, kind: LoadBalancerConfiguration, name: c, namespace: ns}}}}
+---
+apiVersion: gateway.k8s.aws/v1
+kind: LoadBalancerConfiguration
+metadata: {{name: c, namespace: ns}}
+spec: {{defaultTargetGroupConfiguration: {{name: t}}}}
+---
+{target_groups}
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: gw, namespace: ns}}
+spec: {{gatewayClassName: configured, listeners: [{{name: http, protocol: HTTP, port: 80}}]}}
+---
+"
+        )
+    };
+    let default = |reference: &str| {
+        format!(
+            "
+apiVersion: gateway.k8s.aws/v1
+kind: TargetGroupConfiguration
+metadata: {{name: t, namespace: ns}}
+spec: {{{reference} defaultConfiguration: {{targetType: ip}}}}
+---
+"
+        )
+    };
+    let told = "failed to resolve default TargetGroupConfiguration for GatewayClass LBC: TargetGroupConfiguration";
+    let rows = [
+        (String::new(), Some(".gateway.k8s.aws \"t\" not found")),
+        (
+            default("targetReference: {name: s},"),
+            Some(
+                " \"t\" in namespace \"ns\" has targetReference set and cannot be used as a defaultTargetGroupConfiguration — a default TGC must not have targetReference",
+            ),
+        ),
+        (default(""), None),
+    ];
+    for (target_groups, problem) in rows {
+        let manifests = of(&target_groups);
+        let found = translate(&manifests);
+        let gateway = status::gateway(found.gateway.as_ref().unwrap(), &[], None, None);
+        let (class, _) = translate_class(&support::snapshot(&manifests), "configured");
+        let class = status::class(&class.unwrap());
+        let accepted = &class.conditions[0];
+        let Some(problem) = problem else {
+            assert_eq!(
+                (accepted.status, accepted.reason.as_str()),
+                ("True", "Accepted")
+            );
+            assert!(found.stack.is_some());
+            continue;
+        };
+        assert_eq!(accepted.message, format!("{told}{problem}"));
+        assert_eq!(
+            (accepted.status, accepted.reason.as_str()),
+            ("False", "InvalidParameters")
+        );
+        assert!(found.stack.is_none());
+        assert_eq!(
+            gateway.conditions[0].message,
+            "Unable to materialize gateway when gateway class [configured] is not accepted"
+        );
+        assert_eq!(
+            lines(&found),
+            [
+                "gateway-class-not-accepted GatewayClass configured spec.parametersRef",
+                "invalid-default-target-group-configuration LoadBalancerConfiguration ns/c spec.defaultTargetGroupConfiguration.name",
+            ]
+        );
     }
 }
 

@@ -67,7 +67,11 @@ spec:
   listeners: [{listeners}]
 "
     );
-    support::translate(&support::snapshot(&manifests), "ns/gw", &support::settings())
+    support::translate(
+        &support::snapshot(&manifests),
+        "ns/gw",
+        &support::settings(),
+    )
 }
 
 const UDP: &str = "{name: u, protocol: UDP, port: 443}";
@@ -76,8 +80,16 @@ const UDP: &str = "{name: u, protocol: UDP, port: 443}";
 fn a_listener_of_datagrams_becomes_one_of_quic() {
     let both = format!("{UDP}, {{name: t, protocol: TCP, port: 443}}");
     let rows = [
-        (UDP, "protocolPort: 'UDP:443', quicEnabled: true", Protocol::Quic),
-        (UDP, "protocolPort: 'UDP:443', quicEnabled: false", Protocol::Udp),
+        (
+            UDP,
+            "protocolPort: 'UDP:443', quicEnabled: true",
+            Protocol::Quic,
+        ),
+        (
+            UDP,
+            "protocolPort: 'UDP:443', quicEnabled: false",
+            Protocol::Udp,
+        ),
         (
             both.as_str(),
             "protocolPort: 'TCP_UDP:443', quicEnabled: true",
