@@ -17,7 +17,7 @@ use crate::ids::{
 use crate::rule::{Action, Condition, Transform};
 use crate::stack::{
     HealthCheck, IngressRule, IpAddressType, LoadBalancerType, Protocol, ProtocolVersion, Scheme,
-    StackId, Target, TargetFamily, TargetType,
+    Sharing, StackId, Target, TargetFamily, TargetType,
 };
 use crate::trust_store::MutualAuthentication;
 use crate::{Attributes, OwnTargets, Tags};
@@ -52,6 +52,9 @@ pub struct ObservedStack {
     pub load_balancers: Vec<ObservedLoadBalancer>,
     /// Target groups, by ARN.
     pub target_groups: Vec<ObservedTargetGroup>,
+    /// Target groups that a TargetGroupBinding has left; of its Stack alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_groups: Vec<LeftTargetGroup>,
 }
 
 /// A security group that is there.
@@ -226,6 +229,24 @@ pub struct ObservedTargetGroup {
     pub targets: Vec<ObservedTarget>,
     /// Which of them this cluster has registered, where several clusters share the group; `None` where
     /// nothing is known of it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub own: Option<OwnTargets>,
+}
+
+/// A target group that a TargetGroupBinding filled and does not name any more, as far as its targets go. It
+/// is not ours, and nothing else of it is looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftTargetGroup {
+    /// Its ARN.
+    pub arn: TargetGroupArn,
+    /// Its name.
+    pub name: String,
+    /// Who else filled it then.
+    pub sharing: Sharing,
+    /// Its targets, by id and port.
+    pub targets: Vec<ObservedTarget>,
+    /// Which of them this cluster has registered, as of an [`ObservedTargetGroup`].
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub own: Option<OwnTargets>,
 }

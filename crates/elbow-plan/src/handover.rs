@@ -372,6 +372,7 @@ pub(crate) fn drain(ctx: &mut Context<'_>, old: &ObservedTargetGroup) -> StepId 
         name: &old.name,
         arn: old.arn.clone().into(),
         desired: None,
+        causes: &[],
     };
     let targets: Vec<&Target> = old
         .targets

@@ -57,4 +57,4 @@ pub use policy::Policy;
 pub use refs::{Provided, resolve};
 pub use stack::{ClusterView, Input, SharedInUse, merge, plan, plan_stack};
 pub use switch::plan_switch;
-pub use targets::{are_drained, are_healthy, plan_targets};
+pub use targets::{are_drained, are_healthy, plan_left_targets, plan_targets};

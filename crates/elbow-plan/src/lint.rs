@@ -101,14 +101,16 @@ pub fn lint(plan: &Plan, observed: &Observed, cluster_name: &str) -> Vec<Violati
     found
 }
 
-/// The target groups that users' TargetGroupBindings name, by binding. Their tags prove nothing.
+/// The target groups that users' TargetGroupBindings name, or have left, by binding. Their tags prove
+/// nothing.
 fn named_groups(observed: &Observed) -> BTreeMap<&StackId, BTreeSet<&str>> {
     let stacks = observed.stacks.iter();
     let bindings = stacks.filter(|(id, _)| id.kind == StackKind::Binding);
     bindings
         .map(|(id, there)| {
-            let groups = there.target_groups.iter();
-            (id, groups.map(|group| group.arn.as_str()).collect())
+            let named = there.target_groups.iter().map(|group| &group.arn);
+            let left = there.left_groups.iter().map(|group| &group.arn);
+            (id, named.chain(left).map(|arn| arn.as_str()).collect())
         })
         .collect()
 }

@@ -171,6 +171,7 @@ fn create(ctx: &mut Context<'_>, id: &ResourceId, desired: &TargetGroup, name: &
         name,
         arn: Ref::Of(key),
         desired: Some(desired),
+        causes: &desired.causes,
     };
     let steps = register(&mut ctx.draft, &group, &targets, ctx.policy);
     ctx.filled.insert(id.clone(), steps);

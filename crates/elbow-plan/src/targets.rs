@@ -13,14 +13,17 @@
 //! Where several clusters share a group, only what this one has registered is deregistered
 //! ([`Sharing::Clusters`]); while that is not known, nothing is. The target group of a user's
 //! TargetGroupBinding is not ours and carries no tags of ours: it is known by its ARN, which the binding
-//! names, and nothing but its targets is ever planned, which [`crate::lint()`] checks.
+//! names, and nothing but its targets is ever planned, which [`crate::lint()`] checks. That holds for a group
+//! that the binding has left, too, of which nothing but the targets is known ([`plan_left_targets`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use elbow_model::ids::{ResourceId, TargetGroupArn};
 use elbow_model::observed::{ObservedTarget, ObservedTargetGroup, TargetState};
 use elbow_model::stack::{Sharing, Target, TargetGroup, TargetType};
-use elbow_model::{AwsCall, ObservedStack, Ref, ResourceKind, Stack, StackId, StackKind};
+use elbow_model::{
+    AwsCall, Cause, ObservedStack, OwnTargets, Ref, ResourceKind, Stack, StackId, StackKind,
+};
 
 use crate::draft::Draft;
 use crate::hazards::Hazard;
@@ -72,6 +75,44 @@ pub fn plan_targets(stack: &Stack, observed: &ObservedStack, policy: &Policy) ->
     policy.apply(draft.finish(Vec::new()))
 }
 
+/// Plans to take out of the groups that a TargetGroupBinding has left what it put there.
+pub fn plan_left_targets(
+    stack: &StackId,
+    observed: &ObservedStack,
+    causes: &[Cause],
+    policy: &Policy,
+) -> Plan {
+    let mut draft = Draft::new(stack);
+    for left in &observed.left_groups {
+        let there = left.targets.iter();
+        let there = there.filter(|t| t.state != TargetState::Draining);
+        let mut surplus: Vec<&Target> = there
+            .map(|observed| &observed.target)
+            .filter(|target| may_go(target, &left.sharing, left.own.as_ref()))
+            .collect();
+        surplus.sort();
+        let group = Group {
+            stack,
+            id: &ResourceId::new(left.arn.as_str()),
+            name: &left.name,
+            arn: left.arn.clone().into(),
+            desired: None,
+            causes,
+        };
+        let reason = "the TargetGroupBinding does not name this group any more";
+        deregister(&mut draft, &group, &surplus, reason, &[]);
+    }
+    policy.apply(draft.finish(Vec::new()))
+}
+
+/// Whether a target that is not wanted is ours to take out.
+fn may_go(target: &Target, sharing: &Sharing, own: Option<&OwnTargets>) -> bool {
+    match sharing {
+        Sharing::Exclusive => true,
+        Sharing::Clusters { .. } => own.is_some_and(|own| own.contains(target)),
+    }
+}
+
 /// Registers what is missing in a group that is there, then deregisters what is not wanted.
 pub(crate) fn change_targets(
     draft: &mut Draft,
@@ -100,20 +141,13 @@ pub(crate) fn change_targets(
     missing.sort();
     missing.dedup();
     let wanted: BTreeSet<_> = desired.targets.iter().map(key).collect();
-    let may_go = |target: &Target| match desired.sharing {
-        Sharing::Exclusive => true,
-        Sharing::Clusters { .. } => observed
-            .own
-            .as_ref()
-            .is_some_and(|own| own.contains(target)),
-    };
     // Which load balancer will be the target is not known yet.
     let is_undecided = desired.target_type == TargetType::Alb && wanted.is_empty();
     let mut surplus: Vec<&Target> = registered
         .iter()
         .filter(|(found, _)| !wanted.contains(*found) && !is_undecided)
         .map(|(_, t)| &t.target)
-        .filter(|target| may_go(target))
+        .filter(|target| may_go(target, &desired.sharing, observed.own.as_ref()))
         .collect();
     surplus.sort();
     // AWS does not change the server id of a target that is registered: it has to go first.
@@ -129,6 +163,7 @@ pub(crate) fn change_targets(
         name: &observed.name,
         arn: observed.arn.clone().into(),
         desired: Some(desired),
+        causes: &desired.causes,
     };
     deregister(
         draft,
@@ -155,6 +190,7 @@ pub(crate) struct Group<'a> {
     pub(crate) name: &'a str,
     pub(crate) arn: Ref<TargetGroupArn>,
     pub(crate) desired: Option<&'a TargetGroup>,
+    pub(crate) causes: &'a [Cause],
 }
 
 impl Group<'_> {
@@ -185,7 +221,7 @@ pub(crate) fn register(
         let id = draft
             .step(Action::Register, group.key(), group.name)
             .reason("they are endpoints of the backend")
-            .causes(group.desired.map_or(&[], |desired| &desired.causes))
+            .causes(group.causes)
             .changes(chunk.iter().map(|t| target_change(t, true)).collect())
             .hazards(too_many.clone().filter(|_| steps.is_empty()))
             .call(AwsCall::RegisterTargets {
@@ -210,7 +246,7 @@ pub(crate) fn deregister(
         let id = draft
             .step(Action::Deregister, group.key(), group.name)
             .reason(reason)
-            .causes(group.desired.map_or(&[], |desired| &desired.causes))
+            .causes(group.causes)
             .changes(chunk.iter().map(|t| target_change(t, false)).collect())
             .after(after.iter().copied())
             .call(AwsCall::DeregisterTargets {

@@ -623,10 +623,13 @@ fn remember_target_group(stack: &mut ObservedStack, call: &AwsCall, answer: &Aws
             },
             _,
         ) => {
-            let Some(group) = target_group(stack, of) else {
-                return;
-            };
-            for observed in &mut group.targets {
+            let left = stack.left_groups.iter_mut();
+            let left = left.filter(|group| Some(&group.arn) == of.known());
+            let left = left.flat_map(|group| &mut group.targets);
+            let groups = stack.target_groups.iter_mut();
+            let groups = groups.filter(|group| Some(&group.arn) == of.known());
+            let there = groups.flat_map(|group| &mut group.targets);
+            for observed in there.chain(left) {
                 if targets.contains(&observed.target) {
                     observed.state = TargetState::Draining;
                     observed.reason = Some("Target.DeregistrationInProgress".to_owned());

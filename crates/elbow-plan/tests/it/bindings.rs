@@ -1,13 +1,13 @@
 //! Targets of groups that are not ours, and of groups that several clusters share.
 
-use elbow_model::observed::{ObservedTarget, ObservedTargetGroup, TargetState};
+use elbow_model::observed::{LeftTargetGroup, ObservedTarget, ObservedTargetGroup, TargetState};
 use elbow_model::stack::{Sharing, Target};
 use elbow_model::{
-    AwsCall, Observed, ObservedStack, OwnTargets, ResourceId, Stack, StackId, StackKind,
+    AwsCall, Cause, Observed, ObservedStack, OwnTargets, ResourceId, Stack, StackId, StackKind,
     TargetGroupArn,
 };
 use elbow_plan::plan::StepKind;
-use elbow_plan::{Policy, lint, plan_targets};
+use elbow_plan::{Plan, Policy, lint, plan_left_targets, plan_targets};
 
 use crate::build;
 
@@ -75,9 +75,13 @@ fn observed(of: &str, stack: &Stack, own: Option<&str>) -> ObservedStack {
 /// Steps as `+a +b -c`, and what the lint finds.
 fn steps(stack: &Stack, there: &ObservedStack) -> String {
     let plan = plan_targets(stack, there, &Policy::default());
+    checked(&plan, &stack.id, there)
+}
+
+fn checked(plan: &Plan, stack: &StackId, there: &ObservedStack) -> String {
     let mut all = Observed::default();
-    all.stacks.insert(stack.id.clone(), there.clone());
-    assert_eq!(lint(&plan, &all, "demo"), Vec::new());
+    all.stacks.insert(stack.clone(), there.clone());
+    assert_eq!(lint(plan, &all, "demo"), Vec::new());
     let text = |sign: char, targets: &[Target]| -> Vec<String> {
         targets.iter().map(|t| format!("{sign}{}", t.id)).collect()
     };
@@ -213,4 +217,49 @@ fn the_lint_lets_a_binding_change_targets_of_its_group_alone() {
         found[0].to_string(),
         "step 1: does more than change targets: DeleteTargetGroup"
     );
+}
+
+/// Of a group that a binding has left, nothing is known but its targets.
+#[test]
+fn what_a_binding_has_put_into_a_group_that_it_left_goes() {
+    let shared = Sharing::Clusters {
+        namespace: "app".to_owned(),
+        binding: "web".to_owned(),
+    };
+    let rows = [
+        ("alone", Sharing::Exclusive, None, "-10.0.0.1 -10.0.0.2"),
+        (
+            "shared, one of them is its own",
+            shared.clone(),
+            Some("10.0.0.2"),
+            "-10.0.0.2",
+        ),
+        ("shared, nothing known", shared, None, ""),
+    ];
+    for (name, sharing, own, expected) in rows {
+        let there = observed(
+            "10.0.0.1 10.0.0.2 -10.0.0.3",
+            &wanted("", Sharing::Exclusive),
+            own,
+        );
+        let group = there.target_groups[0].clone();
+        let left = LeftTargetGroup {
+            arn: group.arn,
+            name: group.name,
+            sharing,
+            targets: group.targets,
+            own: group.own,
+        };
+        let there = ObservedStack {
+            left_groups: vec![left],
+            ..ObservedStack::default()
+        };
+        let cause = Cause {
+            kind: "TargetGroupBinding".to_owned(),
+            namespace: "app".to_owned(),
+            name: "web".to_owned(),
+        };
+        let plan = plan_left_targets(&id(), &there, &[cause], &Policy::default());
+        assert_eq!(checked(&plan, &id(), &there), expected, "{name}");
+    }
 }

@@ -10,10 +10,10 @@
 //! - The finalizer is on the binding before the first target is registered, where Gateways are protected so.
 //! - A group that is gone, or that is no group, keeps nobody from deleting its binding.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use elbow_api::{Kind, NamespacedName, Object, ObjectRef, Read, Snapshot};
-use elbow_model::observed::{ObservedTarget, ObservedTargetGroup};
+use elbow_model::observed::{LeftTargetGroup, ObservedTarget, ObservedTargetGroup};
 use elbow_model::stack::TargetGroup;
 use elbow_model::{
     AwsAnswer, AwsCall, AwsError, ErrorClass, ObservedStack, ResourceId, Stack, TargetGroupArn,
@@ -21,6 +21,7 @@ use elbow_model::{
 use elbow_translate::BindingVerdict;
 
 use super::answers::Answer;
+use super::left_groups::BoundGroup;
 use super::records::believed_targets;
 use super::rounds::failure_class;
 use super::unit::{Knowledge, Phase, Unit, Work};
@@ -50,13 +51,14 @@ impl Reconciler {
             }
         };
         self.note_groups(unit, &done, snapshot);
-        let left = self.left_stack(unit);
+        let has_left = |work: &Work| !work.groups.left.is_empty();
+        let has_left = self.units.get(unit).is_some_and(has_left);
         let stack = match &done.verdict {
             BindingVerdict::Targets(stack) => Some(stack.clone()),
             BindingVerdict::Absent => self.left_behind(unit, snapshot),
-            BindingVerdict::Left => left.as_ref().map(|left| Stack {
-                target_groups: BTreeMap::new(),
-                ..left.clone()
+            BindingVerdict::Left => unit.stacks().pop_first().filter(|_| has_left).map(|id| {
+                let cluster = self.settings.translate.cluster_name.clone();
+                Stack::empty(id, cluster)
             }),
             BindingVerdict::Refused => None,
         };
@@ -103,12 +105,8 @@ impl Reconciler {
         if is_first {
             self.believe_targets(unit, &stack, now);
         }
-        // The groups that it has left are looked at like its own.
-        let mut all = stack.clone();
-        all.target_groups
-            .extend(left.into_iter().flat_map(|left| left.target_groups));
-        match self.unknown_group(unit, &all) {
-            None => self.plan_binding(unit, &stack, &all, snapshot, now),
+        match self.unknown_group(unit, &stack) {
+            None => self.plan_binding(unit, &stack, snapshot, now),
             Some(group) => self.ask_for_targets(unit, &group),
         }
     }
@@ -150,25 +148,16 @@ impl Reconciler {
     }
 
     /// Plans the targets that are wanted; where there is nothing left to do, what is in groups that the
-    /// binding has left. `all` has both.
-    fn plan_binding(
-        &mut self,
-        unit: &Unit,
-        stack: &Stack,
-        all: &Stack,
-        snapshot: &Snapshot,
-        now: Timestamp,
-    ) {
-        if !self.knows_own_targets(unit, all, snapshot) {
+    /// binding has left.
+    fn plan_binding(&mut self, unit: &Unit, stack: &Stack, snapshot: &Snapshot, now: Timestamp) {
+        if !self.knows_own_targets(unit, stack, snapshot) {
             return;
         }
         let nothing = ObservedStack::default();
         let observed = self.known.stacks.get(&stack.id).unwrap_or(&nothing);
         let mut plan = front::plan_targets(stack, observed, &self.settings.policy);
-        if plan.is_empty()
-            && let Some(left) = self.left_stack(unit)
-        {
-            plan = front::plan_targets(&left, observed, &self.settings.policy);
+        if plan.is_empty() {
+            plan = self.plan_left(unit, &stack.id);
             if plan.is_empty() {
                 self.forget_left(unit);
             }
@@ -194,26 +183,30 @@ impl Reconciler {
 
     // --- the targets that are there ---
 
-    /// The first group of which it is not known what is in it.
-    fn unknown_group(&mut self, unit: &Unit, all: &Stack) -> Option<TargetGroupArn> {
+    /// The first group of which it is not known what is in it. Those that the binding has left are looked
+    /// at like the one that it names.
+    fn unknown_group(&mut self, unit: &Unit, stack: &Stack) -> Option<TargetGroupArn> {
         let is_known =
             |work: &Work| matches!(work.knowledge, Knowledge::Trusted | Knowledge::Believed);
-        if !self.units.get(unit).is_some_and(is_known) {
-            self.known.stacks.remove(&all.id);
+        let work = self.units.get(unit);
+        if !work.is_some_and(is_known) {
+            self.known.stacks.remove(&stack.id);
         }
-        let known = self.known.stacks.get_mut(&all.id);
-        let mut groups = all.target_groups.keys();
-        let Some(known) = known else {
+        let left = work.into_iter().flat_map(|work| work.groups.left.keys());
+        let mut groups = stack.target_groups.keys().chain(left);
+        let Some(known) = self.known.stacks.get_mut(&stack.id) else {
             return groups.next().map(|arn| TargetGroupArn::new(arn.as_str()));
         };
-        let is_wanted = |group: &ObservedTargetGroup| {
-            let mut wanted = all.target_groups.keys();
-            wanted.any(|arn| arn.as_str() == group.arn.as_str())
+        let is_named = |group: &ObservedTargetGroup| {
+            let mut named = stack.target_groups.keys();
+            named.any(|arn| arn.as_str() == group.arn.as_str())
         };
-        known.target_groups.retain(is_wanted);
+        known.target_groups.retain(is_named);
         let is_there = |arn: &ResourceId| {
-            let mut there = known.target_groups.iter();
-            there.any(|group| group.arn.as_str() == arn.as_str())
+            let named = known.target_groups.iter().map(|group| &group.arn);
+            let left = known.left_groups.iter().map(|group| &group.arn);
+            let mut there = named.chain(left);
+            there.any(|there| there.as_str() == arn.as_str())
         };
         let unknown = groups.find(|arn| !is_there(arn));
         unknown.map(|arn| TargetGroupArn::new(arn.as_str()))
@@ -251,8 +244,7 @@ impl Reconciler {
         let is_left = left.is_some();
         let error = match result {
             Ok(AwsAnswer::TargetHealth(targets)) => {
-                let group = left.or_else(|| stack.target_groups.get(&arn));
-                let group = group.map(|group| there(&arn, group, targets));
+                let left = left.cloned();
                 work.knowledge = Knowledge::Trusted;
                 work.observed_at = now;
                 work.applied = None;
@@ -260,7 +252,18 @@ impl Reconciler {
                 known
                     .target_groups
                     .retain(|group| group.arn != target_group);
-                known.target_groups.extend(group);
+                known.left_groups.retain(|group| group.arn != target_group);
+                if let Some(BoundGroup { name, sharing }) = left {
+                    known.left_groups.push(LeftTargetGroup {
+                        arn: target_group,
+                        name,
+                        sharing,
+                        targets,
+                        own: None,
+                    });
+                } else if let Some(group) = stack.target_groups.get(&arn) {
+                    known.target_groups.push(there(&arn, group, targets));
+                }
                 self.bind(unit, snapshot, now);
                 return;
             }
@@ -412,8 +415,8 @@ pub(super) fn believed(stack: &Stack) -> ObservedStack {
     }
 }
 
-/// A target group that a binding fills, or has filled, with the targets that are there.
-fn there(
+/// A target group that a binding fills, with the targets that are there.
+pub(super) fn there(
     arn: &ResourceId,
     group: &TargetGroup,
     targets: Vec<ObservedTarget>,

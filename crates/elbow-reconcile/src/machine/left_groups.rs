@@ -13,11 +13,14 @@
 use std::collections::BTreeMap;
 
 use elbow_api::{NamespacedName, Snapshot};
-use elbow_model::stack::{HealthCheck, Protocol, Sharing, TargetFamily, TargetGroup, TargetType};
-use elbow_model::{Attributes, Port, ResourceId, Stack, StackId, StackKind, Tags};
+use elbow_model::observed::LeftTargetGroup;
+use elbow_model::stack::{Sharing, TargetGroup};
+use elbow_model::{Cause, ObservedStack, ResourceId, Stack, StackId, StackKind};
 use elbow_plan::policy::Mode;
+use elbow_plan::{Plan, plan_left_targets};
 use elbow_translate::{BindingTranslation, BindingVerdict};
 
+use super::bindings::there;
 use super::unit::{Knowledge, Unit};
 use super::{CensusState, Effect, Reconciler};
 use crate::record::{FilledGroup, Record};
@@ -26,12 +29,43 @@ use crate::time::Timestamp;
 /// The groups of one binding.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
-    /// That which it fills, without targets.
-    filled: Option<(ResourceId, TargetGroup)>,
-    /// Those that it has left, likewise.
-    pub(super) left: BTreeMap<ResourceId, TargetGroup>,
+    /// That which it fills.
+    filled: Option<(ResourceId, BoundGroup)>,
+    /// Those that it has left.
+    pub(super) left: BTreeMap<ResourceId, BoundGroup>,
     /// Whether there may be others, of which nobody knows.
     pub(super) may_have_left: bool,
+}
+
+/// What is known of a group that has targets of a binding, wherever that is known from: a record tells no
+/// more, and taking targets out takes no more.
+#[derive(Debug, Clone)]
+pub(super) struct BoundGroup {
+    pub(super) name: String,
+    pub(super) sharing: Sharing,
+}
+
+impl BoundGroup {
+    /// A group that an earlier machine filled.
+    fn recorded(group: &FilledGroup, binding: &NamespacedName) -> Option<(ResourceId, Self)> {
+        let name = group.arn.rsplit('/').nth(1)?.to_owned();
+        let sharing = if group.is_shared {
+            Sharing::Clusters {
+                namespace: binding.namespace.clone(),
+                binding: binding.name.clone(),
+            }
+        } else {
+            Sharing::Exclusive
+        };
+        Some((ResourceId::new(group.arn.clone()), Self { name, sharing }))
+    }
+
+    fn of(group: &TargetGroup) -> Self {
+        Self {
+            name: group.name.clone(),
+            sharing: group.sharing.clone(),
+        }
+    }
 }
 
 impl Reconciler {
@@ -58,20 +92,15 @@ impl Reconciler {
             // Somebody has brought about another generation.
             let is_edited = done.reconciled.is_some() && done.reconciled != done.generation;
             may_have_left = recorded.is_none() && is_edited && !done.is_leaving;
-            for group in recorded.unwrap_or_default() {
-                if let Some((arn, group)) = self.recorded_group(&group, name) {
-                    left.insert(arn, group);
-                }
-            }
+            let recorded = recorded.unwrap_or_default();
+            let recorded = recorded.iter();
+            left.extend(recorded.filter_map(|group| BoundGroup::recorded(group, name)));
         }
         match &done.verdict {
             BindingVerdict::Targets(stack) => {
                 left.extend(filled.take());
-                filled = stack.target_groups.first_key_value().map(|(arn, group)| {
-                    let targets = Vec::new();
-                    let group = group.clone();
-                    (arn.clone(), TargetGroup { targets, ..group })
-                });
+                let named = stack.target_groups.first_key_value();
+                filled = named.map(|(arn, group)| (arn.clone(), BoundGroup::of(group)));
                 if let Some((arn, _)) = &filled {
                     left.remove(arn);
                 }
@@ -81,6 +110,13 @@ impl Reconciler {
             BindingVerdict::Refused | BindingVerdict::Absent => {}
         }
         left.retain(|arn, group| !self.is_filled_elsewhere(name, arn, &group.name, snapshot));
+        if let Some(known) = self.known.stacks.get_mut(&id) {
+            let named = match &done.verdict {
+                BindingVerdict::Targets(stack) => Some(stack),
+                _ => None,
+            };
+            sort_out(known, named, &left);
+        }
         if let Some(work) = self.units.get_mut(unit) {
             work.groups = Groups {
                 filled,
@@ -88,50 +124,6 @@ impl Reconciler {
                 may_have_left,
             };
         }
-    }
-
-    /// A group that an earlier machine filled. Nothing but its targets is compared.
-    fn recorded_group(
-        &self,
-        group: &FilledGroup,
-        binding: &NamespacedName,
-    ) -> Option<(ResourceId, TargetGroup)> {
-        let mut parts = group.arn.rsplit('/');
-        let name = parts.nth(1)?.to_owned();
-        let sharing = if group.is_shared {
-            Sharing::Clusters {
-                namespace: binding.namespace.clone(),
-                binding: binding.name.clone(),
-            }
-        } else {
-            Sharing::Exclusive
-        };
-        let port = Port::new(80_u16)?;
-        let wanted = TargetGroup {
-            name,
-            target_type: TargetType::Ip,
-            protocol: Protocol::Http,
-            protocol_version: None,
-            port,
-            ip_address_type: TargetFamily::Ipv4,
-            vpc_id: self.settings.translate.vpc_id.clone(),
-            health_check: HealthCheck {
-                port: "traffic-port".to_owned(),
-                protocol: Protocol::Http,
-                path: None,
-                matcher: None,
-                interval_seconds: 30,
-                timeout_seconds: 5,
-                healthy_threshold_count: 5,
-                unhealthy_threshold_count: 2,
-            },
-            attributes: Attributes::new(),
-            tags: Tags::new(),
-            targets: Vec::new(),
-            sharing,
-            causes: Vec::new(),
-        };
-        Some((ResourceId::new(group.arn.clone()), wanted))
     }
 
     /// Whether somebody else fills a group: what is in it is that one's matter.
@@ -167,16 +159,17 @@ impl Reconciler {
             || of_gateways.any(|known| known.arn.as_str() == arn.as_str())
     }
 
-    /// What is wanted of the groups that a binding has left: nothing. `None` where there are none.
-    pub(super) fn left_stack(&self, unit: &Unit) -> Option<Stack> {
-        let left = &self.units.get(unit)?.groups.left;
-        if left.is_empty() {
-            return None;
-        }
-        let id = unit.stacks().pop_first()?;
-        let mut stack = Stack::empty(id, self.settings.translate.cluster_name.clone());
-        stack.target_groups.clone_from(left);
-        Some(stack)
+    /// The plan that takes a binding's targets out of the groups that it has left.
+    pub(super) fn plan_left(&self, unit: &Unit, stack: &StackId) -> Plan {
+        let nothing = ObservedStack::default();
+        let observed = self.known.stacks.get(stack).unwrap_or(&nothing);
+        let binding = unit.binding().map(|name| Cause {
+            kind: elbow_api::Kind::TargetGroupBinding.as_str().to_owned(),
+            namespace: name.namespace.clone(),
+            name: name.name.clone(),
+        });
+        let causes: Vec<Cause> = binding.into_iter().collect();
+        plan_left_targets(stack, observed, &causes, &self.settings.policy)
     }
 
     /// Nothing of a binding is in the groups that it has left.
@@ -184,13 +177,10 @@ impl Reconciler {
         let Some(work) = self.units.get_mut(unit) else {
             return;
         };
-        let left = std::mem::take(&mut work.groups.left);
+        work.groups.left.clear();
         for stack in unit.stacks() {
             if let Some(known) = self.known.stacks.get_mut(&stack) {
-                let is_left = |arn: &str| left.keys().any(|left| left.as_str() == arn);
-                known
-                    .target_groups
-                    .retain(|group| !is_left(group.arn.as_str()));
+                known.left_groups.clear();
             }
         }
     }
@@ -257,4 +247,37 @@ impl Reconciler {
             });
         }
     }
+}
+
+/// Keeps what is known of targets with the group that they are in, as a binding leaves groups and comes back
+/// to them.
+fn sort_out(
+    known: &mut ObservedStack,
+    named: Option<&Stack>,
+    left: &BTreeMap<ResourceId, BoundGroup>,
+) {
+    let mut came_back = Vec::new();
+    for group in std::mem::take(&mut known.left_groups) {
+        let arn = ResourceId::new(group.arn.as_str());
+        let of_name = named.and_then(|stack| stack.target_groups.get(&arn));
+        if left.contains_key(&arn) {
+            known.left_groups.push(group);
+        } else if let Some(wanted) = of_name {
+            came_back.push(there(&arn, wanted, group.targets));
+        }
+    }
+    for group in std::mem::take(&mut known.target_groups) {
+        let arn = ResourceId::new(group.arn.as_str());
+        match left.get(&arn) {
+            Some(bound) => known.left_groups.push(LeftTargetGroup {
+                arn: group.arn,
+                name: bound.name.clone(),
+                sharing: bound.sharing.clone(),
+                targets: group.targets,
+                own: None,
+            }),
+            None => known.target_groups.push(group),
+        }
+    }
+    known.target_groups.extend(came_back);
 }

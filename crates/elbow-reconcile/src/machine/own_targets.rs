@@ -77,7 +77,16 @@ impl Reconciler {
         stack: &Stack,
         snapshot: &Snapshot,
     ) -> bool {
-        let bindings = self.bindings_of_shared(stack, snapshot);
+        let mut bindings = self.bindings_of_shared(stack, snapshot);
+        let work = self.units.get(unit);
+        let left = work.into_iter().flat_map(|work| &work.groups.left);
+        bindings.extend(left.filter_map(|(id, group)| {
+            let Sharing::Clusters { namespace, binding } = &group.sharing else {
+                return None;
+            };
+            let name = NamespacedName::new(namespace.clone(), binding.clone());
+            Some((id.clone(), name))
+        }));
         let is_shared = !bindings.is_empty();
         if let Some(work) = self.units.get_mut(unit) {
             work.own_targets.clone_from(&bindings);
@@ -91,6 +100,11 @@ impl Reconciler {
                 if let Some(known) = self.known.stacks.get_mut(&stack.id) {
                     for group in groups_of(stack, known, id) {
                         group.own.clone_from(&own);
+                    }
+                    for group in &mut known.left_groups {
+                        if group.arn.as_str() == id.as_str() {
+                            group.own.clone_from(&own);
+                        }
                     }
                 }
             }
@@ -217,21 +231,25 @@ impl Reconciler {
         let mut wanted_of: BTreeMap<&NamespacedName, Vec<Target>> = BTreeMap::new();
         for (id, binding) in bindings {
             let kept = self.own_targets.kept(binding);
-            let Some(wanted) = stack.target_groups.get(id) else {
+            let wanted = stack.target_groups.get(id);
+            let known = self.known.stacks.get(&stack.id);
+            let left = known.into_iter().flat_map(|known| &known.left_groups);
+            let left = left.filter(|group| group.arn.as_str() == id.as_str());
+            let left: Vec<_> = left.collect();
+            if wanted.is_none() && left.is_empty() {
                 continue;
-            };
-            let left = self.known.stacks.get_mut(&stack.id).map(|known| {
-                let groups = groups_of(stack, known, id);
-                let targets = groups.flat_map(|group| &group.targets);
-                let there = targets.filter(|target| target.state != TargetState::Draining);
-                let there = there.map(|observed| &observed.target);
-                let is_own = |target: &&Target| kept.is_some_and(|own| own.contains(target));
-                there.filter(is_own).cloned().collect::<Vec<_>>()
-            });
+            }
+            let named = known.into_iter().flat_map(|known| &known.target_groups);
+            let named = named.filter(|group| is_of(stack, id, group));
+            let left = left.into_iter().flat_map(|group| &group.targets);
+            let there = named.flat_map(|group| &group.targets).chain(left);
+            let there = there.filter(|target| target.state != TargetState::Draining);
+            let there = there.map(|observed| &observed.target);
+            let is_own = |target: &&Target| kept.is_some_and(|own| own.contains(target));
             // A binding that has left a group has two.
             let of_binding = wanted_of.entry(binding).or_default();
-            of_binding.extend(wanted.targets.iter().cloned());
-            of_binding.extend(left.into_iter().flatten());
+            of_binding.extend(wanted.into_iter().flat_map(|group| &group.targets).cloned());
+            of_binding.extend(there.filter(is_own).cloned());
         }
         let mut are_kept = true;
         for (binding, targets) in wanted_of {
@@ -257,16 +275,19 @@ impl Reconciler {
 
 /// The observed groups that are a target group of a Stack: two while one replaces the other.
 fn groups_of<'k>(
-    stack: &Stack,
+    stack: &'k Stack,
     known: &'k mut ObservedStack,
-    id: &ResourceId,
+    id: &'k ResourceId,
 ) -> impl Iterator<Item = &'k mut ObservedTargetGroup> {
-    let (id, tag) = (id.clone(), stack.id.resource_tag());
-    let is_of_binding = stack.id.kind == StackKind::Binding;
-    known.target_groups.iter_mut().filter(move |group| {
-        if is_of_binding {
-            return group.arn.as_str() == id.as_str();
-        }
-        group.tags.get(&tag).map(String::as_str) == Some(id.as_str())
-    })
+    let groups = known.target_groups.iter_mut();
+    groups.filter(|group| is_of(stack, id, group))
+}
+
+/// Whether an observed group is a target group of a Stack.
+fn is_of(stack: &Stack, id: &ResourceId, group: &ObservedTargetGroup) -> bool {
+    if stack.id.kind == StackKind::Binding {
+        return group.arn.as_str() == id.as_str();
+    }
+    let tag = stack.id.resource_tag();
+    group.tags.get(&tag).map(String::as_str) == Some(id.as_str())
 }
