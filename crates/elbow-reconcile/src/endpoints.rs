@@ -10,6 +10,7 @@
 //! | an instance | its primary network interface |
 //! | an address on a node that is an instance | the interface of that instance which has it, by itself or in a prefix |
 //! | any other address, and one that is not there: a pod with groups of its own, Fargate | the interface of the VPC that has it |
+//! | one on a node that is no instance of the account, as SageMaker HyperPod's are | the same, or the interface that has it in a prefix and the node's own address |
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -77,6 +78,8 @@ pub(crate) struct About<'a> {
     pub(crate) networks: &'a [&'a BindingNetwork],
     /// The instance of a node.
     pub(crate) instance_of: &'a dyn Fn(&str) -> Option<InstanceId>,
+    /// The address of a node.
+    pub(crate) address_of: &'a dyn Fn(&str) -> Option<IpAddr>,
     /// The groups whose rules are looked after, as known.
     pub(crate) known: &'a Groups,
     pub(crate) settings: &'a Settings,
@@ -121,7 +124,7 @@ impl EndpointBook {
 
     fn calls_for_interfaces(&mut self, about: About<'_>, vpc_id: &VpcId) -> Vec<AwsCall> {
         let mut instances = BTreeSet::new();
-        let (mut ipv4, mut ipv6) = (BTreeSet::new(), BTreeSet::new());
+        let mut addresses = BTreeSet::new();
         for endpoint in endpoints(about) {
             match endpoint {
                 Endpoint::Instance(id) => {
@@ -133,20 +136,19 @@ impl EndpointBook {
                     if self.is_known(pod, about) {
                         continue;
                     }
-                    let node = pod.node.as_deref().and_then(about.instance_of);
+                    let instance = pod.node.as_deref().and_then(about.instance_of);
+                    let is_instance = instance.is_some();
                     // Also where the instance is known: it may have got the address since.
-                    if let Some(id) = node.filter(|id| !self.look.instances.contains(id)) {
+                    if let Some(id) = instance.filter(|id| !self.look.instances.contains(id)) {
                         instances.insert(id);
                         continue;
                     }
                     let uid = pod.uid.clone();
                     self.look.addresses.insert(pod.address, uid);
-                    let family = if pod.address.is_ipv4() {
-                        &mut ipv4
-                    } else {
-                        &mut ipv6
-                    };
-                    family.insert(pod.address);
+                    addresses.insert(pod.address);
+                    // Filters do not find an address in a prefix, but whoever has the prefix.
+                    let node = pod.node.as_deref().filter(|_| !is_instance);
+                    addresses.extend(node.and_then(about.address_of));
                 }
             }
         }
@@ -155,6 +157,8 @@ impl EndpointBook {
             instances,
             marker: None,
         });
+        let (ipv4, ipv6): (BTreeSet<_>, BTreeSet<_>) =
+            addresses.into_iter().partition(IpAddr::is_ipv4);
         let by_address = chunks(&ipv4).chain(chunks(&ipv6));
         let by_address = by_address.map(|addresses| AwsCall::DescribeNetworkInterfaces {
             vpc_id: vpc_id.clone(),
@@ -206,9 +210,11 @@ impl EndpointBook {
             ) => {
                 let next = next_page(call, &page);
                 for interface in &page.items {
-                    for address in interface.addresses.intersection(addresses) {
+                    // Whichever call asked for it: what is in a prefix is asked for by other addresses.
+                    let asked = self.look.addresses.iter();
+                    for (address, uid) in asked.filter(|(address, _)| interface.serves(**address)) {
                         let found = Found {
-                            uid: self.look.addresses.get(address).cloned().flatten(),
+                            uid: uid.clone(),
                             groups: Some(interface.security_groups.clone()),
                         };
                         self.addresses.insert(*address, found);
@@ -216,7 +222,10 @@ impl EndpointBook {
                 }
                 if next.is_none() {
                     for address in addresses {
-                        let uid = self.look.addresses.get(address).cloned().flatten();
+                        // A node's own was asked for to find others.
+                        let Some(uid) = self.look.addresses.get(address).cloned() else {
+                            continue;
+                        };
                         let missing = Found {
                             uid: uid.clone(),
                             groups: None,

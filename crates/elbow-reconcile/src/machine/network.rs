@@ -12,6 +12,7 @@
 //!   ([`Reconciler::names_group`]).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use elbow_api::{Diagnostic, Kind, NamespacedName, Object, ObjectRef, Snapshot};
 use elbow_model::stack::{IngressRule, IngressSource};
@@ -226,11 +227,13 @@ impl Reconciler {
     /// Asks what is still to be asked, or plans.
     fn go_on_looking(&mut self, is_of_everything: bool, snapshot: &Snapshot, now: Timestamp) {
         let instance_of = |node: &str| instance_of(snapshot, node);
+        let address_of = |node: &str| address_of(snapshot, node);
         let Network { book, reaches, .. } = &mut self.network;
         let networks: Vec<&BindingNetwork> = reaches.values().flat_map(|r| &r.wanted).collect();
         let about = About {
             networks: &networks,
             instance_of: &instance_of,
+            address_of: &address_of,
             known: &self.known.node_groups,
             settings: &self.settings.translate,
         };
@@ -612,4 +615,14 @@ fn instance_of(snapshot: &Snapshot, node: &str) -> Option<InstanceId> {
     let provider_id = node.spec.as_ref()?.provider_id.as_deref()?;
     let id = provider_id.rsplit('/').next()?;
     id.starts_with("i-").then(|| InstanceId::new(id))
+}
+
+/// The address of a node in its network.
+fn address_of(snapshot: &Snapshot, node: &str) -> Option<IpAddr> {
+    let Some(Object::Node(node)) = snapshot.get(&ObjectRef::new(Kind::Node, "", node)) else {
+        return None;
+    };
+    let mut addresses = node.status.as_ref()?.addresses.iter().flatten();
+    let internal = addresses.find(|address| address.type_ == "InternalIP")?;
+    internal.address.parse().ok()
 }

@@ -241,7 +241,7 @@ fn what_aws_denies_reaches_the_gateway_and_targets_move_all_the_same() {
 }
 
 /// A pod with a network interface of its own.
-fn add_pod(account: &mut Account, address: &str, groups: &[SecurityGroupId]) {
+fn add_pod(account: &mut Account, address: &str, groups: &[SecurityGroupId]) -> String {
     let call = AwsCall::DescribeSubnets {
         vpc_id: VpcId::new("vpc-0123456789abcdef0"),
         marker: None,
@@ -256,7 +256,7 @@ fn add_pod(account: &mut Account, address: &str, groups: &[SecurityGroupId]) {
         security_groups: groups.iter().map(ToString::to_string).collect(),
         ..InstanceSpec::new(subnet.unwrap().id.to_string())
     };
-    account.emulator.add_instance(spec).unwrap();
+    account.emulator.add_instance(spec).unwrap()
 }
 
 fn add_group(account: &mut Account, name: &str, tags: &[(&str, &str)]) -> SecurityGroupId {
@@ -306,6 +306,32 @@ fn pods_with_groups_of_their_own_are_let_in_there() {
     run.edit(&[ALB]);
     run.settle(&mut account);
     assert_eq!(of(&run, &alone), Some(0));
+}
+
+/// SageMaker HyperPod: the instances are in another account, their interfaces in the VPC.
+#[test]
+fn pods_in_a_prefix_of_a_node_of_another_account_are_let_in() {
+    let mut account = Account::new();
+    let alone = add_group(&mut account, "alone", &[]);
+    let interface = add_pod(&mut account, "192.168.110.40", std::slice::from_ref(&alone));
+    let prefix = "192.168.111.0/28".parse().unwrap();
+    account
+        .emulator
+        .add_instance_prefixes(&interface, prefix)
+        .unwrap();
+    let node = "apiVersion: v1\nkind: Node\nmetadata: {name: hyper}\n\
+         spec: {providerID: 'aws:///use1-az1/sagemaker/cluster/hyperpod-1-i-0abc'}\n\
+         status: {addresses: [{type: InternalIP, address: 192.168.110.40}]}\n";
+    let text = ALB.replace(
+        "- addresses: [192.168.96.10]\n  nodeName: node-0\n",
+        "- addresses: [192.168.111.5]\n  nodeName: hyper\n",
+    );
+    let mut run = Run::start(&account, snapshot(&[&text, node]), settings());
+    run.settle(&mut account);
+    run.assert_converged();
+    let known = &run.reconciler.known().node_groups;
+    assert_eq!(known[&alone].ingress.len(), 1);
+    assert_eq!(report(&run, "web").diagnostics().count(), 0);
 }
 
 #[test]
