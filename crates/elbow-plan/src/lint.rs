@@ -9,7 +9,7 @@ use std::fmt;
 use elbow_model::stack::{CLUSTER_TAG, IngressRule};
 use elbow_model::{
     AwsCall, Observed, ObservedStack, ResourceKey, ResourceKind, SecurityGroupId, StackId,
-    StackKind, Tags,
+    StackKind, Tags, TargetGroupArn,
 };
 
 use crate::plan::{Action, Plan, Step, StepId, StepKind};
@@ -110,7 +110,7 @@ fn named_groups(observed: &Observed) -> BTreeMap<&StackId, BTreeSet<&str>> {
         .map(|(id, there)| {
             let named = there.target_groups.iter().map(|group| &group.arn);
             let left = there.left_groups.iter().map(|group| &group.arn);
-            (id, named.chain(left).map(|arn| arn.as_str()).collect())
+            (id, named.chain(left).map(TargetGroupArn::as_str).collect())
         })
         .collect()
 }

@@ -4,6 +4,7 @@
 //! reason, and with them whatever depends on them. No step is dropped: what is not done is shown.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 
 use elbow_model::ResourceKind;
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,9 @@ pub struct Policy {
     pub external_managed_tags: BTreeSet<String>,
     /// What becomes of the tags of rules that have moved.
     pub moved_rules: MovedRules,
+    /// How many targets a target group may have, those that drain aside; what is beyond is not
+    /// registered.
+    pub targets_per_group_max: Option<NonZeroUsize>,
     /// The account's quotas.
     pub quotas: Quotas,
 }
@@ -132,6 +136,17 @@ impl Policy {
             }
         }
         plan
+    }
+
+    /// The targets for which a group with a number of them has room, and the others.
+    pub(crate) fn split_targets<'t, T>(
+        &self,
+        targets: &'t [T],
+        n_there: usize,
+    ) -> (&'t [T], &'t [T]) {
+        let max = self.targets_per_group_max;
+        let room = max.map_or(usize::MAX, |max| max.get().saturating_sub(n_there));
+        targets.split_at(room.min(targets.len()))
     }
 
     fn forbids(&self, step: &Step) -> Option<Held> {

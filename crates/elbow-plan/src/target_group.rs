@@ -173,7 +173,8 @@ fn create(ctx: &mut Context<'_>, id: &ResourceId, desired: &TargetGroup, name: &
         desired: Some(desired),
         causes: &desired.causes,
     };
-    let steps = register(&mut ctx.draft, &group, &targets, ctx.policy);
+    let (targets, _) = ctx.policy.split_targets(&targets, 0);
+    let steps = register(&mut ctx.draft, &group, targets, &[], ctx.policy);
     ctx.filled.insert(id.clone(), steps);
     ctx.group_names.insert(id.clone(), name.to_owned());
 }

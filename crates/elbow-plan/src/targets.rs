@@ -165,21 +165,17 @@ pub(crate) fn change_targets(
         desired: Some(desired),
         causes: &desired.causes,
     };
-    deregister(
-        draft,
-        &group,
-        &replaced,
-        "they have another server id, which AWS does not change",
-        &[],
-    );
-    let steps = register(draft, &group, &missing, policy);
-    deregister(
-        draft,
-        &group,
-        &surplus,
-        "they are no longer endpoints of the backend",
-        &steps,
-    );
+    let reason = "they have another server id, which AWS does not change";
+    deregister(draft, &group, &replaced, reason, &[]);
+    let n_registered = registered.len() - replaced.len();
+    // A group that is full gets the rest once others have gone.
+    let (first, rest) = policy.split_targets(&missing, n_registered);
+    let n_left = n_registered - surplus.len() + first.len();
+    let (rest, _) = policy.split_targets(rest, n_left);
+    let mut steps = register(draft, &group, first, &[], policy);
+    let reason = "they are no longer endpoints of the backend";
+    let gone = deregister(draft, &group, &surplus, reason, &steps);
+    steps.extend(register(draft, &group, rest, &gone, policy));
     steps
 }
 
@@ -208,6 +204,7 @@ pub(crate) fn register(
     draft: &mut Draft,
     group: &Group<'_>,
     targets: &[&Target],
+    after: &[StepId],
     policy: &Policy,
 ) -> Vec<StepId> {
     let wanted = group.desired.map_or(0, |desired| desired.targets.len());
@@ -224,6 +221,7 @@ pub(crate) fn register(
             .causes(group.causes)
             .changes(chunk.iter().map(|t| target_change(t, true)).collect())
             .hazards(too_many.clone().filter(|_| steps.is_empty()))
+            .after(after.iter().copied())
             .call(AwsCall::RegisterTargets {
                 target_group: group.arn.clone(),
                 targets: chunk.iter().map(|t| (*t).clone()).collect(),

@@ -83,6 +83,7 @@ impl Settings {
         // quota.
         let policy = Policy {
             external_managed_tags: translate.external_managed_tags.clone(),
+            targets_per_group_max: translate.targets_per_group_max,
             quotas: Quotas {
                 rules_max: translate.rules_per_load_balancer_max,
                 ..Quotas::default()

@@ -5,6 +5,7 @@
 //! same manifests give the same load balancers.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 
 use elbow_model::stack::{Scheme, TargetType};
 use elbow_model::{BundleStorage, SecurityGroupId, Tags, VpcId};
@@ -41,6 +42,8 @@ pub struct Settings {
     /// AWS quota, which can be raised:
     /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html>.
     pub rules_per_load_balancer_max: usize,
+    /// Targets that are registered in one target group; `None` for all of them.
+    pub targets_per_group_max: Option<NonZeroUsize>,
     /// Whether a listener answers for hosts of a narrower listener of its port.
     pub listener_isolation: ListenerIsolation,
     /// Whether a hostname stands for itself with a port, too.
@@ -68,6 +71,7 @@ impl Settings {
             node_group_tags: Tags::new(),
             allowed_certificate_authority_arns: BTreeSet::new(),
             rules_per_load_balancer_max: 100,
+            targets_per_group_max: None,
             listener_isolation: ListenerIsolation::None,
             hostname_ports: HostnamePorts::None,
             bundle_storage: None,

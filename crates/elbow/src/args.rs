@@ -351,6 +351,9 @@ pub struct SettingsArgs {
     /// Rules that a load balancer may have: the account's quota, which AWS raises on request.
     #[arg(long, default_value_t = 100, value_name = "COUNT")]
     pub max_rules_per_load_balancer: usize,
+    /// Targets that are registered in one target group; 0 for all of them.
+    #[arg(long, default_value_t = 0, value_name = "COUNT")]
+    pub max_targets_per_target_group: usize,
     /// Bucket of S3 through which trust stores are given the certificates that a Gateway's
     /// `spec.tls.frontend` names; made up if not given. Without it the controller refuses such listeners.
     #[arg(long, value_name = "BUCKET")]

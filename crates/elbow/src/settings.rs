@@ -4,6 +4,7 @@
 //! Out: [`Settings`] and the region. A flag that cannot be understood is an error that names it.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 
 use anyhow::{Context as _, bail};
 use elbow_api::{NamespacedName, Object, Snapshot};
@@ -161,6 +162,7 @@ pub fn settings(args: &SettingsArgs, place: &Place) -> anyhow::Result<Settings> 
         .cloned()
         .collect();
     settings.rules_per_load_balancer_max = args.max_rules_per_load_balancer;
+    settings.targets_per_group_max = NonZeroUsize::new(args.max_targets_per_target_group);
     let bucket = args.trust_store_bucket.as_ref().filter(|b| !b.is_empty());
     settings.bundle_storage = bucket.map(|bucket| BundleStorage {
         bucket: bucket.clone(),

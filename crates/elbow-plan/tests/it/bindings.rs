@@ -1,5 +1,7 @@
 //! Targets of groups that are not ours, and of groups that several clusters share.
 
+use std::num::NonZeroUsize;
+
 use elbow_model::observed::{LeftTargetGroup, ObservedTarget, ObservedTargetGroup, TargetState};
 use elbow_model::stack::{Sharing, Target};
 use elbow_model::{
@@ -217,6 +219,36 @@ fn the_lint_lets_a_binding_change_targets_of_its_group_alone() {
         found[0].to_string(),
         "step 1: does more than change targets: DeleteTargetGroup"
     );
+}
+
+/// Where there is no room for the new ones beside the old, the old ones go first.
+#[test]
+fn no_more_targets_are_registered_than_a_group_may_have() {
+    let rows = [
+        ("10.0.0.1 10.0.0.2 10.0.0.3", "", "+10.0.0.1 +10.0.0.2"),
+        ("10.0.0.1 10.0.0.2 10.0.0.3", "10.0.0.3", "+10.0.0.1"),
+        (
+            "10.0.0.1 10.0.0.2",
+            "10.0.0.3",
+            "+10.0.0.1 -10.0.0.3 +10.0.0.2",
+        ),
+        (
+            "10.0.0.1",
+            "-10.0.0.2 10.0.0.3 10.0.0.4",
+            "-10.0.0.3 -10.0.0.4 +10.0.0.1",
+        ),
+        ("10.0.0.1 10.0.0.2", "10.0.0.1 10.0.0.2", ""),
+    ];
+    let policy = Policy {
+        targets_per_group_max: NonZeroUsize::new(2),
+        ..Policy::default()
+    };
+    for (want, there, expected) in rows {
+        let stack = wanted(want, Sharing::Exclusive);
+        let there = observed(there, &stack, None);
+        let plan = plan_targets(&stack, &there, &policy);
+        assert_eq!(checked(&plan, &stack.id, &there), expected, "{want}");
+    }
 }
 
 /// Of a group that a binding has left, nothing is known but its targets.

@@ -40,11 +40,6 @@ const WEBHOOKS: Effect = Harmless("elbow puts nothing but readiness gates into p
 pub(crate) const FLAGS: &[Flag] = &[
     flag("load-balancer-class", &["service.k8s.aws/nlb"], SERVICES),
     flag(
-        "max-targets-per-target-group",
-        &["0"],
-        Missed("the number of targets cannot be limited"),
-    ),
-    flag(
         "enable-endpoint-slices",
         &["true"],
         Harmless("EndpointSlices hold what Endpoints hold"),
@@ -265,7 +260,6 @@ mod tests {
             ("aws-max-retries", "20", "--aws-max-retries has no effect"),
             ("aws-api-throttle", "", ""),
             ("enable-wafv2", "true", "--enable-wafv2 has no effect"),
-            ("max-targets-per-target-group", "0", ""),
         ];
         for (name, value, warning) in rows {
             let said = warnings(&[(name, value.to_owned())]).expect(name).join("");
@@ -280,9 +274,9 @@ mod tests {
 
     #[test]
     fn flags_whose_effect_would_be_missed_are_errors() {
-        let given = ("max-targets-per-target-group", "100".to_owned());
+        let given = ("required-secrets-label", "elbow=yes".to_owned());
         let error = warnings(&[given]).expect_err("it limits nothing");
-        assert!(error.to_string().contains("=100"), "{error}");
+        assert!(error.to_string().contains("=elbow=yes"), "{error}");
     }
 
     #[test]
