@@ -132,6 +132,8 @@ fn pods(ctx: &Context<'_>, source: &Source<'_>) -> Vec<Target> {
     found
         .into_iter()
         .map(|(id, port, quic_server_id)| Target {
+            // Difference (outside-in-all-zones): where AWS does not take that, LBC goes on with the zone of
+            // the pod's node.
             availability_zone: vpc
                 .is_some_and(|v| is_outside(&id, v))
                 .then(|| "all".to_owned()),
