@@ -93,3 +93,13 @@ fn a_selector_that_is_absent_selects_nothing() {
         assert_eq!(outcome(&found).1, [attached], "{selector}");
     }
 }
+
+/// listener_attachment_helper.go: the hostname of a listener is judged against those of a route.
+#[test]
+fn a_route_without_hostnames_takes_that_of_the_listener_whatever_it_is() {
+    let found = translate(
+        "{name: a, protocol: HTTP, port: 80, hostname: 192.0.2.1}",
+        "{name: gw}",
+    );
+    assert_eq!(outcome(&found), (vec![80], vec![1], 1));
+}

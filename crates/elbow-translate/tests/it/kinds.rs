@@ -172,6 +172,28 @@ fn rpcs_are_paths() {
     assert_eq!(group.protocol_version, Some(ProtocolVersion::Grpc));
 }
 
+/// LBC, `pkg/gateway/routeutils/route_rule_action.go`: only HTTPRoutes are looked at for redirects.
+#[test]
+fn a_configured_redirect_does_nothing_on_a_grpcroute() {
+    let https = "{name: l, protocol: HTTPS, port: 443, hostname: a.example.com}";
+    let spec = "rules: [{filters: [{type: ExtensionRef, extensionRef: {group: gateway.k8s.aws, kind: ListenerRuleConfiguration, name: c}}], backendRefs: [{name: s, port: 80}]}]";
+    let configuration = "
+apiVersion: gateway.k8s.aws/v1
+kind: ListenerRuleConfiguration
+metadata: {name: c, namespace: ns}
+spec: {actions: [{type: redirect, redirectConfig: {query: a=b}}]}
+---
+";
+    let found = translate(&[
+        gateway("alb", https),
+        route("GRPCRoute", "r", DAY, spec),
+        configuration.to_owned(),
+    ]);
+    let stack = found.stack.unwrap();
+    let rules = &stack.listeners.values().next().unwrap().rules;
+    assert!(matches!(rules[0].action, Action::Forward(_)), "{rules:?}");
+}
+
 /// While its load balancer takes minutes, or the one of another class still serves, nobody has to wait to learn that
 /// a listener is wrong.
 #[test]

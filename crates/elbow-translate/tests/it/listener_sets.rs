@@ -260,3 +260,26 @@ fn a_route_of_a_set_that_is_not_let_in_says_so() {
     assert_eq!(failure.map(RouteFailure::reason), Some("NoMatchingParent"));
     assert!(found.stack.unwrap().listeners.is_empty());
 }
+
+/// LBC, `controllers/gateway/listener_status_utils.go`: that the Gateway is not programmed is told first.
+#[test]
+fn a_set_without_a_valid_listener_waits_for_its_gateway_like_others() {
+    let found = translate(&[
+        gateway("  allowedListeners: {namespaces: {from: Same}}"),
+        set("ns", "s", LATER, "{name: x, protocol: TCP, port: 90}"),
+    ]);
+    let reason = |report: Option<&status::LoadBalancerReport>| {
+        let status = status::listener_set(&found.listener_sets[0], report);
+        let mut conditions = status.conditions.into_iter();
+        let programmed = conditions.find(|c| c.condition_type == "Programmed");
+        programmed.map(|c| (c.status, c.reason))
+    };
+    assert_eq!(reason(None), Some(("False", "Pending".to_owned())));
+    let active = status::LoadBalancerReport {
+        arn: LoadBalancerArn::new("arn"),
+        dns_name: "name".to_owned(),
+        state: LoadBalancerState::Active,
+    };
+    let expected = ("False", "ListenersNotValid".to_owned());
+    assert_eq!(reason(Some(&active)), Some(expected));
+}
