@@ -4,6 +4,8 @@
 //! In: plain specifications; an id that is left out is made up. Out: the id of what was added.
 //! Always: what a specification refers to exists already, and nothing is added twice.
 
+mod interfaces;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -17,6 +19,8 @@ use crate::ec2::state::{
 };
 use crate::generated::elbv2::CreateTargetGroupInput;
 use crate::{Emulator, Timestamp, elbv2};
+
+pub use interfaces::InterfaceSpec;
 
 /// A trust store that exists, as opposed to one that CreateTrustStore makes.
 #[derive(Clone, Debug)]
