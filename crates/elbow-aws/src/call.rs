@@ -221,6 +221,16 @@ pub(crate) fn carry_out<'a>(
             cluster_name,
             marker.as_deref(),
         )),
+        AwsCall::DescribeSecurityGroupsThatLetIn {
+            vpc_id,
+            group,
+            marker,
+        } => Box::pin(ec2::groups::describe_that_let_in(
+            ec2,
+            vpc_id,
+            group,
+            marker.as_deref(),
+        )),
         AwsCall::DescribeSecurityGroupsById { groups, marker } => {
             Box::pin(ec2::groups::describe_by_id(ec2, groups, marker.as_deref()))
         }

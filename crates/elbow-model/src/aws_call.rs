@@ -319,6 +319,12 @@ pub enum AwsCall {
         cluster_name: String,
         marker: Option<String>,
     },
+    /// `DescribeSecurityGroups` of the VPC that have a rule which lets this one in.
+    DescribeSecurityGroupsThatLetIn {
+        vpc_id: VpcId,
+        group: SecurityGroupId,
+        marker: Option<String>,
+    },
     /// `DescribeSecurityGroups` with one of these ids, at most 200 a call; what is not there is left
     /// out of the answer.
     DescribeSecurityGroupsById {
@@ -438,6 +444,7 @@ operations! {
     DescribeAvailabilityZones => "ec2", "DescribeAvailabilityZones";
     DescribeSecurityGroups => "ec2", "DescribeSecurityGroups";
     DescribeNodeSecurityGroups => "ec2", "DescribeSecurityGroups";
+    DescribeSecurityGroupsThatLetIn => "ec2", "DescribeSecurityGroups";
     DescribeSecurityGroupsById => "ec2", "DescribeSecurityGroups";
     DescribeInstances => "ec2", "DescribeInstances";
     DescribeNetworkInterfaces => "ec2", "DescribeNetworkInterfaces";
@@ -586,7 +593,8 @@ pub enum AwsAnswer {
     RouteTables(Page<RouteTable>),
     /// To `DescribeAvailabilityZones`: zone types by zone name.
     AvailabilityZones(BTreeMap<String, ZoneType>),
-    /// To `DescribeSecurityGroups`, `DescribeNodeSecurityGroups` and `DescribeSecurityGroupsById`.
+    /// To `DescribeSecurityGroups`, `DescribeNodeSecurityGroups`, `DescribeSecurityGroupsThatLetIn` and
+    /// `DescribeSecurityGroupsById`.
     SecurityGroups(Page<ObservedSecurityGroup>),
     /// To `DescribeInstances`.
     Instances(Page<Instance>),

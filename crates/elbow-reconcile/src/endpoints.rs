@@ -2,7 +2,7 @@
 //!
 //! In: the endpoints of bindings, and answers. Out: the calls to make next, many endpoints in each, and in
 //! the end [`Guards`]. What always holds: what is known is not asked for again, but for a new pod that is
-//! behind nothing known; nothing is asked for twice in one look; what is not found is known to be missing
+//! behind nothing known or has the address that another one had; nothing is asked for twice in one look; what is not found is known to be missing
 //! until somebody asks to look again.
 //!
 //! | an endpoint | is behind |
@@ -17,6 +17,7 @@ use std::net::IpAddr;
 
 use elbow_model::aws_call::{NetworkInterface, Page};
 use elbow_model::observed::ObservedSecurityGroup;
+use elbow_model::stack::{IngressRule, IngressSource};
 use elbow_model::{AwsAnswer, AwsCall, InstanceId, SecurityGroupId, Tags, VpcId};
 use elbow_translate::Settings;
 use elbow_translate::network::{self, BindingNetwork, Endpoint, Guard, Guards, PodEndpoint};
@@ -45,8 +46,13 @@ pub(crate) struct EndpointBook {
     /// Interfaces of instances, the primary one first; `None` where there is no such instance.
     instances: BTreeMap<InstanceId, Option<Vec<NetworkInterface>>>,
     addresses: BTreeMap<IpAddr, Found>,
+    /// Which pod had an address when it was last known what that is on.
+    pods: BTreeMap<IpAddr, Option<String>>,
     /// Groups that were described and are not among those whose rules are looked after.
     candidates: Groups,
+    /// Groups of which nothing is known but that they let in the cluster's shared group. Other rules in them
+    /// that look like ours may be another cluster's.
+    strays: BTreeSet<SecurityGroupId>,
     /// The look under way.
     look: Look,
 }
@@ -69,6 +75,8 @@ struct Look {
     group_ids: BTreeSet<SecurityGroupId>,
     /// Groups that carry the cluster's tag, as far as listed.
     listed: Groups,
+    /// Groups that let in the cluster's shared group, likewise.
+    letting_in: Groups,
 }
 
 /// What a look is about.
@@ -82,6 +90,8 @@ pub(crate) struct About<'a> {
     pub(crate) address_of: &'a dyn Fn(&str) -> Option<IpAddr>,
     /// The groups whose rules are looked after, as known.
     pub(crate) known: &'a Groups,
+    /// The group that all load balancers share, if it is there.
+    pub(crate) shared: Option<&'a SecurityGroupId>,
     pub(crate) settings: &'a Settings,
 }
 
@@ -101,6 +111,7 @@ impl EndpointBook {
             Refresh::Everything => {
                 self.instances.clear();
                 self.addresses.clear();
+                self.pods.clear();
                 self.candidates.clear();
             }
         }
@@ -114,6 +125,18 @@ impl EndpointBook {
         if self.look.is_of_everything && !self.look.has_listed {
             self.look.has_listed = true;
             calls.push(list(about.settings, None));
+            // The group of pods with interfaces of their own need not carry the tag, and when the last of them
+            // is gone nothing else leads to it.
+            //
+            // Difference (rules-in-untagged-groups-go): LBC finds such a group by the pods behind it alone.
+            calls.extend(about.shared.map(|group| {
+                let (group, vpc_id) = (group.clone(), vpc_id.clone());
+                AwsCall::DescribeSecurityGroupsThatLetIn {
+                    vpc_id,
+                    group,
+                    marker: None,
+                }
+            }));
         }
         calls.extend(self.calls_for_interfaces(about, vpc_id));
         if calls.is_empty() {
@@ -178,6 +201,14 @@ impl EndpointBook {
                 Ok(_) => {}
                 Err(unknown) => wanted.extend(unknown),
             }
+        }
+        if self.look.is_of_everything {
+            // What is not listed and has rules of ours from an earlier need is still looked after.
+            let known = about.known.iter();
+            let unlisted = known.filter(|(id, group)| {
+                has_rules_of_ours(group) && !self.look.listed.contains_key(*id)
+            });
+            wanted.extend(unlisted.map(|(id, _)| id.clone()));
         }
         wanted.retain(|id| !self.look.group_ids.contains(id));
         self.look.group_ids.extend(wanted.iter().cloned());
@@ -245,6 +276,13 @@ impl EndpointBook {
                 self.look.listed.extend(groups.map(|g| (g.id.clone(), g)));
                 next
             }
+            (AwsCall::DescribeSecurityGroupsThatLetIn { .. }, AwsAnswer::SecurityGroups(page)) => {
+                let next = next_page(call, &page);
+                let groups = page.items.into_iter();
+                let letting_in = &mut self.look.letting_in;
+                letting_in.extend(groups.map(|g| (g.id.clone(), g)));
+                next
+            }
             (AwsCall::DescribeSecurityGroupsById { .. }, AwsAnswer::SecurityGroups(page)) => {
                 let next = next_page(call, &page);
                 let groups = page.items.into_iter();
@@ -261,7 +299,7 @@ impl EndpointBook {
     pub(crate) fn finish(&mut self, about: About<'_>) -> (Groups, Guards) {
         let mut guards = Guards::default();
         let mut groups = if self.look.is_of_everything {
-            self.look.listed.clone()
+            self.looked_after(about.known)
         } else {
             about.known.clone()
         };
@@ -269,9 +307,17 @@ impl EndpointBook {
             let guard = self.guard_of(endpoint, about);
             if let Guard::Group(id) = &guard
                 && !groups.contains_key(id)
-                && let Some(group) = self.candidates.get(id)
+                && let Some(group) = self.group(id, about.known)
             {
                 groups.insert(id.clone(), group.clone());
+            }
+            if let Guard::Group(id) = &guard {
+                self.strays.remove(id);
+            }
+            if let Endpoint::Pod(pod) = endpoint
+                && guard != Guard::Missing
+            {
+                self.pods.insert(pod.address, pod.uid.clone());
             }
             match endpoint {
                 Endpoint::Instance(id) => guards.instances.insert(id.clone(), guard),
@@ -281,6 +327,40 @@ impl EndpointBook {
         self.candidates.retain(|id, _| !groups.contains_key(id));
         self.look = Look::default();
         (groups, guards)
+    }
+
+    /// The groups whose rules are looked after, whatever is behind them now.
+    fn looked_after(&mut self, known: &Groups) -> Groups {
+        let mut groups = self.look.listed.clone();
+        for (id, group) in known {
+            let described = self.candidates.get(id);
+            if let Some(now) = described.filter(|_| has_rules_of_ours(group))
+                && !groups.contains_key(id)
+            {
+                groups.insert(id.clone(), now.clone());
+            }
+        }
+        self.strays.retain(|id| groups.contains_key(id));
+        for (id, group) in &self.look.letting_in {
+            if !groups.contains_key(id) && has_rules_of_ours(group) {
+                groups.insert(id.clone(), group.clone());
+                self.strays.insert(id.clone());
+            }
+        }
+        groups
+    }
+
+    /// Rules that look like ours and may be another cluster's: in a group of which nothing is known but that it
+    /// lets in the shared group, all others.
+    pub(crate) fn in_doubt<'k>(
+        &self,
+        known: &'k Groups,
+        shared: Option<&SecurityGroupId>,
+    ) -> impl Iterator<Item = &'k IngressRule> {
+        let strays = known.iter().filter(|(id, _)| self.strays.contains(*id));
+        let source = shared.map(|group| IngressSource::SecurityGroup(group.clone().into()));
+        let rules = strays.flat_map(|(_, group)| &group.ingress);
+        rules.filter(move |rule| rule.is_node_rule() && Some(&rule.source) != source.as_ref())
     }
 
     fn guard_of(&self, endpoint: &Endpoint, about: About<'_>) -> Guard {
@@ -324,7 +404,22 @@ impl EndpointBook {
         let found = self.addresses.get(&pod.address);
         found.is_some_and(|found| found.uid == pod.uid)
             || self.look.addresses.contains_key(&pod.address)
-            || self.groups_of(&Endpoint::Pod(pod.clone()), about).is_some()
+            || self.is_on_its_node(pod, about)
+    }
+
+    /// Whether an address is known to be on an interface of its node. That another pod had it there says nothing:
+    /// it may be on an interface of the pod's own by now.
+    fn is_on_its_node(&self, pod: &PodEndpoint, about: About<'_>) -> bool {
+        let node = pod.node.as_deref().and_then(about.instance_of);
+        let Some(node) = node else { return false };
+        let interfaces = self.instances.get(&node).into_iter().flatten().flatten();
+        let mut serving = interfaces.filter(|interface| interface.serves(pod.address));
+        let was_its = self
+            .pods
+            .get(&pod.address)
+            .is_none_or(|uid| *uid == pod.uid);
+        let is_new = self.look.instances.contains(&node);
+        serving.any(|interface| was_its || is_new || !interface.addresses.contains(&pod.address))
     }
 
     /// The different sets of groups that endpoints are behind.
@@ -341,12 +436,17 @@ impl EndpointBook {
     ) -> Option<&'s ObservedSecurityGroup> {
         let known = known.get(id).filter(|_| !self.look.is_of_everything);
         let listed = self.look.listed.get(id);
+        let listed = listed.or_else(|| self.look.letting_in.get(id));
         listed.or(known).or_else(|| self.candidates.get(id))
     }
 
     fn tags<'s>(&'s self, id: &SecurityGroupId, known: &'s Groups) -> Option<&'s Tags> {
         self.group(id, known).map(|group| &group.tags)
     }
+}
+
+fn has_rules_of_ours(group: &ObservedSecurityGroup) -> bool {
+    group.ingress.iter().any(IngressRule::is_node_rule)
 }
 
 fn endpoints(about: About<'_>) -> impl Iterator<Item = &Endpoint> {
@@ -380,6 +480,7 @@ fn next_page<T>(call: &AwsCall, page: &Page<T>) -> Option<AwsCall> {
         AwsCall::DescribeInstances { marker, .. }
         | AwsCall::DescribeNetworkInterfaces { marker, .. }
         | AwsCall::DescribeNodeSecurityGroups { marker, .. }
+        | AwsCall::DescribeSecurityGroupsThatLetIn { marker, .. }
         | AwsCall::DescribeSecurityGroupsById { marker, .. } => *marker = Some(next),
         _ => return None,
     }

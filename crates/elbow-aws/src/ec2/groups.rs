@@ -121,6 +121,19 @@ pub(crate) async fn describe_of_nodes(
     list(ec2, filters, marker).await
 }
 
+pub(crate) async fn describe_that_let_in(
+    ec2: &Client,
+    vpc_id: &VpcId,
+    group: &SecurityGroupId,
+    marker: Option<&str>,
+) -> Answer {
+    let filters = vec![
+        filter("vpc-id", vpc_id.as_str()),
+        filter("ip-permission.group-id", group.as_str()),
+    ];
+    list(ec2, filters, marker).await
+}
+
 pub(crate) async fn describe_by_id(
     ec2: &Client,
     groups: &BTreeSet<SecurityGroupId>,

@@ -275,6 +275,16 @@ async fn keep_security_groups(story: &mut Story) -> [SecurityGroupId; 2] {
         panic!("no groups of nodes");
     };
     assert_eq!(of_nodes.items.len(), 1);
+    let that_let_in = AwsCall::DescribeSecurityGroupsThatLetIn {
+        vpc_id: VpcId::new(VPC),
+        group: other.clone(),
+        marker: None,
+    };
+    let AwsAnswer::SecurityGroups(that_let_in) = story.ask(that_let_in).await else {
+        panic!("no groups that let one in");
+    };
+    assert_eq!(that_let_in.items.len(), 1);
+    assert_eq!(that_let_in.items[0].id, web);
     story.endpoints(&of_nodes.items[0].id).await;
     let third = story.group("third").await;
     let group = third.into();

@@ -228,6 +228,7 @@ impl Reconciler {
     fn go_on_looking(&mut self, is_of_everything: bool, snapshot: &Snapshot, now: Timestamp) {
         let instance_of = |node: &str| instance_of(snapshot, node);
         let address_of = |node: &str| address_of(snapshot, node);
+        let shared = self.backend_group().cloned();
         let Network { book, reaches, .. } = &mut self.network;
         let networks: Vec<&BindingNetwork> = reaches.values().flat_map(|r| &r.wanted).collect();
         let about = About {
@@ -235,6 +236,7 @@ impl Reconciler {
             instance_of: &instance_of,
             address_of: &address_of,
             known: &self.known.node_groups,
+            shared: shared.as_ref(),
             settings: &self.settings.translate,
         };
         let calls = book.next_calls(about);
@@ -316,6 +318,9 @@ impl Reconciler {
                 kept.extend(held.map(|rule| self.with_source(rule)));
             }
         }
+        let shared = self.backend_group();
+        let groups = &self.known.node_groups;
+        kept.extend(self.network.book.in_doubt(groups, shared).cloned());
         let surplus = if in_doubt {
             Surplus::Kept
         } else {

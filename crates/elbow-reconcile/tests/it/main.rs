@@ -7,6 +7,7 @@
 
 mod account;
 mod bindings;
+mod by_hand;
 mod certificates;
 mod chains;
 mod crash;

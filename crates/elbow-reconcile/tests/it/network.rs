@@ -62,7 +62,7 @@ fn authorize(account: &mut Account, group: &SecurityGroupId, rule: IngressRule) 
     account.calls.clear();
 }
 
-fn without(text: &str, kind: &str) -> String {
+pub(crate) fn without(text: &str, kind: &str) -> String {
     let documents = text.split("---\n");
     let kept: Vec<&str> = documents
         .filter(|d| !d.contains(&format!("kind: {kind}\n")))
@@ -241,7 +241,7 @@ fn what_aws_denies_reaches_the_gateway_and_targets_move_all_the_same() {
 }
 
 /// A pod with a network interface of its own.
-fn add_pod(account: &mut Account, address: &str, groups: &[SecurityGroupId]) -> String {
+pub(crate) fn add_pod(account: &mut Account, address: &str, groups: &[SecurityGroupId]) -> String {
     let call = AwsCall::DescribeSubnets {
         vpc_id: VpcId::new("vpc-0123456789abcdef0"),
         marker: None,

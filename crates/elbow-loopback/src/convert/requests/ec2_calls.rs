@@ -117,6 +117,19 @@ pub(super) fn request(call: &AwsCall) -> Result<Request, AwsError> {
             ..Default::default()
         }
         .into(),
+        AwsCall::DescribeSecurityGroupsThatLetIn {
+            vpc_id,
+            group,
+            marker,
+        } => ec2::DescribeSecurityGroupsInput {
+            filters: Some(vec![
+                filter("vpc-id", vpc_id.as_str()),
+                filter("ip-permission.group-id", group.as_str()),
+            ]),
+            next_token: marker.clone(),
+            ..Default::default()
+        }
+        .into(),
         AwsCall::DescribeSecurityGroupsById { groups, marker } => {
             ec2::DescribeSecurityGroupsInput {
                 filters: Some(vec![one_of("group-id", groups)]),

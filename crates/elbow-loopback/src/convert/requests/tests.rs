@@ -326,6 +326,11 @@ fn one_of_each() -> Vec<AwsCall> {
             cluster_name: "demo".into(),
             marker: marker(),
         },
+        AwsCall::DescribeSecurityGroupsThatLetIn {
+            vpc_id: vpc_id(),
+            group: SecurityGroupId::new("sg-1"),
+            marker: marker(),
+        },
         AwsCall::DescribeSecurityGroupsById {
             groups: [SecurityGroupId::new("sg-1")].into(),
             marker: marker(),
