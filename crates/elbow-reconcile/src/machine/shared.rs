@@ -214,7 +214,12 @@ impl Reconciler {
             let is_certain = !self.units.any(Trait::Undecided);
             self.shared.planned = Some((shared_use, is_certain));
         }
-        self.shared.unavailable.clear();
+        // What this plan is not going to make nobody waits for: it may take minutes to delete something else.
+        let mut planned = self.shared_there();
+        planned.extend(stack.certificates.keys().cloned());
+        planned.extend(stack.trust_stores.keys().cloned());
+        let not_made = considered.iter().filter(|id| !planned.contains(*id));
+        self.shared.unavailable = not_made.map(|id| (id.clone(), None)).collect();
         self.shared.considered.clone_from(&considered);
         if let Some(work) = self.units.get_mut(&unit) {
             work.is_translated = true;
@@ -225,6 +230,7 @@ impl Reconciler {
         let observed = self.known.stacks.get(&StackId::CLUSTER).unwrap_or(&empty);
         let policy = &self.settings.policy;
         let plan = front::plan_cluster(&stack, observed, &self.known, kept, policy);
+        self.release_waiters(now);
         self.execute(&unit, plan, now);
     }
 
@@ -406,7 +412,9 @@ impl Reconciler {
 
     fn note_unavailable(&mut self, result: &RoundResult) {
         self.units.settle(&self.settings);
-        if !self.units.any(Trait::UsesShared) {
+        // A round that was given up has not tried all, and the next one follows at once: who went on without
+        // would begin to wait again with it, and give it up again, without end.
+        if *result == RoundResult::Superseded || !self.units.any(Trait::UsesShared) {
             return;
         }
         let there = self.shared_there();

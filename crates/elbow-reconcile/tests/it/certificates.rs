@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use elbow_api::Object;
-use elbow_model::{AwsAnswer, AwsCall, AwsError, CertificateMaterial};
-use elbow_reconcile::{Effect, Input, Timestamp, Unit};
+use elbow_model::{AwsAnswer, AwsCall, AwsError, CertificateMaterial, ResourceKind};
+use elbow_reconcile::{Effect, Input, StepState, Timestamp, Unit};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 
@@ -117,4 +117,53 @@ fn endpoints_of_a_listener_that_is_left_as_it_is_are_followed() {
     });
     let bindings = report.unwrap().bindings();
     assert_eq!(bindings.len(), 1, "pods go on waiting for it");
+}
+
+/// Its Gateway is edited while AWS throttles the import. The cluster's round begins anew, and nobody takes the
+/// certificate for one that cannot be had meanwhile: the machine went round in circles without a call.
+#[test]
+fn an_edit_while_an_import_is_throttled_waits_for_it() {
+    let mut account = Account::new();
+    account.now = Timestamp::from_millis(BEGIN_MS);
+    let web = with_reference();
+    let mut run = Run::start(&account, snapshot(&[]), settings());
+    let apply = |run: &mut Run, objects: Vec<Object>| {
+        let mut reads = BTreeSet::new();
+        for object in objects {
+            reads.extend(run.snapshot.apply(&object));
+        }
+        run.send(Input::ObjectsChanged(reads));
+    };
+    let objects = snapshot(&[&web]).objects();
+    apply(&mut run, objects.into_iter().chain([secret()]).collect());
+    let mut n_throttled = 0;
+    let mut aws = |account: &mut Account, now, call: &AwsCall| {
+        if matches!(call, AwsCall::ImportCertificate { .. }) && n_throttled < 3 {
+            n_throttled += 1;
+            let class = elbow_model::ErrorClass::Throttled;
+            return Err(AwsError::new(class, "Throttling", "injected"));
+        }
+        answer(account, now, call)
+    };
+    let is_waiting = |run: &Run| {
+        let mut steps = run
+            .reconciler
+            .execution(&Unit::Cluster)
+            .into_iter()
+            .flatten();
+        let is_import = |step: &elbow_plan::Step| step.resource.kind == ResourceKind::Certificate;
+        steps.any(|(step, state)| is_import(step) && *state == StepState::Running)
+    };
+    while !is_waiting(&run) {
+        assert!(run.turn(&mut |now, call| aws(&mut account, now, call)));
+    }
+    for _ in 0..4 {
+        run.turn(&mut |now, call| aws(&mut account, now, call));
+    }
+    let edited = web.replace("value: \"60\"", "value: \"90\"");
+    assert_ne!(edited, web);
+    apply(&mut run, snapshot(&[&edited]).objects());
+    run.settle_with(&mut |now, call| aws(&mut account, now, call));
+    run.assert_converged();
+    assert!(account.take_operations().contains(&"CreateListener"));
 }
