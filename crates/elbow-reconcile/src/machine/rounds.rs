@@ -17,7 +17,7 @@ use elbow_plan::{Action, Plan};
 use super::network::Told;
 use super::unit::{Knowledge, Phase, Unit, Work};
 use super::{CensusState, Effect, Owner, Reconciler, RoundResult};
-use crate::execute::{Execution, Next, Outcome};
+use crate::execute::{Execution, Failure, Next, Outcome};
 use crate::front::{self, Translation};
 use crate::observe::{Census, Observation, Scope, Sighting};
 use crate::outbox::Priority;
@@ -412,6 +412,11 @@ impl Reconciler {
             return;
         };
         work.deferred = execution.deferred();
+        let mut steps = execution.plan().steps.iter();
+        if steps.any(|step| !matches!(step.action, Action::Register | Action::Deregister)) {
+            // What was brought about before may be half undone by now: compare all of it.
+            work.applied = None;
+        }
         execution.abandon();
         emit_progress(&mut self.effects, unit, execution);
         if execution.outcome().must_observe {
@@ -482,7 +487,14 @@ impl Reconciler {
             Some(class) => {
                 work.failures = work.failures.saturating_add(1);
                 let asker = unit.to_string();
-                let wait = self.settings.backoff.wait_ms(class, work.failures, &asker);
+                let backoff = &self.settings.backoff;
+                let mut wait = backoff.wait_ms(class, work.failures, &asker);
+                if let Some(tries) = work.failures.checked_sub(PERSISTENT_AFTER)
+                    && waits_for_somebody(result)
+                {
+                    // Somebody has to do something about it, and is told: it is tried less often.
+                    wait = wait.max(backoff.wait_ms(ErrorClass::Invalid, tries, &asker));
+                }
                 work.retry_at = Some(now.plus_millis(wait));
             }
             None if *result != RoundResult::Superseded => work.failures = 0,
@@ -666,6 +678,16 @@ impl Reconciler {
 /// Failed rounds in a row after which a conflict is told to people. With [`Backoff::default`](crate::Backoff) that is
 /// a quarter of a minute, in which what is stale has been looked at again and what AWS lets go of late is free.
 const PERSISTENT_AFTER: u32 = 5;
+
+/// Whether all that failed stays as it is until somebody does something about it.
+fn waits_for_somebody(result: &RoundResult) -> bool {
+    match result {
+        RoundResult::Incomplete { outcome } => {
+            !outcome.failures.is_empty() && outcome.failures.iter().all(Failure::is_lasting)
+        }
+        _ => false,
+    }
+}
 
 /// The class by which a round that failed is tried again.
 pub(super) fn failure_class(result: &RoundResult) -> Option<ErrorClass> {

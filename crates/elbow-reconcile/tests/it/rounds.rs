@@ -3,7 +3,7 @@
 use elbow_emulator::{Config, HealthMode, Latencies};
 use elbow_model::Observed;
 use elbow_reconcile::observe::{Observation, Scope, Whose};
-use elbow_reconcile::{Effect, Input};
+use elbow_reconcile::{Effect, Input, RoundResult};
 
 use crate::account::{ALB, Account, NLB, Run, planned_from_scratch, settings, snapshot};
 
@@ -377,8 +377,8 @@ fn lists_are_shared_by_all_gateways_at_a_start() {
     }
     assert_eq!(
         counts.get("DescribeSecurityGroups"),
-        Some(&2),
-        "ours, and those of the nodes: {counts:?}"
+        Some(&3),
+        "ours, those of the nodes, and those that let in the shared one: {counts:?}"
     );
     assert!(
         !counts.contains_key("DescribeTags"),
@@ -420,4 +420,62 @@ fn a_fresh_change_goes_before_the_first_round_of_the_others() {
     let waited = created_at.unwrap().millis_since(start);
     let whole = next.now().millis_since(start);
     assert!(waited <= 2_000, "{waited} ms of {whole} ms");
+}
+
+/// An edit that is taken back while its plan is carried out leaves nothing of it behind: what was brought about
+/// before it is no measure any more, though that is what is wanted again.
+#[test]
+fn an_edit_that_is_taken_back_halfway_leaves_nothing_behind() {
+    let other = "apiVersion: gateway.k8s.aws/v1beta1\nkind: TargetGroupConfiguration\n\
+         metadata: {name: other, namespace: app}\n\
+         spec: {targetReference: {name: other}, defaultConfiguration: {targetType: ip}}\n---\n\
+         apiVersion: v1\nkind: Service\nmetadata: {name: other, namespace: app}\n\
+         spec: {selector: {app: other}, ports: [{name: tcp, port: 9000, targetPort: 9001}]}\n---\n\
+         apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n\
+         metadata: {name: other-1, namespace: app, labels: {kubernetes.io/service-name: other}}\n\
+         addressType: IPv4\nports: [{name: tcp, port: 9001, protocol: TCP}]\n\
+         endpoints: [{addresses: [192.168.96.21], nodeName: node-0, conditions: {ready: true}}]";
+    let edited = NLB.replace(
+        "backendRefs: [{name: tcp, port: 9000}]",
+        "backendRefs: [{name: other, port: 9000}]",
+    );
+    assert_ne!(edited, NLB);
+    let mut n_superseded = 0;
+    for turns in [0, 1, 2, 4, 8, 16, 32] {
+        let mut account = Account::with(Config {
+            health: HealthMode::AssumeHealthy,
+            latencies: Latencies::aws(),
+            ..Config::default()
+        });
+        let mut run = Run::start(&account, snapshot(&[ALB, NLB, other]), settings());
+        run.settle(&mut account);
+        run.assert_converged();
+        run.edit(&[ALB, &edited, other]);
+        account.take_operations();
+        while !account
+            .calls
+            .iter()
+            .any(|call| call.operation() == "ModifyListener")
+        {
+            assert!(run.turn(&mut |now, call| account.answer(now, call)));
+        }
+        for _ in 0..turns {
+            run.turn(&mut |now, call| account.answer(now, call));
+        }
+        run.effects.clear();
+        run.edit(&[ALB, NLB, other]);
+        run.settle(&mut account);
+        run.assert_converged();
+        let superseded = |effect: &&Effect| {
+            let result = RoundResult::Superseded;
+            matches!(effect, Effect::RoundFinished { result: r, .. } if *r == result)
+        };
+        n_superseded += run.effects.iter().filter(superseded).count();
+        assert_eq!(
+            planned_from_scratch(&mut account, &snapshot(&[ALB, NLB, other])),
+            Vec::<String>::new(),
+            "after {turns} turns"
+        );
+    }
+    assert!(n_superseded > 0, "no plan was given up");
 }
