@@ -53,6 +53,15 @@ impl Reconciler {
         self.note_groups(unit, &done, snapshot);
         let has_left = |work: &Work| !work.groups.left.is_empty();
         let has_left = self.units.get(unit).is_some_and(has_left);
+        if let Some(work) = self.units.get_mut(unit) {
+            // Nobody looks at its groups once it is gone: what got there unseen, by a call of an earlier
+            // machine that AWS carried out late for example, has to be seen now.
+            let has_looked = matches!(work.knowledge, Knowledge::Trusted | Knowledge::Believed);
+            if done.is_leaving && !work.is_leaving && has_looked {
+                work.knowledge = Knowledge::Doubtful;
+            }
+            work.is_leaving = done.is_leaving;
+        }
         let stack = match &done.verdict {
             BindingVerdict::Targets(stack) => Some(stack.clone()),
             BindingVerdict::Absent => self.left_behind(unit, snapshot),

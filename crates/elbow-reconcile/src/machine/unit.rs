@@ -139,6 +139,8 @@ pub(super) struct Work {
     pub(super) reported_binding: Option<BindingReport>,
     /// Of a TargetGroupBinding: the groups that have targets of it.
     pub(super) groups: Groups,
+    /// Of a TargetGroupBinding: whether it was being deleted when it was last translated.
+    pub(super) is_leaving: bool,
     /// The bindings under which it is kept which targets of shared groups are this cluster's, by target
     /// group.
     pub(super) own_targets: BTreeMap<ResourceId, NamespacedName>,

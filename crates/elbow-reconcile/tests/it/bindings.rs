@@ -413,6 +413,26 @@ fn a_group_that_is_gone_keeps_no_binding() {
     assert!(last_report(&run).is_released(), "{:#?}", last_report(&run));
 }
 
+/// A call of a machine that was killed is carried out after the next one has looked: at the latest when the
+/// binding goes it is seen.
+#[test]
+fn what_came_unseen_into_a_group_goes_with_its_binding() {
+    let mut account = account();
+    let mut run = start(&account, &binding(""), "192.168.96.10", protecting());
+    run_out(&mut run, &mut account);
+    edit_binding(&mut run, |metadata| {
+        metadata.finalizers = Some(vec!["elbv2.k8s.aws/resources".to_owned()]);
+    });
+    run.settle(&mut account);
+    register_elsewhere(&mut account, "192.168.96.11");
+    edit_binding(&mut run, |metadata| {
+        metadata.deletion_timestamp = Some(Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH));
+    });
+    run.settle(&mut account);
+    assert_eq!(registered(&mut account), "");
+    assert!(last_report(&run).is_released(), "{:#?}", last_report(&run));
+}
+
 #[test]
 fn without_finalizers_the_targets_of_a_binding_that_vanishes_go() {
     let mut account = account();
