@@ -60,7 +60,7 @@ playground *args:
 cluster *command:
     cd e2e && go run ./cluster up {{ if command == "" { "" } else { "-- " + command } }}
 
-# Simulate 2000 seeds of edits, crashes and faults, `--everything` with all that is simulated; `--seed N --trace` replays one
+# Simulate 2000 seeds of edits, crashes and faults, `--bindings`, `--secrets` and `--everything` with ever more of what is simulated; `--seed N --trace` replays one
 sim *args:
     cargo run --locked --quiet --release -p elbow-sim --example sim -- {{ args }}
 

@@ -5,7 +5,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use elbow_sim::{Summary, simulate, simulate_bindings, simulate_everything};
+use elbow_sim::{Summary, simulate, simulate_bindings, simulate_everything, simulate_secrets};
 
 /// Seeds that are run when nothing else is said.
 const SEEDS: u64 = 2_000;
@@ -30,6 +30,7 @@ fn main() -> ExitCode {
                 None => return usage(),
             },
             "--bindings" => run = simulate_bindings,
+            "--secrets" => run = simulate_secrets,
             "--everything" => run = simulate_everything,
             "--trace" => shows_trace = true,
             "--keep-going" => goes_on = true,
@@ -73,7 +74,7 @@ fn main() -> ExitCode {
 fn usage() -> ExitCode {
     let _written = writeln!(
         std::io::stderr(),
-        "usage: sim [--seed N | --from N --seeds N] [--bindings | --everything] [--trace] [--keep-going]"
+        "usage: sim [--seed N | --from N --seeds N] [--bindings | --secrets | --everything] [--trace] [--keep-going]"
     );
     ExitCode::from(2)
 }

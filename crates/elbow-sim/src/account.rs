@@ -10,17 +10,16 @@ use elbow_emulator::acm::CertificatePem;
 use elbow_emulator::{Config, Emulator, HealthMode, Latencies};
 use elbow_loopback::world::{self, Wanted, WantedCertificate, WantedNode, World};
 use elbow_model::aws_call::{Page, TagTarget};
-use elbow_model::observed::{LoadBalancerState, TargetState};
+use elbow_model::observed::LoadBalancerState;
 use elbow_model::stack::{
     CLUSTER_TAG, HealthCheck, IngressRule, IngressSource, IpAddressType, LoadBalancerType,
     Protocol, Scheme, SubnetMapping, TargetFamily, TargetType,
 };
-use elbow_model::{
-    AwsAnswer, AwsCall, AwsError, CertificateArn, Port, Ref, SecurityGroupId, SubnetId, Tags, VpcId,
-};
+use elbow_model::{AwsAnswer, AwsCall, AwsError, CertificateArn, Port, Ref, SubnetId, Tags, VpcId};
 
 use crate::bindings;
 use crate::cluster::{CERTIFICATES, HOSTS, SERVICES};
+use crate::fabric::{Fabric, Interfaces, POD_GROUP};
 use crate::objects::SECURITY_GROUP;
 use crate::report::difference;
 use crate::secrets;
@@ -41,6 +40,8 @@ pub(crate) struct Account {
     n_foreign: [usize; 3],
     /// Keys of the objects in [`BUCKET`].
     stored: BTreeSet<String>,
+    /// What changes in its network, if anything does.
+    interfaces: Option<Interfaces>,
 }
 
 /// The ARN of a certificate that the account holds.
@@ -49,8 +50,9 @@ pub(crate) fn certificate_arn(number: usize) -> String {
 }
 
 impl Account {
-    /// An account with a VPC, certificates, nodes, and resources of somebody else's.
-    pub(crate) fn new(latencies: Latencies) -> Self {
+    /// An account with a VPC, certificates, nodes, and resources of somebody else's. Where the network
+    /// `changes`, no pod has an interface yet.
+    pub(crate) fn new(latencies: Latencies, changes: bool) -> Self {
         let mut emulator = Emulator::new(Config {
             health: HealthMode::AssumeHealthy,
             latencies,
@@ -76,7 +78,7 @@ impl Account {
             security_groups: [SECURITY_GROUP.to_owned()].into(),
             certificates: certificates.collect(),
             nodes: nodes.collect(),
-            pods: pods(),
+            pods: if changes { BTreeSet::new() } else { pods() },
             ..Wanted::default()
         };
         let world = match world::build(&mut emulator, &wanted) {
@@ -89,13 +91,35 @@ impl Account {
             was: Vec::new(),
             n_foreign: [0; 3],
             stored: BTreeSet::new(),
+            interfaces: None,
         };
+        if changes {
+            account.add_interfaces(&world);
+        }
         account.add_foreign(&world);
         bindings::add_groups(&mut account.emulator);
         bindings::fill_shared(&mut account);
         account.was = account.look_at_foreign();
         account.n_foreign = account.count();
         account
+    }
+
+    fn add_interfaces(&mut self, world: &World) {
+        let nodes = self.node_group().id;
+        let mut subnets = world.subnets.iter();
+        let place = Ipv4Addr::new(192, 168, 100, 20);
+        let Some(subnet) = subnets.find(|subnet| subnet.cidr.contains(&place)) else {
+            unreachable!("the simulator's own subnets have room for pods")
+        };
+        let interfaces = Interfaces::new(&mut self.emulator, &subnet.id, &nodes);
+        self.interfaces = Some(interfaces);
+    }
+
+    /// Makes the interfaces of pods and nodes those of a fabric.
+    pub(crate) fn follow(&mut self, fabric: &Fabric) {
+        if let Some(interfaces) = &mut self.interfaces {
+            interfaces.follow(&mut self.emulator, fabric);
+        }
     }
 
     /// Carries out a call.
@@ -185,12 +209,23 @@ impl Account {
             source: IngressSource::Ipv4("10.0.0.0/8".to_owned()),
             description: description.map(str::to_owned),
         };
-        let call = AwsCall::AuthorizeSecurityGroupIngress {
-            group: Ref::Known(self.node_group().id),
-            rules: vec![rule(22, Some("ssh")), rule(7000, Some(NODE_RULE))],
-        };
-        let added = self.answer(0, &call);
-        assert!(added.is_ok(), "the simulator's own rules: {added:?}");
+        for group in self.guards() {
+            let mut rules = vec![rule(22, Some("ssh"))];
+            // One in a group without the tag nobody could find.
+            if group.tags.contains_key(NODE_TAG) {
+                rules.push(rule(7000, Some(NODE_RULE)));
+            }
+            let group = Ref::Known(group.id);
+            let added = self.answer(0, &AwsCall::AuthorizeSecurityGroupIngress { group, rules });
+            assert!(added.is_ok(), "the simulator's own rules: {added:?}");
+        }
+    }
+
+    /// The security groups that guard nodes and pods; nobody's but the cluster's rules in them are ours.
+    pub(crate) fn guards(&mut self) -> Vec<elbow_model::observed::ObservedSecurityGroup> {
+        let mut groups = self.security_groups();
+        groups.retain(|group| is_guard(group.id.as_str(), &group.tags));
+        groups
     }
 
     /// The security group of the nodes and pods.
@@ -203,62 +238,18 @@ impl Account {
         }
     }
 
-    /// Fails when a target of a load balancer that elbow lets in cannot be reached by a rule.
-    pub(crate) fn check_reach(&mut self) -> Result<(), String> {
-        let rules = self.node_group().ingress;
-        let balancers = self.load_balancers();
-        let shared: Vec<SecurityGroupId> = self
-            .security_groups()
-            .into_iter()
-            .filter(|group| stack_of(&group.tags).as_deref() == Some("cluster"))
-            .map(|group| group.id)
-            .collect();
-        for group in self.target_groups() {
-            let let_in = balancers.iter().find(|lb| {
-                group.load_balancers.contains(&lb.arn)
-                    && shared.iter().any(|id| lb.security_groups.contains(id))
-            });
-            let Some(balancer) = let_in else { continue };
-            let call = AwsCall::DescribeTargetHealth {
-                target_group: group.arn.clone(),
-            };
-            let Ok(AwsAnswer::TargetHealth(targets)) = self.answer(0, &call) else {
-                continue;
-            };
-            let lasting = targets.iter().filter(|t| t.state != TargetState::Draining);
-            for target in lasting {
-                let port = i32::from(target.target.port.get());
-                let lets_in = |rule: &IngressRule| {
-                    let from_it = shared.iter().any(|id| {
-                        balancer.security_groups.contains(id)
-                            && rule.source == IngressSource::SecurityGroup(id.clone().into())
-                    });
-                    from_it
-                        && rule.protocol == "tcp"
-                        && rule.from_port.is_some_and(|from| from <= port)
-                        && rule.to_port.is_some_and(|to| port <= to)
-                };
-                if !rules.iter().any(lets_in) {
-                    return Err(format!(
-                        "{} may not reach {}:{port}: {rules:#?}",
-                        balancer.name, target.target.id
-                    ));
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn look_at_foreign(&mut self) -> Vec<AwsAnswer> {
         let calls = self.foreign.clone();
         let mut answers: Vec<AwsAnswer> = calls
             .iter()
             .filter_map(|call| self.answer(0, call).ok())
             .collect();
-        // Of the nodes' group all rules but ours are somebody else's.
-        let mut group = self.node_group();
-        group.ingress.retain(|rule| !is_node_rule(rule));
-        answers.push(AwsAnswer::SecurityGroups(Page::last(vec![group])));
+        // Of the groups of nodes and pods all rules but ours are somebody else's.
+        let mut groups = self.guards();
+        for group in &mut groups {
+            group.ingress.retain(|rule| !is_node_rule(rule));
+        }
+        answers.push(AwsAnswer::SecurityGroups(Page::last(groups)));
         // It may be set up meanwhile.
         for answer in &mut answers {
             if let AwsAnswer::LoadBalancers(page) = answer {
@@ -404,7 +395,7 @@ impl Account {
                     };
                     match stack_of(&tags) {
                         Some(found) => stack = Some(found),
-                        None if tags.contains_key(NODE_TAG) && is_of_node_rules(call) => {
+                        None if is_guard(&id, &tags) && is_of_node_rules(call) => {
                             stack = Some("network".to_owned());
                         }
                         None => {
@@ -425,6 +416,11 @@ impl Account {
 const NODE_TAG: &str = "kubernetes.io/cluster/demo";
 /// What our rules in it are known by, spelled out here once more.
 const NODE_RULE: &str = "elbv2.k8s.aws/targetGroupBinding=shared";
+
+/// Whether rules of this group decide who reaches nodes and pods.
+fn is_guard(id: &str, tags: &Tags) -> bool {
+    tags.contains_key(NODE_TAG) || id == POD_GROUP
+}
 
 /// Whether a call changes rules of nodes that say that they are ours, and nothing else.
 fn is_of_node_rules(call: &AwsCall) -> bool {

@@ -93,6 +93,18 @@ fn others() -> Vec<Target> {
         .collect()
 }
 
+/// The bindings of targets by address: Service, name, and whether it is being deleted.
+pub(crate) fn gates(bindings: &Bindings) -> Vec<(u64, String, bool)> {
+    let takes_addresses = |number: u64| {
+        let group = usize::try_from(number).ok().and_then(|n| GROUPS.get(n));
+        group.is_some_and(|(_, target_type)| *target_type == "ip")
+    };
+    let of_addresses = bindings.iter().filter(|(n, _)| takes_addresses(**n));
+    of_addresses
+        .map(|(n, binding)| (binding.service, format!("ext-{n}"), binding.is_deleting))
+        .collect()
+}
+
 /// The objects of bindings.
 pub(crate) fn objects(cluster: &Cluster) -> Vec<Object> {
     let one = |(number, binding): (&u64, &Binding)| {
@@ -170,6 +182,29 @@ pub(crate) fn is_about(call: &AwsCall) -> bool {
     target_group
         .known()
         .is_some_and(|group| group_of(group.as_str()).is_some())
+}
+
+/// Whether a call of a machine that was killed may come late for one of these groups, so that the next machine
+/// can find what it has done. Of a binding that is going, or gone, nobody looks at the group again; and of what
+/// is registered late in a shared group nobody knows any more whose it is.
+pub(crate) fn may_come_late(bindings: &Bindings, call: &AwsCall) -> bool {
+    let (AwsCall::RegisterTargets {
+        target_group: Ref::Known(group),
+        ..
+    }
+    | AwsCall::DeregisterTargets {
+        target_group: Ref::Known(group),
+        ..
+    }) = call
+    else {
+        return false;
+    };
+    let Some(number) = group_of(group.as_str()) else {
+        return false;
+    };
+    let is_there = bindings.get(&number).is_some_and(|b| !b.is_deleting);
+    let is_registration = matches!(call, AwsCall::RegisterTargets { .. });
+    is_there && !(is_registration && number == SHARED)
 }
 
 /// Judges a call that is about to arrive. `Ok(true)`: it changes targets of one of these groups, for a

@@ -11,7 +11,9 @@ use gateway_api::apis::experimental as gw;
 use serde_json::{Value, json};
 
 use crate::cluster::{Balancer, Cluster, Gateway, SERVICES};
+use crate::fabric::Fabric;
 use crate::objects::{NAMESPACE, SECURITY_GROUP, metadata, typed, uid};
+use crate::pods::Pods;
 use crate::random::Random;
 use crate::secrets::{self, BUNDLES, Bundle, Content, SECRETS};
 
@@ -36,6 +38,10 @@ pub(crate) struct Extras {
     pub(crate) networking: BTreeMap<u64, Networking>,
     /// Finalizers of Gateways.
     pub(crate) finalizers: BTreeMap<u64, BTreeSet<GatewayController>>,
+    /// Pods behind the endpoints.
+    pub(crate) pods: Pods,
+    /// The interfaces that they have.
+    pub(crate) fabric: Fabric,
 }
 
 /// What a Gateway has besides.

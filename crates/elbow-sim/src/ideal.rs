@@ -13,6 +13,7 @@ use elbow_reconcile::{
 };
 
 use crate::account::{Account, BUCKET, CLUSTER, VPC, stack_of};
+use crate::fabric::Fabric;
 use crate::simulation::Users;
 use crate::traffic::{Door, doors};
 
@@ -44,7 +45,7 @@ pub(crate) struct Ideal {
 /// Settings of the machines of a simulation.
 pub(crate) fn settings(users: Users) -> Settings {
     let mut translate = elbow_translate::Settings::new(CLUSTER, VpcId::new(VPC));
-    if users == Users::DoEverything {
+    if users.keep_secrets() {
         translate.bundle_storage = Some(BundleStorage {
             bucket: BUCKET.to_owned(),
             prefix: "elbow/".to_owned(),
@@ -56,20 +57,28 @@ pub(crate) fn settings(users: Users) -> Settings {
 /// When a simulation begins.
 pub(crate) fn begin_ms(users: Users) -> u64 {
     match users {
-        Users::DoEverything => EPOCH_MS,
+        Users::KeepSecrets | Users::DoEverything => EPOCH_MS,
         Users::WriteNoBindings | Users::WriteBindings => 1,
     }
 }
 
 impl Ideal {
-    /// Converges on objects.
-    pub(crate) fn of(snapshot: &Snapshot, users: Users) -> Self {
-        Self::watched(snapshot, users, &mut |_| {})
+    /// Converges on objects, in a network as it is now.
+    pub(crate) fn of(snapshot: &Snapshot, users: Users, fabric: Option<&Fabric>) -> Self {
+        Self::watched(snapshot, users, fabric, &mut |_| {})
     }
 
     /// The same, for who wants to know how it went.
-    pub(crate) fn watched(snapshot: &Snapshot, users: Users, see: &mut dyn FnMut(&Effect)) -> Self {
-        let mut account = Account::new(Latencies::instant());
+    pub(crate) fn watched(
+        snapshot: &Snapshot,
+        users: Users,
+        fabric: Option<&Fabric>,
+        see: &mut dyn FnMut(&Effect),
+    ) -> Self {
+        let mut account = Account::new(Latencies::instant(), fabric.is_some());
+        if let Some(fabric) = fabric {
+            account.follow(fabric);
+        }
         let (mut reports, mut binding_reports) = (BTreeMap::new(), BTreeMap::new());
         let convergence = drive::converge(
             snapshot,

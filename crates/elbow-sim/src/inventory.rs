@@ -84,7 +84,7 @@ impl Account {
             .find(|lb| is_it(self, lb))
     }
 
-    fn listeners_of(
+    pub(crate) fn listeners_of(
         &mut self,
         lb: &LoadBalancerArn,
     ) -> Vec<elbow_model::aws_call::ListenerDescription> {
@@ -147,8 +147,9 @@ impl Account {
     /// Everything that is there of ours, in words; empty when nothing is.
     pub(crate) fn leftovers(&mut self) -> Vec<String> {
         let [balancers, groups, security] = self.count_ours();
-        let rules = self.node_group().ingress;
-        let rules = rules.iter().filter(|rule| is_node_rule(rule)).count();
+        let guards = self.guards();
+        let rules = guards.iter().flat_map(|group| &group.ingress);
+        let rules = rules.filter(|rule| is_node_rule(rule)).count();
         let counts = [
             ("load balancers", balancers),
             ("target groups", groups),

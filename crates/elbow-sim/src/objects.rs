@@ -92,7 +92,12 @@ pub(crate) fn objects(cluster: &Cluster) -> Objects {
     }
     for (number, service) in &cluster.services {
         let is_shared = cluster.extras.shared.contains(number);
-        all.extend(service_objects(*number, service, is_shared));
+        let endpoints = if cluster.extras.pods.is_on {
+            cluster.extras.pods.endpoints(*number)
+        } else {
+            endpoints_without_pods(*number, service)
+        };
+        all.extend(service_objects(*number, service, is_shared, &endpoints));
     }
     for (number, gateway) in &cluster.gateways {
         all.extend(gateway_objects(cluster, *number, gateway));
@@ -102,6 +107,7 @@ pub(crate) fn objects(cluster: &Cluster) -> Objects {
     }
     all.extend(bindings::objects(cluster));
     all.extend(cluster.extras.objects());
+    all.extend(cluster.extras.pods.objects());
     all.into_iter()
         .map(|object| (object.object_ref(), object))
         .collect()
@@ -187,7 +193,22 @@ fn node(number: u64, is_ready: bool) -> Object {
     }))
 }
 
-fn service_objects(number: u64, service: &Service, is_shared: bool) -> Vec<Object> {
+fn endpoints_without_pods(number: u64, service: &Service) -> Vec<Value> {
+    let endpoint = |pod: &u8| {
+        json!({
+            "addresses": [format!("192.168.{}.{pod}", 100 + number)],
+            "conditions": {"ready": true},
+        })
+    };
+    service.pods.iter().map(endpoint).collect()
+}
+
+fn service_objects(
+    number: u64,
+    service: &Service,
+    is_shared: bool,
+    endpoints: &[Value],
+) -> Vec<Object> {
     let name = format!("svc-{number}");
     let mut objects = vec![
         typed::<core::Service>(json!({
@@ -207,10 +228,7 @@ fn service_objects(number: u64, service: &Service, is_shared: bool) -> Vec<Objec
             },
             "addressType": "IPv4",
             "ports": [{"name": "main", "protocol": "TCP", "port": service.target_port}],
-            "endpoints": service.pods.iter().map(|pod| json!({
-                "addresses": [format!("192.168.{}.{pod}", 100 + number)],
-                "conditions": {"ready": true},
-            })).collect::<Vec<_>>(),
+            "endpoints": endpoints,
         })),
     ];
     if let Some(targets) = &service.targets {

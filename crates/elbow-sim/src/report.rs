@@ -31,6 +31,16 @@ pub struct Summary {
     pub excused: u64,
     /// Phases that ended with objects that AWS refuses.
     pub refused: u64,
+    /// Readiness gates that opened.
+    pub gates: u64,
+    /// Those that were closed at rest, for AWS does not call their targets healthy.
+    pub closed_gates: u64,
+    /// Calls for users' target groups that came after the machine that made them was killed.
+    pub late: u64,
+    /// Listeners that somebody made by hand.
+    pub by_hand: u64,
+    /// Times that one of them held a target group.
+    pub held: u64,
 }
 
 impl Summary {
@@ -51,6 +61,11 @@ impl Summary {
             asks: self.asks + other.asks,
             excused: self.excused + other.excused,
             refused: self.refused + other.refused,
+            gates: self.gates + other.gates,
+            closed_gates: self.closed_gates + other.closed_gates,
+            late: self.late + other.late,
+            by_hand: self.by_hand + other.by_hand,
+            held: self.held + other.held,
         }
     }
 }

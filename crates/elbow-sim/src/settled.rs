@@ -13,7 +13,7 @@ use elbow_model::rule::Action;
 use elbow_model::{Observed, ObservedStack, Port, Stack, StackId, Tags};
 use elbow_reconcile::{Settings, Timestamp, Unit, drive};
 
-use crate::account::Account;
+use crate::account::{Account, is_node_rule};
 use crate::ideal::{Ideal, settings};
 use crate::report::difference;
 use crate::simulation::Users;
@@ -125,9 +125,22 @@ pub(crate) fn compare_memory(
     observed: &Observed,
     is_believed: impl Fn(&StackId) -> bool,
 ) -> Result<(), String> {
-    if known.node_groups != observed.node_groups {
-        let [remembered, is] =
-            [known, observed].map(|observed| format!("{:#?}", observed.node_groups));
+    // Of a group that guards nothing any more, and has no rule of ours, nobody needs to know.
+    let guarding = |of: &Observed| {
+        let groups = of.node_groups.iter();
+        let groups = groups.filter(|(id, group)| {
+            let is_known_to_both = [known, observed]
+                .iter()
+                .all(|of| of.node_groups.contains_key(*id));
+            is_known_to_both || group.ingress.iter().any(is_node_rule)
+        });
+        groups
+            .map(|(id, group)| (id.clone(), group.clone()))
+            .collect::<BTreeMap<_, _>>()
+    };
+    let [remembered, is] = [known, observed].map(guarding);
+    if remembered != is {
+        let [remembered, is] = [remembered, is].map(|groups| format!("{groups:#?}"));
         return Err(format!(
             "what is remembered of the nodes' groups is not what is there:\n{}",
             difference(&remembered, &is)

@@ -4,8 +4,10 @@
 //! holds: all choices come from the seed; time passes only from one event to the next; what must always
 //! hold is checked at every call, and what must hold in the end whenever the machine rests.
 
+mod by_hand;
 mod calls;
 mod kubernetes;
+mod pods;
 mod rest;
 mod safety;
 
@@ -26,18 +28,25 @@ use crate::extras::{self, Extras};
 use crate::faults::{Fate, Faults, What};
 use crate::ideal::{self, Ideal};
 use crate::objects::{self, Change, Objects};
+use crate::pods::Happening;
 use crate::random::Random;
 use crate::report::{Failure, Summary, Trace};
 use crate::traffic::Ask;
+use by_hand::ByHand;
 use kubernetes::Kept;
+use pods::Seen;
 
 /// Looks for drift come that often in simulations with somebody else's hands, in milliseconds.
 const DRIFT_INTERVAL_MS: u64 = 1_800_000;
+/// What was not there is looked for that often where the network changes, in milliseconds.
+const MISTAKES_INTERVAL_MS: u64 = 60_000;
 /// After edits and faults have ended the machine has to rest within this time, in milliseconds: waits
 /// after failures grow to 5 minutes, a drained target group may take 10, network interfaces 5.
 const REST_WITHIN_MS: u64 = 3 * 3_600_000;
 /// More events than any phase can have that goes anywhere.
 const EVENTS_MAX: u64 = 300_000;
+/// More changes of objects than any phase can have.
+const SHOWN_MAX: usize = 400;
 /// Requests that are tried after each change, by chance: over many seeds all are.
 const ASKS_PER_CHANGE: usize = 12;
 
@@ -64,6 +73,15 @@ enum Event {
     Stop,
     Start,
     Meddle,
+    /// Somebody makes a listener by hand.
+    ByHand,
+    /// Something becomes of a pod.
+    Pod(Happening),
+    /// Pods are told what AWS says of their targets.
+    TellPods {
+        life: u32,
+        open: Vec<(String, String)>,
+    },
     /// Objects changed by other hands than users'.
     Publish(&'static str),
     /// One more object is deleted, until none is left.
@@ -94,6 +112,10 @@ pub(crate) enum Users {
     /// They do all of that, and what needs more of an API server: Secrets, authorities, classes of other
     /// controllers, finalizers, shared target groups. Calls of a machine that was killed land late, what
     /// machines ask to keep is lost, and in the end everything is deleted.
+    KeepSecrets,
+    /// They do all of that, with pods behind the endpoints, which wait for readiness gates and are rolled
+    /// out, on network interfaces that come and go. Listeners made by hand forward to our target groups, and
+    /// late calls are about users' target groups, too.
     DoEverything,
 }
 
@@ -103,8 +125,19 @@ impl Users {
         match self {
             Self::WriteNoBindings => "",
             Self::WriteBindings => " --bindings",
+            Self::KeepSecrets => " --secrets",
             Self::DoEverything => " --everything",
         }
+    }
+
+    /// Whether there is what needs more of an API server.
+    pub(crate) fn keep_secrets(self) -> bool {
+        matches!(self, Self::KeepSecrets | Self::DoEverything)
+    }
+
+    /// Whether there is everything.
+    pub(crate) fn do_everything(self) -> bool {
+        self == Self::DoEverything
     }
 
     fn write_bindings(self) -> bool {
@@ -118,6 +151,7 @@ pub(crate) struct Simulation {
     random: Random,
     calls: Random,
     asks: Random,
+    pods: Random,
     settings: Settings,
     /// Whether changes of objects reach the machine late and one by one.
     is_stale: bool,
@@ -137,6 +171,10 @@ pub(crate) struct Simulation {
     delivered_until: BTreeMap<Kind, u64>,
     machine: Option<Reconciler>,
     kept: Kept,
+    seen: Seen,
+    by_hand: ByHand,
+    /// By then the machine has looked for interfaces that came late.
+    connected_until: u64,
     is_stopping: bool,
     /// Counts machines: what was meant for an earlier one is dropped.
     life: u32,
@@ -183,16 +221,23 @@ impl Simulation {
         let mut topology = random.split();
         let (calls, asks) = (random.split(), random.split());
         let mut cluster = cluster::cluster(&mut topology);
-        if users == Users::DoEverything {
+        if users.keep_secrets() {
             cluster.extras = Extras::new(&mut topology);
         }
+        // A stream of its own: simpler clusters do what they did before there were pods.
+        let mut pods = Random::new(!seed);
+        let first = pods::begin(&mut cluster, users.do_everything(), &mut pods);
         let objects = objects::objects(&cluster);
         let meddles = topology.chance(200) && users != Users::WriteBindings;
         let mut settings = ideal::settings(users);
         if topology.chance(700) {
             settings = settings.unlimited();
         }
-        let needs_drift = meddles || users == Users::DoEverything;
+        let needs_drift = meddles || users.keep_secrets();
+        if users.do_everything() {
+            // An interface that comes late is looked for as other mistakes are.
+            settings.mistakes_interval_ms = Some(MISTAKES_INTERVAL_MS);
+        }
         settings.drift_interval_ms = needs_drift.then_some(DRIFT_INTERVAL_MS);
         settings.in_flight_max = topology.one([1, 2, 8, 32]);
         settings.backoff.seed = seed;
@@ -203,7 +248,7 @@ impl Simulation {
         };
         let faults = Faults::new(&mut topology);
         let is_stale = topology.chance(500);
-        if users == Users::DoEverything && topology.chance(600) {
+        if users.keep_secrets() && topology.chance(600) {
             settings.protection = Protection::Finalizer;
         }
         let mut trace = Trace::new(ideal::begin_ms(users));
@@ -211,11 +256,12 @@ impl Simulation {
             ideal::begin_ms(users),
             format!("settings: {latencies:?} {faults:?} stale: {is_stale} meddles: {meddles}"),
         );
-        Self {
+        let mut simulation = Self {
             users,
             random,
             calls,
             asks,
+            pods,
             settings,
             is_stale,
             meddles,
@@ -232,9 +278,12 @@ impl Simulation {
             delivered_until: BTreeMap::new(),
             machine: None,
             kept: Kept::default(),
+            seen: Seen::default(),
+            by_hand: ByHand::default(),
+            connected_until: 0,
             is_stopping: false,
             life: 0,
-            account: Account::new(latencies),
+            account: Account::new(latencies, users.do_everything()),
             changes_out: BTreeMap::new(),
             busy: BTreeSet::new(),
             results: BTreeMap::new(),
@@ -249,7 +298,14 @@ impl Simulation {
             excused: BTreeSet::new(),
             trace,
             summary: Summary::default(),
+        };
+        if let Some(fabric) = simulation.fabric().cloned() {
+            simulation.account.follow(&fabric);
         }
+        for happening in first {
+            simulation.schedule(happening.after_ms, Event::Pod(happening));
+        }
+        simulation
     }
 
     // --- phases ---
@@ -265,7 +321,7 @@ impl Simulation {
             self.plan_phase(phase);
             self.phase()?;
         }
-        if self.users == Users::DoEverything {
+        if self.users.keep_secrets() {
             self.trace.add(self.now, "everything is to be deleted");
             self.schedule(0, Event::Demolish);
             self.phase()?;
@@ -304,6 +360,10 @@ impl Simulation {
             };
             self.schedule(at, event);
         }
+        if self.users.do_everything() && self.pods.chance(300) {
+            let at = self.pods.below(window_ms + 60_000);
+            self.schedule(at, Event::ByHand);
+        }
         if self.meddles {
             for _ in 0..self.random.below(4) {
                 let at = self.random.below(window_ms);
@@ -328,10 +388,13 @@ impl Simulation {
                     | Event::Stop
                     | Event::Start
                     | Event::Meddle
+                    | Event::ByHand
                     | Event::Publish(_)
                     | Event::Demolish
                     | Event::Late { .. }
                     | Event::Deliver { .. }
+                    | Event::Pod(_)
+                    | Event::TellPods { .. }
             )
         };
         let mut n_events = 0;
@@ -350,8 +413,24 @@ impl Simulation {
         Ok(())
     }
 
-    /// Runs until the machine rests.
+    /// Runs until the machine rests, and until pods are ready that wait for nothing but time.
     fn rest(&mut self) -> Result<(), String> {
+        self.check_by_hand()?;
+        loop {
+            self.rest_once()?;
+            if self.now < self.connected_until {
+                let until = self.connected_until;
+                while self.next_at().is_some_and(|at| at <= until) {
+                    self.turn()?;
+                }
+                self.now = self.now.max(until);
+            } else if !self.wait_for_pods()? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn rest_once(&mut self) -> Result<(), String> {
         let mut deadline = self.now + REST_WITHIN_MS;
         if self.has_meddled {
             // What others did is found at the next look for drift.
@@ -378,7 +457,7 @@ impl Simulation {
 
     fn not_resting(&mut self) -> Result<(), String> {
         // What AWS refuses for good is no fault of the machine's.
-        if !Ideal::of(&self.snapshot, self.users).is_reached {
+        if !self.ideal().is_reached {
             self.summary.refused += 1;
             return Ok(());
         }
@@ -428,6 +507,12 @@ impl Simulation {
             Event::Edit => self.edit(),
             Event::Publish(what) => self.publish(what),
             Event::Demolish => self.demolish(),
+            Event::ByHand => {
+                self.make_by_hand();
+                Ok(())
+            }
+            Event::Pod(happening) => self.happen_to_pod(&happening),
+            Event::TellPods { life, open } => self.tell_pods(life, &open),
             Event::Late { life, call } => self.land_late(life, &call),
             Event::KeepRecords => {
                 self.kept.write_records();
@@ -483,13 +568,16 @@ impl Simulation {
         self.n_edits += 1;
         self.summary.edits += 1;
         let before = self.cluster.clone();
-        let is_about_extras = self.users == Users::DoEverything && self.random.chance(450);
+        let is_about_extras = self.users.keep_secrets() && self.random.chance(450);
         let is_about_bindings = self.users.write_bindings()
             && self.random.chance(match self.users {
-                Users::DoEverything => 200,
+                Users::KeepSecrets | Users::DoEverything => 200,
                 _ => 500,
             });
-        let what = if is_about_extras {
+        let is_about_pods = self.users.do_everything() && self.pods.chance(250);
+        let what = if is_about_pods {
+            self.edit_pods()
+        } else if is_about_extras {
             extras::edit(&mut self.cluster, &mut self.random)
         } else if is_about_bindings {
             self.summary.bindings += 1;
@@ -504,6 +592,7 @@ impl Simulation {
 
     /// Tells the machine what was edited, at once or bit by bit.
     fn publish(&mut self, what: &str) -> Result<(), String> {
+        self.follow_pods();
         let mut after = objects::objects(&self.cluster);
         after.extend(self.kept.bindings(&self.cluster));
         let after = objects::with_generations(&self.objects, after);
@@ -558,6 +647,11 @@ impl Simulation {
             }
         }
         self.show();
+        if self.shown.len() > SHOWN_MAX {
+            return Err(format!(
+                "objects change {SHOWN_MAX} times, and the machine never rests"
+            ));
+        }
         self.send(Input::ObjectsChanged(reads))
     }
 
@@ -575,7 +669,7 @@ impl Simulation {
                 && what == What::Answered
                 && self.calls.chance(500)
             {
-                if self.users == Users::DoEverything && self.calls.chance(500) {
+                if self.users.keep_secrets() && self.calls.chance(500) {
                     let life = self.life;
                     self.events.insert(key, Event::Late { life, call });
                     continue;
@@ -594,6 +688,7 @@ impl Simulation {
         self.machine = None;
         self.is_stopping = false;
         self.life += 1;
+        self.forget_health();
         self.wake_at = None;
         self.changes_out.clear();
         self.busy.clear();

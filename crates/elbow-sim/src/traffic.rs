@@ -96,6 +96,13 @@ pub(crate) fn is_error(answer: &Answer) -> bool {
         .any(|start| answer.starts_with(start))
 }
 
+/// The address or instance in an answer, and the answer without it: what a rule decides.
+pub(crate) fn target_of(answer: &str) -> Option<(&str, String)> {
+    let (target, rest) = answer.strip_prefix("target ")?.split_once(':')?;
+    let (service, _) = target.rsplit_once('.').unwrap_or(("a node", ""));
+    Some((target, format!("target of {service}:{rest}")))
+}
+
 fn answer(decision: &Decision) -> Answer {
     match decision {
         Decision::Forward(forward) => format!(

@@ -4,15 +4,18 @@
 //! error where something was done that must not be. What always holds: the account is asked before each
 //! change and after it.
 
+use std::collections::BTreeSet;
+
 use elbow_api::{Kind, Object, ObjectRef};
 use elbow_model::{AwsAnswer, AwsCall, AwsError, ErrorClass};
 use elbow_reconcile::CallId;
 
-use super::{ASKS_PER_CHANGE, Event, Simulation, Users};
+use super::{ASKS_PER_CHANGE, Event, Simulation};
 use crate::bindings;
 use crate::faults::What;
 use crate::ideal::balancers;
 use crate::meddle::meddle;
+use crate::reach::ShutOut;
 
 impl Simulation {
     pub(super) fn arrive(
@@ -30,6 +33,9 @@ impl Simulation {
                 Err(error)
             }
         };
+        if let Ok(answer) = &result {
+            self.note_health(call, answer);
+        }
         if call.is_mutating() {
             let text = match &result {
                 Ok(_) => "done".to_owned(),
@@ -65,15 +71,19 @@ impl Simulation {
             return Ok(self.account.answer(self.now, call));
         }
         let is_undisturbed = !self.has_meddled;
+        let shut_out = self.shut_out_before(call);
         let bindings = &self.cluster.bindings;
         if !bindings::judge(&mut self.account, bindings, call, is_undisturbed)? {
             self.account.guard(call)?;
         }
-        self.account.may_be_done(call, self.has_meddled)?;
+        self.account.may_be_done(call, self.is_disturbed())?;
         let result = match self.not_read(call) {
             Some(error) => Err(error),
             None => self.account.answer(self.now, call),
         };
+        if let Some(before) = shut_out {
+            self.check_shut_out(&before)?;
+        }
         self.summary.changes += 1;
         self.n_tagged += u64::from(matches!(call, AwsCall::AddTags { .. }));
         if matches!(
@@ -110,12 +120,14 @@ impl Simulation {
     /// before it looks again.
     pub(super) fn land_late(&mut self, life: u32, call: &AwsCall) -> Result<(), String> {
         let is_of_binding = bindings::is_about(call);
-        // What it would do to a user's group nobody would ever look at again.
-        if !call.is_mutating() || is_of_binding {
+        let comes_late =
+            self.users.do_everything() && bindings::may_come_late(&self.cluster.bindings, call);
+        if !call.is_mutating() || (is_of_binding && !comes_late) {
             return Ok(());
         }
         let is_next_there = self.life != life && self.machine.is_some();
-        self.has_meddled |= is_next_there;
+        self.has_meddled |= is_next_there || is_of_binding;
+        self.summary.late += u64::from(is_of_binding);
         self.trace.add(
             self.now,
             format!("of the one that was killed, with the next there: {is_next_there}: {call:?}"),
@@ -124,9 +136,29 @@ impl Simulation {
         Ok(())
     }
 
+    /// The targets that are shut out before rules go, if this call takes rules away.
+    fn shut_out_before(&mut self, call: &AwsCall) -> Option<BTreeSet<ShutOut>> {
+        let takes_away = matches!(call, AwsCall::RevokeSecurityGroupIngress { .. });
+        // What others have done may have to be undone in another order.
+        (takes_away && !self.has_meddled).then(|| {
+            let fabric = self.fabric().cloned();
+            self.account.shut_out(self.now, fabric.as_ref())
+        })
+    }
+
+    /// No target is shut out that was not before.
+    fn check_shut_out(&mut self, before: &BTreeSet<ShutOut>) -> Result<(), String> {
+        let fabric = self.fabric().cloned();
+        let after = self.account.shut_out(self.now, fabric.as_ref());
+        match after.difference(before).next() {
+            Some(first) => Err(format!("a rule went that was needed: {first}")),
+            None => Ok(()),
+        }
+    }
+
     /// Somebody else does something by hand.
     pub(super) fn any_mischief(&mut self) -> Option<String> {
-        let has_more = self.users == Users::DoEverything;
+        let has_more = self.users.keep_secrets();
         meddle(&mut self.account, &mut self.calls, self.now, has_more)
     }
 }

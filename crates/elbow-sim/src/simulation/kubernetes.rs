@@ -12,7 +12,7 @@ use elbow_model::{AwsError, ErrorClass, OwnTargets, StackId};
 use elbow_reconcile::drive::keep_own_targets;
 use elbow_reconcile::{BindingReport, Effect, Input, Record, Report, RoundResult, Unit};
 
-use super::{Event, Simulation, Users};
+use super::{Event, Simulation};
 use crate::bindings;
 use crate::cluster::Cluster;
 use crate::extras;
@@ -90,7 +90,7 @@ impl Kept {
 impl Simulation {
     /// Takes an effect that is about objects.
     pub(super) fn take_for_kubernetes(&mut self, effect: Effect) -> Result<(), String> {
-        let is_slow = self.users == Users::DoEverything;
+        let is_slow = self.users.keep_secrets();
         match effect {
             Effect::Record { stack, record } => {
                 let kept = &mut self.kept.wanted_records;
@@ -141,6 +141,7 @@ impl Simulation {
                 }
                 self.kept.reports.insert(gateway, *report);
             }
+            Effect::Gates { binding, verdicts } => self.hear_verdicts(&binding, &verdicts)?,
             Effect::Protect {
                 gateway,
                 controller,
@@ -195,7 +196,7 @@ impl Simulation {
     /// A killed machine takes with it what it had not written yet.
     pub(super) fn lose_what_was_not_kept(&mut self) {
         let kept = &mut self.kept;
-        if self.users != Users::DoEverything || kept.records == kept.wanted_records {
+        if !self.users.keep_secrets() || kept.records == kept.wanted_records {
             return;
         }
         let outlives =
@@ -215,7 +216,7 @@ impl Simulation {
 
     /// What becomes of the records between two machines.
     pub(super) fn damage_records(&mut self) {
-        if self.users != Users::DoEverything {
+        if !self.users.keep_secrets() {
             return;
         }
         let kept = &mut self.kept;

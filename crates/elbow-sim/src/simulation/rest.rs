@@ -24,7 +24,7 @@ impl Simulation {
     pub(super) fn check_rest(&mut self) -> Result<(), String> {
         self.trace.add(self.now, "rests");
         self.account.check_foreign()?;
-        let mut ideal = Ideal::of(&self.snapshot, self.users);
+        let mut ideal = self.ideal();
         let is_reached = ideal.is_reached;
         self.check_account(&mut ideal)?;
         if is_reached {
@@ -92,7 +92,8 @@ impl Simulation {
         let unsettled = extras::unsettled(&self.cluster);
         undecided.extend(unsettled.into_iter().map(gateway_unit));
         if refused.is_empty() && undecided.is_empty() {
-            self.account.check_reach()?;
+            self.check_reach()?;
+            self.check_gates()?;
         }
         settled::compare(&observed, &should_be, ideal, &undecided)?;
         let decided: BTreeSet<Unit> = gateways.difference(&undecided).cloned().collect();
@@ -121,16 +122,31 @@ impl Simulation {
         self.check_counts(&observed)
     }
 
+    /// Fails where a load balancer cannot reach one of its targets.
+    fn check_reach(&mut self) -> Result<(), String> {
+        let fabric = self.fabric().cloned();
+        let shut_out = self.account.shut_out(self.now, fabric.as_ref());
+        match shut_out.first() {
+            Some(first) => Err(format!("{first}: {:#?}", self.account.guards())),
+            None => Ok(()),
+        }
+    }
+
     /// A fresh run is not what it should be: what it did is told, too.
     fn of_fresh_run(&self, what: &str) -> String {
         let mut steps = Vec::new();
-        Ideal::watched(&self.snapshot, self.users, &mut |effect| match effect {
-            Effect::Aws { call, .. } if call.is_mutating() => steps.push(format!("{call:?}")),
-            Effect::RoundFinished { unit, result, .. } => {
-                steps.push(format!("round of {unit}: {result:?}"));
-            }
-            _ => {}
-        });
+        Ideal::watched(
+            &self.snapshot,
+            self.users,
+            self.fabric(),
+            &mut |effect| match effect {
+                Effect::Aws { call, .. } if call.is_mutating() => steps.push(format!("{call:?}")),
+                Effect::RoundFinished { unit, result, .. } => {
+                    steps.push(format!("round of {unit}: {result:?}"));
+                }
+                _ => {}
+            },
+        );
         format!("of a fresh run, {what}\nafter\n{}", steps.join("\n"))
     }
 

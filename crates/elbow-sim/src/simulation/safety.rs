@@ -11,8 +11,10 @@ use elbow_reconcile::{RoundResult, Unit};
 
 use super::Simulation;
 use crate::account::CLUSTER;
+use crate::fabric;
 use crate::ideal::Ideal;
 use crate::objects::NAMESPACE;
+use crate::pods;
 use crate::traffic::{self, Answer, Ask, Door};
 
 impl Simulation {
@@ -83,9 +85,14 @@ impl Simulation {
         self.check_balancers(1)
     }
 
+    /// What a fresh run of what the machine sees comes to.
+    pub(super) fn ideal(&self) -> Ideal {
+        Ideal::of(&self.snapshot, self.users, self.fabric())
+    }
+
     /// Notes what clients may be answered from now on besides what they may be answered already.
     pub(super) fn show(&mut self) {
-        self.shown.push(Ideal::of(&self.snapshot, self.users));
+        self.shown.push(self.ideal());
         let stacks = self.shown.iter().flat_map(|ideal| ideal.stacks.values());
         self.asked = traffic::requests(stacks);
     }
@@ -145,6 +152,7 @@ impl Simulation {
     /// gives the same answer as a rule.
     fn is_allowed(&self, door: &Door, what: &Ask, pick: u64, got: &Answer) -> bool {
         let is_error = traffic::is_error(got);
+        let by_live_target = self.without_live_target(got);
         let picks = || std::iter::once(pick).chain(0..traffic::picks(what));
         self.shown.iter().rev().any(|ideal| {
             ideal.doors.get(door).is_some_and(|listener| {
@@ -152,10 +160,30 @@ impl Simulation {
                     let answer =
                         traffic::ask(&ideal.account.emulator, ideal.now, listener, what, pick);
                     // Who gets an error under one of them loses nothing by getting another.
-                    answer == *got || (is_error && traffic::is_error(&answer))
+                    answer == *got
+                        || (is_error && traffic::is_error(&answer))
+                        || by_live_target.as_ref().is_some_and(|got| {
+                            traffic::target_of(&answer).is_some_and(|(_, rest)| rest == *got)
+                        })
                 })
             })
         })
+    }
+
+    /// What of an answer a rule decides, where the target is one that lives now. Pods come and go all the time
+    /// in a cluster that has any, and which of them answers is no matter of what was configured when.
+    fn without_live_target(&self, got: &Answer) -> Option<String> {
+        self.fabric()?;
+        let (target, rest) = traffic::target_of(got)?;
+        let lives = match pods::spot_at(target) {
+            Some(spot) => self.cluster.extras.pods.all.contains_key(&spot),
+            None => self
+                .cluster
+                .nodes
+                .keys()
+                .any(|n| fabric::instance(*n) == target),
+        };
+        lives.then_some(rest)
     }
 
     fn not_allowed(&self, door: &Door, what: &Ask, got: &Answer) -> String {
