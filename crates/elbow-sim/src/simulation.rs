@@ -413,61 +413,6 @@ impl Simulation {
         Ok(())
     }
 
-    /// Runs until the machine rests, and until pods are ready that wait for nothing but time.
-    fn rest(&mut self) -> Result<(), String> {
-        self.check_by_hand()?;
-        loop {
-            self.rest_once()?;
-            if self.now < self.connected_until {
-                let until = self.connected_until;
-                while self.next_at().is_some_and(|at| at <= until) {
-                    self.turn()?;
-                }
-                self.now = self.now.max(until);
-            } else if !self.wait_for_pods()? {
-                return Ok(());
-            }
-        }
-    }
-
-    fn rest_once(&mut self) -> Result<(), String> {
-        let mut deadline = self.now + REST_WITHIN_MS;
-        if self.has_meddled {
-            // What others did is found at the next look for drift.
-            let until = self.now + 2 * DRIFT_INTERVAL_MS;
-            deadline = until + REST_WITHIN_MS;
-            while self.next_at().is_some_and(|at| at <= until) {
-                self.turn()?;
-            }
-            self.now = self.now.max(until);
-        }
-        let mut n_events = 0;
-        while !self.is_at_rest() {
-            n_events += 1;
-            if self.now > deadline || n_events > EVENTS_MAX {
-                return self.not_resting();
-            }
-            if self.next_at().is_none() {
-                return Err("it neither rests nor names a time to be woken".to_owned());
-            }
-            self.turn()?;
-        }
-        Ok(())
-    }
-
-    fn not_resting(&mut self) -> Result<(), String> {
-        // What AWS refuses for good is no fault of the machine's.
-        if !self.ideal().is_reached {
-            self.summary.refused += 1;
-            return Ok(());
-        }
-        Err(format!(
-            "it does not rest within {} h: {:#?}",
-            REST_WITHIN_MS / 3_600_000,
-            self.results
-        ))
-    }
-
     fn is_at_rest(&self) -> bool {
         self.events.is_empty() && self.machine.as_ref().is_some_and(Reconciler::is_quiet)
     }

@@ -1,6 +1,6 @@
 //! What must hold when edits and faults have ended and the machine rests.
 //!
-//! In: a machine at rest. Out: an error that says what did not hold. What always holds: the next phase
+//! In: a machine that comes to rest. Out: an error that says what did not hold. What always holds: the next phase
 //! begins from an account that was found to be right.
 
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use elbow_api::{NamespacedName, Read, Severity};
 use elbow_model::StackKind;
 use elbow_reconcile::{Effect, Input, Reconciler, RoundResult, Unit};
 
-use super::{ASKS_PER_CHANGE, Simulation};
+use super::{ASKS_PER_CHANGE, DRIFT_INTERVAL_MS, EVENTS_MAX, REST_WITHIN_MS, Simulation};
 use crate::bindings;
 use crate::extras;
 use crate::ideal::{Ideal, balancers};
@@ -21,6 +21,61 @@ use crate::{settled, statuses, traffic};
 const IDLE_MS: u64 = 240_000;
 
 impl Simulation {
+    /// Runs until the machine rests, and until pods are ready that wait for nothing but time.
+    pub(super) fn rest(&mut self) -> Result<(), String> {
+        self.check_by_hand()?;
+        loop {
+            self.rest_once()?;
+            if self.now < self.connected_until {
+                let until = self.connected_until;
+                while self.next_at().is_some_and(|at| at <= until) {
+                    self.turn()?;
+                }
+                self.now = self.now.max(until);
+            } else if !self.wait_for_pods()? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn rest_once(&mut self) -> Result<(), String> {
+        let mut deadline = self.now + REST_WITHIN_MS;
+        if self.has_meddled {
+            // What others did is found at the next look for drift.
+            let until = self.now + 2 * DRIFT_INTERVAL_MS;
+            deadline = until + REST_WITHIN_MS;
+            while self.next_at().is_some_and(|at| at <= until) {
+                self.turn()?;
+            }
+            self.now = self.now.max(until);
+        }
+        let mut n_events = 0;
+        while !self.is_at_rest() {
+            n_events += 1;
+            if self.now > deadline || n_events > EVENTS_MAX {
+                return self.not_resting();
+            }
+            if self.next_at().is_none() {
+                return Err("it neither rests nor names a time to be woken".to_owned());
+            }
+            self.turn()?;
+        }
+        Ok(())
+    }
+
+    fn not_resting(&mut self) -> Result<(), String> {
+        // What AWS refuses for good is no fault of the machine's.
+        if !self.ideal().is_reached {
+            self.summary.refused += 1;
+            return Ok(());
+        }
+        Err(format!(
+            "it does not rest within {} h: {:#?}",
+            REST_WITHIN_MS / 3_600_000,
+            self.results
+        ))
+    }
+
     pub(super) fn check_rest(&mut self) -> Result<(), String> {
         self.trace.add(self.now, "rests");
         self.account.check_foreign()?;
@@ -225,7 +280,7 @@ impl Simulation {
         }
         self.send(Input::ObjectsChanged(reads))?;
         let mut n_events = 0;
-        while !self.is_at_rest() && n_events < super::EVENTS_MAX {
+        while !self.is_at_rest() && n_events < EVENTS_MAX {
             self.turn()?;
             n_events += 1;
         }
