@@ -10,7 +10,7 @@ use elbow_api::{GatewayController, Object};
 use gateway_api::apis::experimental as gw;
 use serde_json::{Value, json};
 
-use crate::cluster::{Balancer, Cluster, Gateway, SERVICES};
+use crate::cluster::{self, Balancer, Cluster, Gateway, SERVICES};
 use crate::fabric::Fabric;
 use crate::objects::{NAMESPACE, SECURITY_GROUP, metadata, typed, uid};
 use crate::pods::Pods;
@@ -180,6 +180,21 @@ pub(crate) fn unsettled(cluster: &Cluster) -> BTreeSet<u64> {
     numbers
         .filter(|n| cluster.extras.is_unsettled(*n))
         .collect()
+}
+
+/// Takes a class away, or gives it back, while pods come and go behind the Gateways that have it.
+pub(crate) fn edit_behind_class(cluster: &mut Cluster, random: &mut Random) -> &'static str {
+    let class = random.one(["alb", "nlb"]);
+    if !cluster.extras.missing_classes.remove(class) {
+        cluster.extras.missing_classes.insert(class);
+    }
+    for service in cluster.services.values_mut() {
+        let pod = cluster::pod(random);
+        if !service.pods.remove(&pod) {
+            service.pods.insert(pod);
+        }
+    }
+    "removes or adds a GatewayClass, while pods come and go"
 }
 
 fn references(random: &mut Random) -> Vec<u64> {

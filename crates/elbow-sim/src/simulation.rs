@@ -6,6 +6,7 @@
 
 mod by_hand;
 mod calls;
+mod held;
 mod kubernetes;
 mod pods;
 mod rest;

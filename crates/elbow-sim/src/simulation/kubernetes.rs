@@ -54,6 +54,14 @@ impl Kept {
             .collect()
     }
 
+    /// The bindings that were written for Gateways: the Gateway, the ARN of the target group, the binding.
+    pub(super) fn written_bindings(
+        &self,
+    ) -> impl Iterator<Item = (&NamespacedName, &String, &TargetGroupBinding)> {
+        let bindings = self.bindings.iter();
+        bindings.map(|((gateway, arn), binding)| (gateway, arn, binding))
+    }
+
     /// Takes over the bindings of a report. Answers whether any is not what it was.
     fn take_bindings(&mut self, gateway: &NamespacedName, report: &Report) -> bool {
         let before = self.bindings.clone();

@@ -15,6 +15,7 @@ use elbow_reconcile::{GateHealth, GateVerdict};
 use super::{Event, MISTAKES_INTERVAL_MS, Simulation};
 use crate::bindings;
 use crate::cluster::Cluster;
+use crate::extras;
 use crate::fabric::Fabric;
 use crate::objects::NAMESPACE;
 use crate::pods::{self, Happening, Later, Pod, Spot};
@@ -51,6 +52,9 @@ impl Simulation {
     }
 
     pub(super) fn edit_pods(&mut self) -> &'static str {
+        if self.pods.chance(200) {
+            return extras::edit_behind_class(&mut self.cluster, &mut self.pods);
+        }
         let edited = pods::edit(&mut self.cluster, &mut self.pods);
         self.has_meddled |= edited.is_silent;
         if let Some(later) = edited.later {

@@ -159,6 +159,7 @@ impl Simulation {
         )?;
         let (account, of_cluster) = (&mut self.account, &self.cluster.bindings);
         bindings::check_rest(account, &mut ideal.account, of_cluster)?;
+        self.check_held()?;
         if !refused.is_empty() {
             return Ok(());
         }
