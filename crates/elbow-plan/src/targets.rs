@@ -2,7 +2,8 @@
 //!
 //! In: the targets that are wanted and those that are registered. Out: calls of at most
 //! [`TARGETS_PER_CALL`] targets. What always holds: targets are registered before others are
-//! deregistered, but for those of QUIC that are registered again with another server id; a target that is draining counts as gone.
+//! deregistered, but for those of QUIC that are registered again with another server id, and for those that a
+//! full group has room for only then; a target that is draining counts as gone.
 //!
 //! A load balancer that is a target stays until another one is known to take its place, which it does in
 //! a group of its own ([`crate::pairing`]).
@@ -169,6 +170,8 @@ pub(crate) fn change_targets(
     deregister(draft, &group, &replaced, reason, &[]);
     let n_registered = registered.len() - replaced.len();
     // A group that is full gets the rest once others have gone.
+    //
+    // Difference (room-in-full-groups): LBC counts targets that drain.
     let (first, rest) = policy.split_targets(&missing, n_registered);
     let n_left = n_registered - surplus.len() + first.len();
     let (rest, _) = policy.split_targets(rest, n_left);

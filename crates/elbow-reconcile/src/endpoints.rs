@@ -2,8 +2,8 @@
 //!
 //! In: the endpoints of bindings, and answers. Out: the calls to make next, many endpoints in each, and in
 //! the end [`Guards`]. What always holds: what is known is not asked for again, but for a new pod that is
-//! behind nothing known or has the address that another one had; nothing is asked for twice in one look; what is not found is known to be missing
-//! until somebody asks to look again.
+//! behind nothing known or has the address that another one had; nothing is asked for twice in one look; what
+//! is not found is known to be missing until somebody asks to look again.
 //!
 //! | an endpoint | is behind |
 //! |---|---|

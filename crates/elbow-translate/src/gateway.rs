@@ -296,7 +296,6 @@ fn translate(ctx: &Context<'_>, name: &NamespacedName) -> Translation {
             message,
         };
         return Translation {
-            unwanted,
             gateway: Some(gateway_draft(gateway, controller, verdict)),
             ..hold()
         };

@@ -173,7 +173,11 @@ fn a_load_balancer_does_not_give_way_to_what_cannot_be_built() {
     let mut account = Account::new();
     let (mut run, written) = at_rest(&mut account);
     let broken = without(&to_nlb, "LoadBalancerConfiguration");
-    for text in [&broken, &to_nlb] {
+    let gateway = "name: web, namespace: app}\nspec:\n  gatewayClassName";
+    assert!(to_nlb.contains(gateway));
+    let asked = "name: web, namespace: app, annotations: {gateway.k8s.aws/dry-run: 'true'}}\nspec:\n  gatewayClassName";
+    let dry_run = to_nlb.replace(gateway, asked);
+    for text in [&broken, &dry_run, &to_nlb] {
         run.edit(&[text, &written]);
         run.settle(&mut account);
         assert_eq!(run.results()[&web()], RoundResult::Blocked);
